@@ -1,0 +1,132 @@
+"""The one way of a photo: pixels, faces, chips, embeddings."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from facesearch import images
+from facesearch.align import align
+from facesearch.detect import Detector
+from facesearch.errors import PhotoError
+from facesearch.face import Face, principal
+from facesearch.images import Pixels
+from facesearch.model import Chips, Embeddings, Model, Preprocessing
+
+MIN_EYE_DISTANCE = 12  # pixels; below it dlib's points and any chip are guesses
+MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One photo read: its size, its faces and their chips, the largest face first."""
+
+    width: int
+    height: int
+    faces: list[Face]
+    chips: Chips  # (len(faces), S, S, 3)
+
+
+class FaceReader:
+    """Photos to faces and chips, as a model's preprocessing wants them."""
+
+    def __init__(self, preprocessing: Preprocessing, landmarks: Path) -> None:
+        self.preprocessing = preprocessing
+        self.landmarks = landmarks
+        self._detector = Detector(landmarks)
+
+    def read(self, path: Path) -> Portrait:
+        """Every face of a photo. Raises PhotoError."""
+        pixels = images.read(path)
+        faces = self._detector(pixels)
+        size = self.preprocessing.size
+        chips = [self._chip(pixels, face, 0) for face in faces]
+        shape = (len(faces), size, size, 3)
+        return Portrait(
+            pixels.shape[1], pixels.shape[0], faces, np.array(chips, np.uint8).reshape(shape)
+        )
+
+    def read_principal(self, path: Path, margin: int) -> Pixels | None:
+        """The chip of the face that a photo is about, `margin` pixels more on every side.
+
+        None if there is no usable face. Raises PhotoError.
+        """
+        pixels = images.read(path)
+        faces = self._detector(pixels)
+        if not faces:
+            return None
+        height, width = pixels.shape[:2]
+        face = principal(faces, width, height)
+        if unusable(face, width, height):
+            return None
+        return self._chip(pixels, face, margin)
+
+    def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
+        how = self.preprocessing
+        return align(pixels, face.points, how.size, margin, how.template)
+
+
+class Embedder:
+    """A model with its detector: photos to faces with embeddings."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._reader = FaceReader(model.preprocessing, model.landmarks)
+
+    def read(self, path: Path) -> Portrait:
+        """Every face of a photo. Raises PhotoError."""
+        return self._reader.read(path)
+
+    def embed(self, chips: Chips) -> Embeddings:
+        """Unit vectors, (N, D)."""
+        return self.model.embed(chips)
+
+
+def unusable(face: Face, width: int, height: int) -> str:
+    """Why a face in a photo of this size cannot be recognised; empty if it can."""
+    if face.eye_distance < MIN_EYE_DISTANCE:
+        return f"face too small: {face.eye_distance:.0f} pixels between the eyes"
+    box = face.box
+    across = max(0.0, min(box.right, width) - max(box.left, 0))
+    down = max(0.0, min(box.bottom, height) - max(box.top, 0))
+    outside = 1 - across * down / (box.width * box.height)
+    if outside > MAX_OUTSIDE:
+        return f"face cut off: {outside:.0%} of it outside the photo"
+    return ""
+
+
+def in_order(
+    work: Callable[[Path], Result], paths: Iterable[Path]
+) -> Iterator[tuple[Path, Result | PhotoError]]:
+    """`work` done on each path, on all cores, the results in the order of the paths.
+
+    A photo that cannot be read comes back as its PhotoError. Bounded: no more than a few photos
+    are held at once. Closing the iterator drops what has not begun.
+    """
+    workers = os.cpu_count() or 1
+    waiting: deque[tuple[Path, Future[Result]]] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="photos")
+
+    def first() -> tuple[Path, Result | PhotoError]:
+        path, future = waiting.popleft()
+        try:
+            return path, future.result()
+        except PhotoError as error:
+            return path, error
+
+    try:
+        for path in paths:
+            waiting.append((path, pool.submit(work, path)))
+            if len(waiting) > 4 * workers:
+                yield first()
+        while waiting:
+            yield first()
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -1,0 +1,109 @@
+"""Image files to upright RGB pixels, and folders to lists of photos."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from facesearch.errors import PhotoError
+
+Pixels = NDArray[np.uint8]
+
+MAX_PIXELS = 200_000_000
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .avif .ppm .pgm .jp2".split()
+)
+
+Image.MAX_IMAGE_PIXELS = None  # `read` checks the size itself, with an error that names the file
+
+
+def read(path: Path) -> Pixels:
+    """The photo at `path`, EXIF orientation applied, as (H, W, 3) RGB.
+
+    Of an animation the first frame; transparency is laid over white; 16 bits become 8.
+    Raises PhotoError for a file that is missing, no image, truncated, or over MAX_PIXELS.
+    """
+    try:
+        with path.open("rb") as file:
+            return _decode(file, path)
+    except FileNotFoundError as error:
+        raise PhotoError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise PhotoError(f"{path}: a folder, where a photo was expected") from error
+    except PermissionError as error:
+        raise PhotoError(f"{path}: not readable; check its permissions") from error
+
+
+def _decode(file: BinaryIO, path: Path) -> Pixels:
+    try:
+        with _open(file) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PhotoError(
+                    f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} "
+                    "million allowed; shrink it first"
+                )
+            return _rgb(ImageOps.exif_transpose(image))
+    except UnidentifiedImageError as error:
+        raise PhotoError(f"{path}: not an image that can be read") from error
+    # Pillow's decoders and pillow-heif raise any of these for damaged bytes
+    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
+        raise PhotoError(f"{path}: damaged image ({error})") from error
+
+
+def _open(file: BinaryIO) -> Image.Image:
+    try:
+        return Image.open(file)
+    except UnidentifiedImageError:
+        import pillow_heif  # 60 ms that most runs do not need
+
+        pillow_heif.register_heif_opener()
+        file.seek(0)
+        return Image.open(file)
+
+
+def _rgb(image: Image.Image) -> Pixels:
+    if image.mode.startswith("I;16"):
+        grey = np.asarray(image).astype(np.uint16) >> 8
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.mode in ("I", "F"):
+        values = np.asarray(image, dtype=np.float64)
+        top = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
+        grey = np.clip(values * (255 / top), 0, 255)
+        return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Every image file below `folder`, sorted, by its suffix; hidden files and folders left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def expand(paths: Iterable[Path]) -> Iterator[Path]:
+    """Files as they are, folders replaced by the photos in them.
+
+    Raises PhotoError for a path that does not exist and for a folder without a photo.
+    """
+    for path in paths:
+        if not path.is_dir():
+            if not path.exists():
+                raise PhotoError(f"{path}: no such file or folder")
+            yield path
+            continue
+        inside = photos_in(path)
+        if not inside:
+            raise PhotoError(f"{path}: no photo in this folder")
+        yield from inside

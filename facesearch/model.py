@@ -1,0 +1,115 @@
+"""A model folder: the network on ONNX Runtime, how chips are made for it, its calibration."""
+
+import hashlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from facesearch.align import TEMPLATE
+from facesearch.errors import ModelError
+from facesearch.face import Point
+
+CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
+LANDMARKS, CALIBRATION, CARD = "landmarks.dat", "calibration.json", "card.md"
+BATCH = 32
+
+Embeddings = NDArray[np.float32]
+Chips = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a face becomes the network's input; part of the fingerprint."""
+
+    size: int = 112  # pixels of a chip's side
+    template: tuple[Point, ...] = TEMPLATE
+    mean: float = 127.5
+    scale: float = 127.5  # the network sees (value - mean) / scale, RGB
+    flip_average: bool = True  # the embedding is that of the chip and its mirror image together
+    detector: str = "dlib"
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
+        template = tuple((float(x), float(y)) for x, y in fields["template"])
+        return cls(**{**fields, "template": template})
+
+
+class Model:
+    """Chips in, unit vectors out."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises ModelError if the folder is not a whole model."""
+        self.folder = folder
+        if not folder.is_dir():
+            raise ModelError(f"{folder}: no such model")
+        try:
+            self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
+            self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
+        except FileNotFoundError as error:
+            raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder / CONFIG}: damaged ({error})") from error
+        for needed in (GRAPH, LANDMARKS):
+            if not (folder / needed).is_file():
+                raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def landmarks(self) -> Path:
+        return self.folder / LANDMARKS
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of everything that an embedding depends on."""
+        digest = hashlib.sha256()
+        for part in (GRAPH, LANDMARKS):
+            digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
+        digest.update(json.dumps(asdict(self.preprocessing), sort_keys=True).encode())
+        return digest.hexdigest()
+
+    @cached_property
+    def _session(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = os.cpu_count() or 1
+        try:
+            return onnxruntime.InferenceSession(
+                str(self.folder / GRAPH), options, providers=["CPUExecutionProvider"]
+            )
+        # ONNX Runtime's own errors share no base but Exception
+        except Exception as error:
+            raise ModelError(
+                f"{self.folder / GRAPH}: no graph that ONNX Runtime can run"
+            ) from error
+
+    def embed(self, chips: Chips) -> Embeddings:
+        """Unit vectors, (N, D), of chips, (N, size, size, 3) RGB."""
+        parts = [self._run(chips[at : at + BATCH]) for at in range(0, len(chips), BATCH)]
+        return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of an embedding."""
+        return int(self._session.get_outputs()[0].shape[1])
+
+    def _run(self, chips: Chips) -> Embeddings:
+        how = self.preprocessing
+        pixels = (chips.astype(np.float32).transpose(0, 3, 1, 2) - how.mean) / how.scale
+        if how.flip_average:
+            pixels = np.concatenate([pixels, pixels[..., ::-1]])
+        feeds = {self._session.get_inputs()[0].name: np.ascontiguousarray(pixels)}
+        vectors: Embeddings = self._session.run(None, feeds)[0]
+        if how.flip_average:
+            vectors = vectors[: len(chips)] + vectors[len(chips) :]
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)

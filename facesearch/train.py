@@ -1,0 +1,449 @@
+"""Make a model: chips of a folder of people, the Siamese training, calibration, the test once."""
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from facesearch import __version__, model
+from facesearch.augment import augmentation
+from facesearch.calibrate import PER_PERSON, calibrate
+from facesearch.data import ChipCache, People, fingerprint, people_in, split_people
+from facesearch.embed import FaceReader
+from facesearch.errors import DataError, ModelError, TrainingCollapsed
+from facesearch.evaluate import (
+    all_pairs,
+    auc,
+    balanced,
+    distance_between,
+    evaluate_pairs,
+    fnmr_at_fmr,
+)
+from facesearch.loss import contrastive_loss, distances
+from facesearch.model import Chips, Embeddings, Model, Preprocessing
+from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
+from facesearch.progress import Progress
+from facesearch.report import SamplePairs, SplitResult, write_report
+
+WORK = ".work"  # the folder for chips and checkpoints inside a model under construction
+CHECKPOINT = "checkpoint.safetensors"
+COLLAPSED = 0.05  # a batch whose people lie no further apart than this has collapsed
+
+
+@dataclass(frozen=True, slots=True)
+class TrainConfig:
+    """Everything that decides what a training run does, but for its photos."""
+
+    size: int = 80  # pixels of a chip's side
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    people: int = 48  # with several photos, in a batch
+    photos: int = 4  # of each of them; one with fewer is shown in several variations
+    singles: int = 32  # people with one photo in a batch: they are only ever impostors
+    near: float = 0.3  # distance within which a genuine pair costs nothing
+    far: float = 1.25  # distance beyond which an impostor pair costs nothing
+    epochs: int = 40
+    batches: int = 100  # in an epoch
+    rate: float = 3e-3  # the learning rate's peak
+    weight_decay: float = 0.05
+    clip: float = 5.0  # the gradient's largest norm
+    averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
+    seed: int = 0
+
+    @property
+    def margin(self) -> int:
+        """Pixels kept around a chip, so that it can be turned and moved."""
+        return self.size // 5
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The chips of one part of the people."""
+
+    chips: Chips  # (M, S + 2 margin, S + 2 margin, 3): of all parts
+    rows: NDArray[np.int64]  # of this part, (N,)
+    people: NDArray[np.int64]  # who is on each, (N,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def inner(self, size: int) -> Chips:
+        """The chips without their margin, (N, size, size, 3)."""
+        edge = (self.chips.shape[1] - size) // 2
+        return self.chips[self.rows, edge : edge + size, edge : edge + size]
+
+
+class Batches(Dataset[tuple[Tensor, Tensor]]):
+    """Item i is batch i of an epoch; it depends on seed, epoch and i, and on nothing else."""
+
+    def __init__(self, faces: Faces, config: TrainConfig, epoch: int) -> None:
+        self._faces, self._config, self._epoch = faces, config, epoch
+        self._augment = augmentation(config.size)
+        order = np.argsort(faces.people, kind="stable")
+        groups = np.split(order, np.flatnonzero(np.diff(faces.people[order])) + 1)
+        self._several = [group for group in groups if len(group) > 1]
+        self._single = [group for group in groups if len(group) == 1]
+        # people with many photos come more often, but not by as much
+        weight = np.sqrt([len(group) for group in self._several])
+        self._weight = weight / weight.sum()
+
+    def __len__(self) -> int:
+        return self._config.batches
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        config, faces = self._config, self._faces
+        rng = np.random.default_rng((config.seed, self._epoch, number))
+        count = min(config.people, len(self._several))
+        drawn = rng.choice(len(self._several), count, replace=False, p=self._weight)
+        members: list[int] = []
+        for person in drawn:
+            group = self._several[person]
+            members.extend(rng.permutation(group)[: config.photos])
+            members.extend(rng.choice(group, max(0, config.photos - len(group))))
+        count = min(config.singles, len(self._single))
+        if count:
+            lone = rng.choice(len(self._single), count, replace=False)
+            members.extend(self._single[person][0] for person in lone)
+        with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's own generator
+            torch.manual_seed(int(rng.integers(2**62)))
+            chips = [self._augment(Image.fromarray(faces.chips[faces.rows[m]])) for m in members]
+        return torch.stack(chips), torch.from_numpy(faces.people[members])
+
+
+@dataclass
+class Run:
+    """The state of a training run between two epochs, and its way to disk and back."""
+
+    network: EmbeddingNetwork
+    average: EmbeddingNetwork  # the running mean of the weights
+    optimizer: torch.optim.Optimizer
+    history: list[dict[str, float]] = field(default_factory=list)  # a record for each epoch
+
+    def save(self, path: Path, config: TrainConfig) -> None:
+        tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
+        tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for number, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
+        note = {"config": json.dumps(asdict(config)), "history": json.dumps(self.history)}
+        partial = path.with_suffix(".partial")
+        save_file(
+            {name: value.cpu().contiguous() for name, value in tensors.items()}, partial, note
+        )
+        partial.replace(path)
+
+    def load(self, path: Path, config: TrainConfig) -> None:
+        """Raises ModelError if the checkpoint belongs to a run with another configuration."""
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        with safe_open(path, "pt") as file:
+            note = file.metadata()
+            for name in file.keys():  # noqa: SIM118 - not a dictionary
+                part, _, rest = name.partition(".")
+                parts[part][rest] = file.get_tensor(name)
+        if json.loads(note["config"]) != json.loads(json.dumps(asdict(config))):
+            raise ModelError(
+                f"{path}: this run was begun with other settings; give the same ones, or --restart"
+            )
+        self.network.load_state_dict(parts["network"])
+        self.average.load_state_dict(parts["average"])
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in parts["optimizer"].items():
+            number, _, rest = name.partition(".")
+            state.setdefault(int(number), {})[rest] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.history = json.loads(note["history"])
+
+
+def train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    landmarks: Path,
+    progress: Progress,
+    *,
+    device: str = "auto",
+    resume: bool = False,
+    restart: bool = False,
+    pictures: bool = True,
+    command: str = "",
+) -> Model:
+    """Train on the people of the folder `data` and leave a whole model in the folder `out`.
+
+    pictures: whether the report may show photos of the data. command: for the card.
+    Raises DataError for data that cannot be split, ModelError if `out` is taken, and
+    TrainingCollapsed. What an interrupted run reached stays in `out`, for `resume`.
+    """
+    work = out / WORK
+    if restart:
+        shutil.rmtree(out, ignore_errors=True)
+    elif (out / model.CONFIG).exists():
+        raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
+    elif (work / CHECKPOINT).exists() and not resume:
+        raise ModelError(
+            f"{out}: an unfinished run is here; --resume goes on, --restart begins anew"
+        )
+    people = people_in(data)
+    split = split_people(data, people, config.seed)
+    work.mkdir(parents=True, exist_ok=True)
+    preprocessing = Preprocessing(size=config.size)
+    cache = ChipCache(work, FaceReader(preprocessing, landmarks), config.margin)
+    photos = [path for part in (split.train, split.validation, split.test) for path in _all(part)]
+    cache.fill(photos, progress)
+    parts = {
+        name: _faces(part, cache, data)
+        for name, part in (
+            ("train", split.train),
+            ("validation", split.validation),
+            ("test", split.test),
+        )
+    }
+    run = _learn(parts, config, work / CHECKPOINT, progress, _device(device))
+
+    staging = work / "model"  # moved into place when it is whole
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir()
+    save_weights(run.average, staging / model.WEIGHTS)
+    export_onnx(run.average, staging / model.GRAPH)
+    shutil.copyfile(landmarks, staging / model.LANDMARKS)
+    record = {
+        "format": 1,
+        "architecture": asdict(config.network),
+        "preprocessing": asdict(preprocessing),
+        "training": asdict(config),
+        "data": {
+            "folder": data.name,
+            "fingerprint": fingerprint(photos, data),
+            "split": split.source,
+            "people": {name: len(np.unique(faces.people)) for name, faces in parts.items()},
+            "photos": {name: len(faces) for name, faces in parts.items()},
+            "left_out": len(cache.left_out),
+        },
+        "code_version": __version__,
+        "command": command,
+    }
+    (staging / model.CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+    _measure(staging, record, parts, config, run.history, progress, pictures)
+    (staging / "left_out.txt").write_bytes(os.fsencode("\n".join([*cache.left_out.values(), ""])))
+    for path in sorted(staging.iterdir(), key=lambda path: path.name == model.CONFIG):
+        path.replace(out / path.name)
+    shutil.rmtree(work)
+    return Model(out)
+
+
+def _measure(
+    folder: Path,
+    record: dict[str, Any],
+    parts: dict[str, Faces],
+    config: TrainConfig,
+    history: list[dict[str, float]],
+    progress: Progress,
+    pictures: bool,
+) -> None:
+    """Calibrate on the validation people, then measure every part, the test people once."""
+    serving = Model(folder)
+    progress.start("measuring", len(parts))
+    embeddings: dict[str, Embeddings] = {}
+    for name, faces in parts.items():
+        embeddings[name] = serving.embed(faces.inner(config.size))
+        progress.advance(name)
+    calibration = calibrate(embeddings["validation"], parts["validation"].people, config.seed)
+    calibration.save(folder / model.CALIBRATION)
+    splits, samples = [], []
+    for name, faces in parts.items():
+        genuine, impostor = all_pairs(embeddings[name], faces.people, PER_PERSON, config.seed)
+        distance, same = balanced(genuine, impostor, config.seed)
+        one_fold = np.zeros(len(same), np.int64)
+        result = evaluate_pairs(distance, same, one_fold, calibration.f1_threshold)
+        splits.append(SplitResult(name, result, genuine, impostor))
+        if pictures:
+            samples.append(_samples(name, faces, embeddings[name], config))
+    write_report(folder, record, history, calibration, splits, samples)
+
+
+def _samples(
+    name: str, faces: Faces, embeddings: Embeddings, config: TrainConfig, count: int = 12
+) -> SamplePairs:
+    """A few genuine and as many impostor pairs, drawn."""
+    rng = np.random.default_rng(config.seed)
+    first = rng.integers(len(faces), size=5000)
+    second = rng.integers(len(faces), size=5000)
+    same = (faces.people[first] == faces.people[second]) & (first != second)
+    several = np.flatnonzero(np.bincount(faces.people)[faces.people] > 1)
+    for at, face in enumerate(rng.choice(several, count)):  # few pairs drawn blindly are genuine
+        others = np.flatnonzero(faces.people == faces.people[face])
+        first[at], second[at] = face, rng.choice(others[others != face])
+        same[at] = True
+    chosen = np.r_[:count, np.flatnonzero(faces.people[first] != faces.people[second])[:count]]
+    first, second, same = first[chosen], second[chosen], same[chosen]
+    chips = faces.inner(config.size)
+    distance = distance_between(embeddings, first, second)
+    return SamplePairs(name, chips[first], chips[second], same, distance)
+
+
+def _all(people: People) -> list[Path]:
+    return [photo for photos in people.values() for photo in photos]
+
+
+def _faces(part: People, cache: ChipCache, data: Path) -> Faces:
+    rows, owners = [], []
+    for number, photos in enumerate(part.values()):
+        for photo in photos:
+            row = cache.row(photo)
+            if row is not None:
+                rows.append(row)
+                owners.append(number)
+    people = np.array(owners, np.int64)
+    if len(people) == 0 or sum(np.bincount(people) > 1) < 2:
+        raise DataError(
+            f"{data}: too few people with two photos in which a face is found; "
+            "at least 2 are needed for each of training, validation and test"
+        )
+    return Faces(cache.chips, np.array(rows, np.int64), people)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _learn(
+    parts: dict[str, Faces],
+    config: TrainConfig,
+    checkpoint: Path,
+    progress: Progress,
+    device: torch.device,
+) -> Run:
+    """Train to the last epoch, from the checkpoint on if there is one."""
+    torch.manual_seed(config.seed)
+    network = EmbeddingNetwork(config.network, config.size)
+    network = network.to(device).to(memory_format=torch.channels_last)
+    average = EmbeddingNetwork(config.network, config.size).to(device)
+    average.load_state_dict(network.state_dict())
+    average = average.to(memory_format=torch.channels_last)
+    decayed = [weight for weight in network.parameters() if weight.ndim > 1]
+    others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": decayed, "weight_decay": config.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=config.rate,
+    )
+    run = Run(network, average, optimizer)
+    if checkpoint.exists():
+        run.load(checkpoint, config)
+    for epoch in range(len(run.history), config.epochs):
+        progress.start(f"epoch {epoch + 1} of {config.epochs}", config.batches)
+        torch.manual_seed(config.seed + epoch)  # dropout: the same on a resumed run
+        record = {
+            "epoch": epoch + 1,
+            "train_loss": _epoch(run, parts["train"], config, epoch, progress),
+        }
+        record |= _validate(run.average, parts["validation"], config, device)
+        run.history.append(record)
+        run.save(checkpoint, config)
+    return run
+
+
+def _epoch(run: Run, faces: Faces, config: TrainConfig, epoch: int, progress: Progress) -> float:
+    """One pass over an epoch's batches; returns the mean loss."""
+    device = next(run.network.parameters()).device
+    workers = max(1, (os.cpu_count() or 1) // 2)
+    loader = DataLoader(
+        Batches(faces, config, epoch), batch_size=None, num_workers=workers, prefetch_factor=4
+    )
+    steps = config.epochs * config.batches
+    run.network.train()
+    total = 0.0
+    for number, (chips, people) in enumerate(loader):
+        step = epoch * config.batches + number
+        for group in run.optimizer.param_groups:
+            group["lr"] = config.rate * one_cycle(step / steps)
+        chips = chips.to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            embeddings = run.network(chips)
+        loss = contrastive_loss(embeddings, people.to(device), config.near, config.far)
+        _check_health(loss, embeddings, epoch, number)
+        run.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
+        run.optimizer.step()
+        _average(run, min(config.averaging, (1 + step) / (10 + step)))
+        total += float(loss)
+        progress.advance(f"loss {total / (number + 1):.4f}")
+    return total / config.batches
+
+
+def one_cycle(share: float) -> float:
+    """The learning rate after `share` of all steps, of its peak: a fifth up, the rest down.
+
+    Source: Smith and Topin, "Super-Convergence", 2018, with cosines for the lines.
+    """
+    if share < 0.2:
+        return 0.04 + 0.96 * (1 - math.cos(math.pi * share / 0.2)) / 2
+    return (1 + math.cos(math.pi * (share - 0.2) / 0.8)) / 2
+
+
+@torch.no_grad()
+def _average(run: Run, decay: float) -> None:
+    """Move the running mean a step nearer to the weights."""
+    kept = run.average.state_dict()
+    for name, value in run.network.state_dict().items():
+        if value.is_floating_point():
+            kept[name].lerp_(value, 1 - decay)
+        else:
+            kept[name].copy_(value)
+
+
+@torch.no_grad()
+def _check_health(loss: Tensor, embeddings: Tensor, epoch: int, number: int) -> None:
+    where = f"in epoch {epoch + 1}, batch {number + 1}"
+    if not torch.isfinite(loss):
+        raise TrainingCollapsed(f"the loss is no number any more {where}; lower --rate")
+    count = len(embeddings)
+    if count > 1 and distances(embeddings).sum() / (count * (count - 1)) < COLLAPSED:
+        raise TrainingCollapsed(
+            f"all embeddings are alike {where} (loss {float(loss):.3f}): the network no longer "
+            "tells anybody apart; lower --rate, or give more people"
+        )
+
+
+@torch.no_grad()
+def _validate(
+    network: EmbeddingNetwork, faces: Faces, config: TrainConfig, device: torch.device
+) -> dict[str, float]:
+    """Loss and errors on people that training never sees."""
+    network.eval()
+    vectors = []
+    for part in _portions(faces.inner(config.size)):
+        chips = (torch.from_numpy(part).permute(0, 3, 1, 2).to(device).float() - 127.5) / 127.5
+        chips = chips.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16):
+            both = network(chips) + network(chips.flip(3))
+        vectors.append(torch.nn.functional.normalize(both.float(), dim=1).cpu())
+    embeddings = torch.cat(vectors)
+    loss = contrastive_loss(embeddings, torch.from_numpy(faces.people), config.near, config.far)
+    genuine, impostor = all_pairs(embeddings.numpy(), faces.people, PER_PERSON, config.seed)
+    return {
+        "validation_loss": float(loss),
+        "validation_auc": auc(genuine, impostor),
+        "validation_fnmr_at_fmr_0.01": fnmr_at_fmr(genuine, impostor, 0.01),
+    }
+
+
+def _portions(chips: Chips, size: int = 256) -> Iterator[Chips]:
+    for at in range(0, len(chips), size):
+        yield np.ascontiguousarray(chips[at : at + size])
