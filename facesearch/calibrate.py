@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.errors import CalibrationError, ModelError
-from facesearch.evaluate import Distances, all_pairs, balanced, best_f1, threshold_at_fmr
+from facesearch.metrics import Distances, all_pairs, balanced, best_f1, threshold_at_fmr
 
 PER_PERSON = 50  # genuine pairs of one person that count
 RULE_OF_30 = 30  # false matches that must have been seen before a rate is promised

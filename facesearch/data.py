@@ -163,27 +163,25 @@ class ChipCache:
         """See that each photo has its chip or its reason."""
         self._folder.mkdir(parents=True, exist_ok=True)
         index, store = self._folder / "chips.jsonl", self._folder / "chips.bin"
-        key = self._key()
-        lines = index.read_text("utf-8").splitlines() if index.is_file() else []
-        if not lines or json.loads(lines[0]) != key or not store.is_file():
-            index.write_text(json.dumps(key) + "\n", "utf-8")
-            store.write_bytes(b"")
-            lines = []
         reasons: dict[str, str] = {}
-        for line in lines[1:]:
-            if not line.endswith("}"):
-                break  # the last line of a run that was killed
-            entry = json.loads(line)
-            self._rows.pop(entry["photo"], None)
-            reasons.pop(entry["photo"], None)
-            if entry["reason"]:
-                reasons[entry["photo"]] = entry["reason"]
-            else:
-                self._rows[entry["photo"]] = entry["row"]
+        kept = [json.dumps(self._key())]
+        lines = index.read_text("utf-8").splitlines() if index.is_file() else []
+        if lines[:1] == kept and store.is_file():
+            for line in lines[1:]:
+                if not line.endswith("}"):
+                    break  # the last line of a run that was killed
+                entry = json.loads(line)
+                if entry["reason"]:
+                    reasons[entry["photo"]] = entry["reason"]
+                else:
+                    self._rows[entry["photo"]] = entry["row"]
+                kept.append(line)
+        else:
+            store.write_bytes(b"")
+        index.write_text("\n".join([*kept, ""]), "utf-8")
         count = max(self._rows.values(), default=-1) + 1
-        todo = [
-            photo for photo in photos if _stamp(photo) not in self._rows.keys() | reasons.keys()
-        ]
+        known = self._rows.keys() | reasons.keys()
+        todo = [photo for photo in photos if _stamp(photo) not in known]
         progress.start("finding faces", len(todo))
         with store.open("r+b") as chips, index.open("a", encoding="utf-8") as log:
             chips.truncate(count * self._side**2 * 3)

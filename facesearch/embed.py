@@ -53,7 +53,7 @@ class FaceReader:
             pixels.shape[1], pixels.shape[0], faces, np.array(chips, np.uint8).reshape(shape)
         )
 
-    def read_principal(self, path: Path, margin: int) -> Pixels | None:
+    def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
         """The chip of the face that a photo is about, `margin` pixels more on every side.
 
         None if there is no usable face. Raises PhotoError.
@@ -73,16 +73,12 @@ class FaceReader:
         return align(pixels, face.points, how.size, margin, how.template)
 
 
-class Embedder:
+class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
     def __init__(self, model: Model) -> None:
+        super().__init__(model.preprocessing, model.landmarks)
         self.model = model
-        self._reader = FaceReader(model.preprocessing, model.landmarks)
-
-    def read(self, path: Path) -> Portrait:
-        """Every face of a photo. Raises PhotoError."""
-        return self._reader.read(path)
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D)."""

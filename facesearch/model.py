@@ -82,6 +82,8 @@ class Model:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = os.cpu_count() or 1
+        # threads that spin while they wait slow down whatever else the machine is doing
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return onnxruntime.InferenceSession(
                 str(self.folder / GRAPH), options, providers=["CPUExecutionProvider"]

@@ -16,8 +16,8 @@ EMBEDDING_DIMENSION = 128
 class NetworkConfig:
     """A residual network: a stem that halves the chip, then stages that halve it again."""
 
-    widths: tuple[int, ...] = (48, 96, 160, 256)
-    blocks: tuple[int, ...] = (1, 2, 2, 2)
+    widths: tuple[int, ...] = (32, 64, 128, 256)
+    blocks: tuple[int, ...] = (1, 1, 2, 1)
     dropout: float = 0.2
     dimension: int = EMBEDDING_DIMENSION
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.calibrate import Calibration
-from facesearch.evaluate import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
+from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
 from facesearch.model import CARD, Chips
 
 History = list[dict[str, float]]

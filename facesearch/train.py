@@ -24,7 +24,8 @@ from facesearch.calibrate import PER_PERSON, calibrate
 from facesearch.data import ChipCache, People, fingerprint, people_in, split_people
 from facesearch.embed import FaceReader
 from facesearch.errors import DataError, ModelError, TrainingCollapsed
-from facesearch.evaluate import (
+from facesearch.loss import contrastive_loss, distances
+from facesearch.metrics import (
     all_pairs,
     auc,
     balanced,
@@ -32,7 +33,6 @@ from facesearch.evaluate import (
     evaluate_pairs,
     fnmr_at_fmr,
 )
-from facesearch.loss import contrastive_loss, distances
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
 from facesearch.progress import Progress
@@ -54,7 +54,7 @@ class TrainConfig:
     singles: int = 32  # people with one photo in a batch: they are only ever impostors
     near: float = 0.3  # distance within which a genuine pair costs nothing
     far: float = 1.25  # distance beyond which an impostor pair costs nothing
-    epochs: int = 40
+    epochs: int = 60
     batches: int = 100  # in an epoch
     rate: float = 3e-3  # the learning rate's peak
     weight_decay: float = 0.05
@@ -186,8 +186,8 @@ def train(
     TrainingCollapsed. What an interrupted run reached stays in `out`, for `resume`.
     """
     work = out / WORK
-    if restart:
-        shutil.rmtree(out, ignore_errors=True)
+    if restart:  # a finished model stays in place until the new one is whole
+        shutil.rmtree(work, ignore_errors=True)
     elif (out / model.CONFIG).exists():
         raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
     elif (work / CHECKPOINT).exists() and not resume:
@@ -382,7 +382,7 @@ def _epoch(run: Run, faces: Faces, config: TrainConfig, epoch: int, progress: Pr
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
         run.optimizer.step()
         _average(run, min(config.averaging, (1 + step) / (10 + step)))
-        total += float(loss)
+        total += float(loss.detach())
         progress.advance(f"loss {total / (number + 1):.4f}")
     return total / config.batches
 
@@ -416,8 +416,8 @@ def _check_health(loss: Tensor, embeddings: Tensor, epoch: int, number: int) -> 
     count = len(embeddings)
     if count > 1 and distances(embeddings).sum() / (count * (count - 1)) < COLLAPSED:
         raise TrainingCollapsed(
-            f"all embeddings are alike {where} (loss {float(loss):.3f}): the network no longer "
-            "tells anybody apart; lower --rate, or give more people"
+            f"all embeddings are alike {where} (loss {float(loss.detach()):.3f}): the network no "
+            "longer tells anybody apart; lower --rate, or give more people"
         )
 
 

@@ -1,0 +1,614 @@
+"""The command line: parse, call, print."""
+
+import csv
+import json
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from facesearch import __version__
+from facesearch.errors import FacesearchError, MissingExtra, NoFaceFound, PhotoError
+from facesearch.settings import find_gallery, find_model, model_home
+
+if TYPE_CHECKING:
+    from facesearch.decide import Threshold
+    from facesearch.gallery import Enrolment, Gallery, Identification
+    from facesearch.progress import Progress
+
+INTERRUPTED = 130
+
+GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet"})
+GLOBAL_VALUES = frozenset({"--gallery", "--model"})
+
+
+class Commands(TyperGroup):
+    """Turns library errors into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FacesearchError as error:
+            say(f"error: {error}")
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt as error:
+            say("interrupted; what was written so far is kept")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Who is this, and are these two the same person? Offline, from folders of photos.",
+    epilog="--gallery, --model, --json, --csv and --quiet may also follow the command.",
+)
+people_app = typer.Typer(no_args_is_help=True, help="List, show, rename and remove people.")
+gallery_app = typer.Typer(no_args_is_help=True, help="Look after the gallery.")
+app.add_typer(people_app, name="people")
+app.add_typer(gallery_app, name="gallery")
+
+
+@dataclass
+class Options:
+    """What the global options say."""
+
+    gallery: Path | None = None
+    model: str | None = None
+    as_json: bool = False
+    as_csv: bool = False
+    quiet: bool = False
+
+
+options = Options()
+
+
+class Faces(StrEnum):
+    """Which faces of a photo with several."""
+
+    only = "only"
+    largest = "largest"
+    all = "all"
+
+
+def main() -> None:
+    """The command `facesearch`."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
+            utf8 = stream.encoding.lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    app(globals_first(sys.argv[1:]))
+
+
+def globals_first(arguments: list[str]) -> list[str]:
+    """The arguments with the global options moved to the front, so that they may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            return [*first, *rest, "--", *waiting]
+        if argument in GLOBAL_FLAGS or argument.split("=")[0] in GLOBAL_VALUES:
+            first.append(argument)
+            if argument in GLOBAL_VALUES:
+                first.extend(value for value in [next(waiting, None)] if value is not None)
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+@app.callback()
+def common(
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="The gallery's folder; else FACESEARCH_GALLERY, ./index_data, or yours."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model's name or folder; else FACESEARCH_MODEL, default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no warnings.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        print(f"facesearch {__version__}")
+        raise typer.Exit
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    global options
+    options = Options(gallery, model, as_json, as_csv, quiet)
+
+
+# What commands print
+
+
+def say(line: str) -> None:
+    """A line on stderr."""
+    print(line, file=sys.stderr)
+
+
+def warn(line: str) -> None:
+    if line and not options.quiet:
+        say(f"warning: {line}")
+
+
+def show(
+    rows: Iterable[dict[str, Any]],
+    columns: Sequence[str],
+    skip: Callable[[dict[str, Any]], bool] = lambda row: False,
+) -> None:
+    """Results on stdout: every field as JSON or CSV, as they come, or `columns` as a table.
+
+    skip: rows that the table leaves out.
+    """
+    if options.as_json:
+        for row in rows:
+            print(json.dumps(row), flush=True)
+        return
+    if options.as_csv:
+        writer = None
+        for row in rows:
+            if writer is None:
+                writer = csv.DictWriter(sys.stdout, row.keys(), lineterminator="\n")
+                writer.writeheader()
+            writer.writerow({key: _plain(value) for key, value in row.items()})
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    terminal = sys.stdout.isatty()
+    kept = [row for row in rows if not skip(row)]
+    if not kept:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in kept:
+        table.add_row(*(Text(_human(row[column])) for column in columns))
+    # off a terminal nothing is folded
+    Console(width=None if terminal else 1000, highlight=False).print(table, soft_wrap=not terminal)
+
+
+def _plain(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _human(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+class Bars:
+    """Progress bars on stderr."""
+
+    def __init__(self) -> None:
+        from rich import progress
+        from rich.console import Console
+
+        self.bars = progress.Progress(
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeRemainingColumn(),
+            progress.TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task: Any = None
+
+    def start(self, stage: str, total: int) -> None:
+        if self._task is not None:
+            self.bars.remove_task(self._task)
+        self._task = self.bars.add_task(stage, total=total, note="")
+
+    def advance(self, note: str = "") -> None:
+        self.bars.update(self._task, advance=1, note=note)
+
+
+class Lines:
+    """Progress of a long job where there is no terminal: a line for each stage."""
+
+    def __init__(self) -> None:
+        self._stage, self._left = "", 0
+
+    def start(self, stage: str, total: int) -> None:
+        self._stage, self._left = stage, total
+
+    def advance(self, note: str = "") -> None:
+        self._left -= 1
+        if not self._left:
+            say(f"{self._stage}: done{f' ({note})' if note else ''}")
+
+
+@contextmanager
+def shown_progress(long: bool = False) -> "Iterator[Progress]":
+    """Bars on a terminal; otherwise nothing, or lines for a long job."""
+    from facesearch.progress import Silent
+
+    if options.quiet:
+        yield Silent()
+    elif sys.stderr.isatty():
+        bars = Bars()
+        with bars.bars:
+            yield bars
+    else:
+        yield Lines() if long else Silent()
+
+
+@contextmanager
+def opened(*, create: bool = False) -> "Iterator[Gallery]":
+    from facesearch.gallery import Gallery
+
+    with Gallery(find_gallery(options.gallery), create=create) as gallery:
+        yield gallery
+
+
+# Commands
+
+Paths = Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")]
+Threshold_ = Annotated[
+    float | None, typer.Option(min=0, max=2, help="The largest distance to accept.")
+]
+
+
+@app.command()
+def enroll(
+    photos: Paths,
+    name: Annotated[str | None, typer.Option(help="Who is on the photos.")] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="A folder per person; its name is theirs.")
+    ] = False,
+    faces: Annotated[Faces, typer.Option(help="Of a photo with several faces.")] = Faces.only,
+) -> None:
+    """Enrol people from photos: --name for one person, --tree for a folder per person.
+
+    Photos known already, by content, are left alone; one bad photo never stops the rest.
+    """
+    if (name is None) != tree:
+        raise typer.BadParameter("give either --name NAME or --tree")
+    from facesearch import images
+    from facesearch.gallery import clean_name
+
+    groups: list[tuple[str, list[Path]]] = []
+    if tree:
+        from facesearch.data import people_in
+
+        groups = [(who, paths) for folder in photos for who, paths in people_in(folder).items()]
+    else:
+        assert name is not None
+        groups = [(name, list(images.expand(photos)))]
+    for who, _ in groups:
+        clean_name(who)  # before any work is done
+    from facesearch.embed import Embedder
+    from facesearch.model import Model
+
+    embedder = Embedder(Model(find_model(options.model)))
+    counts = {"enrolled": 0, "duplicate": 0, "skipped": 0}
+    errors = []
+
+    def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
+        for who, paths in groups:
+            for result in gallery.enroll(paths, who, embedder, progress, faces.value):
+                counts[result.status] += 1
+                errors.append(result.error)
+                yield _enrolment(result)
+
+    with opened(create=True) as gallery, shown_progress() as progress:
+        show(
+            results(gallery, progress),
+            ["photo", "name", "status", "reason"],
+            skip=lambda row: row["status"] == "enrolled" and not row["reason"],
+        )
+    people = f"{len(groups)} people" if tree else repr(groups[0][0])
+    say(
+        f"{people}: {counts['enrolled']} photos enrolled, {counts['duplicate']} known already, "
+        f"{counts['skipped']} skipped"
+    )
+    if counts["skipped"] == len(errors):
+        if any(errors):
+            raise PhotoError("no photo was enrolled")
+        raise NoFaceFound("no photo was enrolled")
+
+
+def _enrolment(result: "Enrolment") -> dict[str, Any]:
+    return {
+        "photo": str(result.photo),
+        "name": result.name,
+        "status": result.status,
+        "reason": result.reason,
+        "faces": result.faces,
+    }
+
+
+@app.command()
+def identify(
+    photos: Paths,
+    top: Annotated[int, typer.Option(min=1, help="Candidates listed for each face.")] = 5,
+    fpir: Annotated[
+        float | None,
+        typer.Option(help="Accepted share of strangers who are given a name [default: 0.01]."),
+    ] = None,
+    threshold: Threshold_ = None,
+    annotate: Annotated[
+        Path | None,
+        typer.Option(help="Draw the answers: a file, or for several photos a folder."),
+    ] = None,
+) -> None:
+    """Name every face in photos: match, unknown, ambiguous or unusable."""
+    from facesearch import images
+    from facesearch.decide import Threshold
+    from facesearch.embed import Embedder
+    from facesearch.gallery import load_calibration
+    from facesearch.model import Model
+
+    if fpir is not None and threshold is not None:
+        raise typer.BadParameter("--fpir and --threshold exclude each other")
+    paths = list(images.expand(photos))
+    errors: list[PhotoError] = []
+    matches = 0
+    with opened() as gallery, shown_progress() as progress:
+        embedder = Embedder(Model(find_model(options.model)))
+        calibration = load_calibration(embedder)
+        if threshold is not None:
+            limit = Threshold(threshold)
+        else:
+            limit = gallery.threshold(calibration, fpir)
+            warn(limit.warning)
+
+        def rows() -> Iterator[dict[str, Any]]:
+            nonlocal matches
+            answers = gallery.identify(paths, embedder, limit.distance, calibration, progress, top)
+            for path, found in answers:
+                if isinstance(found, PhotoError):
+                    errors.append(found)
+                    say(f"error: {found}")
+                    continue
+                matches += sum(answer.decision.answer == "match" for answer in found)
+                if annotate is not None:
+                    _annotate(path, found, annotate, several=len(paths) > 1)
+                yield from (_identification(answer) for answer in found)
+
+        show(rows(), ["photo", "face", "answer", "name", "distance", "probability", "reason"])
+    if errors:
+        raise typer.Exit(PhotoError.exit_code)
+    raise typer.Exit(0 if matches else 1)
+
+
+def _identification(answer: "Identification") -> dict[str, Any]:
+    decision = answer.decision
+    return {
+        "photo": str(answer.photo),
+        "face": answer.face,
+        "box": answer.box.rounded() if answer.box else None,
+        "answer": decision.answer,
+        "name": decision.name,
+        "distance": decision.distance,
+        "threshold": answer.threshold,
+        "probability": decision.probability,
+        "reason": decision.reason,
+        "candidates": [
+            {"name": near.name, "distance": near.distance, "photo": str(near.photo)}
+            for near in answer.candidates
+        ],
+    }
+
+
+def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
+    from facesearch.draw import annotate
+
+    if several or out.is_dir():
+        out.mkdir(parents=True, exist_ok=True)
+        out = out / f"{path.stem}.jpg"
+        number = 1
+        while out.exists():
+            number += 1
+            out = out.with_stem(f"{path.stem}-{number}")
+    annotate(
+        path,
+        [
+            (answer.box, answer.decision.answer, answer.decision.name or answer.decision.answer)
+            for answer in found
+            if answer.box is not None
+        ],
+        out,
+    )
+
+
+@app.command()
+def compare(
+    a: Annotated[Path, typer.Argument(help="A photo.")],
+    b: Annotated[Path, typer.Argument(help="Another photo.")],
+    fmr: Annotated[
+        float | None,
+        typer.Option(help="Accepted share of different people called the same [default: 0.001]."),
+    ] = None,
+    threshold: Threshold_ = None,
+) -> None:
+    """Tell whether two photos show the same person."""
+    from facesearch import decide
+    from facesearch.calibrate import Calibration
+    from facesearch.embed import Embedder
+    from facesearch.model import CALIBRATION, Model
+
+    if fmr is not None and threshold is not None:
+        raise typer.BadParameter("--fmr and --threshold exclude each other")
+    embedder = Embedder(Model(find_model(options.model)))
+    calibration = Calibration.load(embedder.model.folder / CALIBRATION)
+    limit: Threshold = (
+        decide.Threshold(threshold)
+        if threshold is not None
+        else decide.threshold_to_compare(calibration, fmr)
+    )
+    warn(limit.warning)
+    result = decide.compare(embedder, calibration, a, b, limit.distance)
+    row = {
+        "a": str(a),
+        "b": str(b),
+        "same": result.same,
+        "answer": result.answer,
+        "distance": result.distance,
+        "threshold": result.threshold,
+        "probability": result.probability,
+        "reason": result.reason,
+    }
+    show([row], ["a", "b", "same", "distance", "threshold", "probability", "reason"])
+    raise typer.Exit(0 if result.same else 1)
+
+
+@app.command()
+def train(
+    data: Annotated[Path, typer.Argument(help="A folder of photos per person.")],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name [default: the folder's].")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="The model's folder, instead of a name.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    batches: Annotated[int | None, typer.Option(min=1, help="In an epoch.")] = None,
+    rate: Annotated[float | None, typer.Option(help="The learning rate's peak.")] = None,
+    size: Annotated[int | None, typer.Option(min=32, help="Pixels of a chip's side.")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard what is there.")] = False,
+    pictures: Annotated[
+        bool, typer.Option(help="Whether the report may show photos of the data.")
+    ] = True,
+) -> None:
+    """Train a model of your own on a folder of photos per person.
+
+    Split by person, calibrated on people that training never sees, tested on others, once. Ctrl-C
+    stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
+    """
+    _need_torch()
+    from facesearch.train import TrainConfig, train
+
+    if name is not None and out is not None:
+        raise typer.BadParameter("--name and --out exclude each other")
+    chosen = {"epochs": epochs, "batches": batches, "rate": rate, "size": size, "seed": seed}
+    given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
+    config = TrainConfig(**given)
+    folder = out or model_home() / (name or data.resolve().name)
+    try:
+        with shown_progress(long=True) as progress:
+            train(
+                data,
+                folder,
+                config,
+                find_model() / "landmarks.dat",
+                progress,
+                device=device,
+                resume=resume,
+                restart=restart,
+                pictures=pictures,
+                command=shlex.join(["facesearch", *sys.argv[1:]]),
+            )
+    except KeyboardInterrupt:
+        say(f"stopped; --resume goes on from the last whole epoch, kept in {folder}")
+        raise typer.Exit(INTERRUPTED) from None
+    say(f"{folder}: trained; see card.md and report/report.md; use it with --model {folder}")
+
+
+def _need_torch() -> None:
+    from importlib.util import find_spec
+
+    missing = [package for package in ("torch", "torchvision", "onnx") if not find_spec(package)]
+    if missing:
+        raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'facesearch[train]'")
+
+
+@app.command()
+def evaluate(
+    data: Annotated[Path, typer.Argument(help="A folder of photos per person.")],
+    pairs: Annotated[Path, typer.Option(help="A list of pairs in LFW's format.")],
+) -> None:
+    """Measure a model on a list of pairs: accuracy, F1, AUC and error rates.
+
+    A list without folds is judged at the model's best-F1 threshold; with folds, each at the
+    threshold that is most accurate on the others. Photos without a face count as failures.
+    """
+    from facesearch.calibrate import Calibration
+    from facesearch.data import read_pairs
+    from facesearch.embed import Embedder
+    from facesearch.evaluate import evaluate as measure
+    from facesearch.model import CALIBRATION, Model
+
+    model = Model(find_model(options.model))
+    calibration = Calibration.load(model.folder / CALIBRATION)
+    listed = read_pairs(pairs, data)
+    with shown_progress() as progress:
+        found = measure(Embedder(model), listed, calibration.f1_threshold, progress)
+    row = {"model": model.name, **asdict(found.result), "failed_to_detect": found.failed_to_detect}
+    show([row], ["model", "pairs", "accuracy", "f1", "threshold", "auc", "eer", "failed_to_detect"])
+
+
+@people_app.command("list")
+def people_list() -> None:
+    """Everybody who is enrolled."""
+    with opened() as gallery:
+        show((asdict(person) for person in gallery.people()), ["name", "faces", "photos"])
+
+
+@people_app.command("show")
+def people_show(name: str) -> None:
+    """The enrolled faces of a person."""
+    with opened() as gallery:
+        show(
+            (
+                {"name": face.name, "photo": str(face.photo), "box": face.box.rounded()}
+                for face in gallery.faces_of(name)
+            ),
+            ["photo", "box"],
+        )
+
+
+@people_app.command("rename")
+def people_rename(old: str, new: str) -> None:
+    """Give a person another name."""
+    with opened() as gallery:
+        gallery.rename(old, new)
+    say(f"{old!r} is now {new!r}")
+
+
+@people_app.command("remove")
+def people_remove(
+    name: str,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Remove a person with all that is kept of them: faces, embeddings, photos' records.
+
+    The photos themselves are not touched.
+    """
+    with opened() as gallery:
+        faces = len(gallery.faces_of(name))
+        if not yes:
+            typer.confirm(f"Remove {name!r} with {faces} faces for good?", abort=True, err=True)
+        gallery.remove(name)
+    say(f"{name!r} and {faces} faces removed")
+
+
+@gallery_app.command("info")
+def gallery_info() -> None:
+    """Where the gallery is, its sizes, its model, its index."""
+    with opened() as gallery:
+        row = asdict(gallery.info())
+    row["folder"] = str(row["folder"])
+    if options.as_json or options.as_csv:
+        show([row], [])
+    else:
+        show([{"": key, " ": value} for key, value in row.items()], ["", " "])

@@ -1,0 +1,183 @@
+"""How well distances tell people apart. A pair matches at a threshold if distance <= threshold."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Distances = NDArray[np.float64]
+
+MOST_FACES = 5000  # whose pairs, 12 million, are looked at all together
+NEVER = 2.0001  # the distance given to a pair with a photo in which no face was found
+
+
+def error_rates(genuine: Distances, impostor: Distances, thresholds: ArrayLike) -> Distances:
+    """(2, T): false match rate and false non-match rate at each threshold.
+
+    genuine, impostor: distances, in any order, at least one of each.
+    """
+    thresholds = np.asarray(thresholds, np.float64)
+    matched = np.searchsorted(np.sort(impostor), thresholds, side="right")
+    accepted = np.searchsorted(np.sort(genuine), thresholds, side="right")
+    return np.stack([matched / len(impostor), 1 - accepted / len(genuine)])
+
+
+def candidates(genuine: Distances, impostor: Distances) -> Distances:
+    """Thresholds, ascending, that give every possible outcome once: none accepted to all."""
+    values = np.unique(np.concatenate([genuine, impostor]))
+    return np.concatenate([[np.nextafter(values[0], -np.inf)], values])
+
+
+def threshold_at_fmr(impostor: Distances, fmr: float) -> float:
+    """The largest threshold at which no more than the share `fmr` of impostor pairs match.
+
+    At a tie all equal distances are refused. May be so low that nothing matches.
+    """
+    ordered = np.sort(impostor)
+    allowed = int(np.floor(fmr * len(ordered) + 1e-9))
+    if allowed >= len(ordered):
+        return float(ordered[-1])
+    return float(np.nextafter(ordered[allowed], -np.inf))
+
+
+def fnmr_at_fmr(genuine: Distances, impostor: Distances, fmr: float) -> float:
+    """The share of genuine pairs refused at the threshold for a false match rate."""
+    threshold = threshold_at_fmr(impostor, fmr)
+    return float(np.mean(genuine > threshold))
+
+
+def best_f1(genuine: Distances, impostor: Distances) -> tuple[float, float]:
+    """The threshold with the best F1, and that F1; the middle of the gap that gives it.
+
+    F1 depends on the mix: give as many impostor pairs as genuine ones for the usual figure.
+    """
+    at = candidates(genuine, impostor)
+    fmr, fnmr = error_rates(genuine, impostor, at)
+    hits = (1 - fnmr) * len(genuine)
+    f1 = 2 * hits / (hits + fmr * len(impostor) + len(genuine))
+    best = int(f1.argmax())
+    above = at[min(best + 1, len(at) - 1)]
+    return float((at[best] + above) / 2), float(f1[best])
+
+
+def best_accuracy_threshold(genuine: Distances, impostor: Distances) -> float:
+    """The threshold with the most pairs right, in the middle of the gap that gives it."""
+    at = candidates(genuine, impostor)
+    fmr, fnmr = error_rates(genuine, impostor, at)
+    wrong = fnmr * len(genuine) + fmr * len(impostor)
+    best = int(wrong.argmin())
+    return float((at[best] + at[min(best + 1, len(at) - 1)]) / 2)
+
+
+def auc(genuine: Distances, impostor: Distances) -> float:
+    """The chance that a genuine pair is nearer than an impostor pair; ties count half.
+
+    Source: Hanley and McNeil, Radiology 143, 1982 (the Mann-Whitney statistic).
+    """
+    ordered = np.sort(impostor)
+    below = np.searchsorted(ordered, genuine, side="left")
+    equal = np.searchsorted(ordered, genuine, side="right") - below
+    return float(1 - (below + equal / 2).mean() / len(ordered))
+
+
+def eer(genuine: Distances, impostor: Distances) -> float:
+    """The error at which false matches and false non-matches are as frequent, interpolated."""
+    fmr, fnmr = error_rates(genuine, impostor, candidates(genuine, impostor))
+    after = int(np.argmax(fmr >= fnmr))  # fmr rises from 0 and fnmr falls to 0: they do cross
+    before = max(after - 1, 0)
+    gap_before, gap_after = fnmr[before] - fmr[before], fmr[after] - fnmr[after]
+    share = gap_before / (gap_before + gap_after) if gap_before + gap_after else 0.0
+    return float(fmr[before] + share * (fmr[after] - fmr[before]))
+
+
+@dataclass(frozen=True, slots=True)
+class PairResult:
+    """What a list of pairs says of a model; the fields of the command's JSON."""
+
+    pairs: int
+    accuracy: float  # the mean over the folds
+    accuracy_std: float  # the standard deviation over the folds; 0 if there is one
+    f1: float  # of all pairs, each judged with the threshold of its fold
+    threshold: float  # the mean over the folds
+    auc: float
+    eer: float
+    fnmr_at_fmr: dict[str, float]
+
+
+def evaluate_pairs(
+    distance: Distances, same: NDArray[np.bool_], fold: NDArray[np.int64], threshold: float
+) -> PairResult:
+    """Accuracy, F1, AUC and errors of pairs.
+
+    distance, same, fold: (N,). With several folds each fold is judged with the threshold that is
+    most accurate on the others, as LFW's View 2 wants it; a single one with `threshold`.
+    Source: Huang et al., Labeled Faces in the Wild, UMass 07-49, 2007.
+    """
+    folds = np.unique(fold)
+    thresholds, accuracies = [], []
+    accepted = np.zeros(len(distance), bool)
+    for current in folds:
+        inside = fold == current
+        if len(folds) > 1:
+            others = distance[~inside], same[~inside]
+            threshold = best_accuracy_threshold(others[0][others[1]], others[0][~others[1]])
+        accepted[inside] = distance[inside] <= threshold
+        accuracies.append(float(np.mean(accepted[inside] == same[inside])))
+        thresholds.append(threshold)
+    genuine, impostor = distance[same], distance[~same]
+    hits = int(np.sum(accepted & same))
+    return PairResult(
+        pairs=len(distance),
+        accuracy=float(np.mean(accuracies)),
+        accuracy_std=float(np.std(accuracies)),
+        f1=2 * hits / max(1, int(accepted.sum()) + len(genuine)),
+        threshold=float(np.mean(thresholds)),
+        auc=auc(genuine, impostor),
+        eer=eer(genuine, impostor),
+        fnmr_at_fmr={str(rate): fnmr_at_fmr(genuine, impostor, rate) for rate in (0.01, 0.001)},
+    )
+
+
+def all_pairs(
+    embeddings: NDArray[np.float32], people: NDArray[np.int64], most: int, seed: int
+) -> tuple[Distances, Distances]:
+    """Distances of the genuine pairs, at most `most` a person, and of all impostor pairs.
+
+    embeddings: unit vectors, (N, D). people: who is on each, (N,). Without the cap a person with
+    many photos would speak for everybody. Of more than MOST_FACES faces, whole people are drawn.
+    """
+    rng = np.random.default_rng(seed)
+    if len(people) > MOST_FACES:
+        names, counts = np.unique(people, return_counts=True)
+        order = rng.permutation(len(names))
+        chosen = names[order[np.cumsum(counts[order]) <= MOST_FACES]]
+        kept = np.isin(people, chosen)
+        embeddings, people = embeddings[kept], people[kept]
+    first, second = np.triu_indices(len(embeddings), k=1)
+    distance = distance_between(embeddings, first, second)
+    same = people[first] == people[second]
+    genuine, owner = distance[same], people[first][same]
+    order = rng.permutation(len(genuine))
+    rank = np.empty(len(genuine), np.int64)
+    by_owner = order[np.argsort(owner[order], kind="stable")]
+    starts = np.r_[0, np.flatnonzero(np.diff(owner[by_owner])) + 1] if len(by_owner) else [0]
+    lengths = np.diff(np.r_[starts, len(by_owner)])
+    rank[by_owner] = np.arange(len(by_owner)) - np.repeat(starts, lengths)
+    return genuine[rank < most], distance[~same]
+
+
+def balanced(
+    genuine: Distances, impostor: Distances, seed: int
+) -> tuple[Distances, NDArray[np.bool_]]:
+    """As many impostor pairs as genuine ones, drawn: distances (2 G,) and which are genuine."""
+    count = min(len(genuine), len(impostor))
+    drawn = np.random.default_rng(seed).choice(impostor, count, replace=False)
+    return np.concatenate([genuine, drawn]), np.arange(len(genuine) + count) < len(genuine)
+
+
+def distance_between(
+    embeddings: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> Distances:
+    """Euclidean distances of the pairs (first[i], second[i]) of unit vectors, (P,)."""
+    cosine = (embeddings @ embeddings.T)[first, second].astype(np.float64)
+    return np.sqrt(np.maximum(2 - 2 * cosine, 0))

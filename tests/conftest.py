@@ -1,0 +1,97 @@
+"""What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
+
+import importlib.util
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from facesearch import settings
+from facesearch.embed import Embedder
+from facesearch.model import Model
+
+ROOT = Path(__file__).parent.parent
+LFW = ROOT.parent / "shared" / "data" / "lfw"
+
+sys.path.insert(0, str(ROOT / "scripts"))
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of the user's own is read or written."""
+    monkeypatch.setenv("FACESEARCH_GALLERY", str(tmp_path / "gallery"))
+    monkeypatch.setenv("FACESEARCH_MODELS", str(tmp_path / "models"))
+    monkeypatch.delenv("FACESEARCH_MODEL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def lfw() -> Path:
+    if not LFW.is_dir():
+        pytest.skip("LFW is not on this machine (../shared/data/lfw)")
+    return LFW
+
+
+@pytest.fixture(scope="session")
+def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder per invented person, drawn: person-00 to person-05 with five photos each."""
+    from drawn import portrait
+
+    root = tmp_path_factory.mktemp("people")
+    for person in range(6):
+        folder = root / f"person-{person:02}"
+        folder.mkdir()
+        for pose in range(5):
+            portrait(person, pose).save(folder / f"pose-{pose}.jpg", quality=95)
+    return root
+
+
+@pytest.fixture(scope="session")
+def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Invented people 0, 1 and 2 side by side."""
+    from drawn import group
+
+    path = tmp_path_factory.mktemp("group") / "group.jpg"
+    group([0, 1, 2], pose=7).save(path, quality=95)
+    return path
+
+
+@pytest.fixture(scope="session")
+def hopper() -> Path:
+    """Grace Hopper: a photograph by the US Navy, public domain, in matplotlib's sample data."""
+    spec = importlib.util.find_spec("matplotlib")
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
+
+
+@pytest.fixture(scope="session")
+def collins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eileen Collins: a photograph by NASA, public domain, `data.astronaut()` of scikit-image."""
+    from skimage import data
+
+    path = tmp_path_factory.mktemp("collins") / "collins.png"
+    Image.fromarray(data.astronaut()).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def no_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A picture without a face."""
+    path = tmp_path_factory.mktemp("empty") / "wall.jpg"
+    noise = np.random.default_rng(0).integers(90, 110, (240, 320, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def embedder() -> Embedder:
+    """The shipped model's."""
+    return Embedder(Model(settings.shipped_models() / "default"))
+
+
+@pytest.fixture(scope="session")
+def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
+    return np.asarray(Image.open(hopper).convert("RGB"))

@@ -1,0 +1,122 @@
+"""Photos become unit vectors, the same for a face whatever batch, orientation or thread."""
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from facesearch.embed import Embedder, in_order, unusable
+from facesearch.errors import PhotoError
+from facesearch.face import Box, Face
+
+
+def embedding(embedder: Embedder, path: Path) -> np.ndarray:
+    portrait = embedder.read(path)
+    assert len(portrait.faces) == 1
+    return embedder.embed(portrait.chips)[0]
+
+
+def test_unit_vectors(embedder: Embedder, hopper: Path) -> None:
+    vector = embedding(embedder, hopper)
+    assert vector.shape == (128,)
+    assert vector.dtype == np.float32
+    assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_batch_does_not_matter(embedder: Embedder, people: Path) -> None:
+    paths = sorted(people.glob("*/pose-*.jpg"))
+    chips = np.concatenate([embedder.read(path).chips[:1] for path in paths])
+    assert len(chips) == 30
+    chips = np.concatenate([chips, chips])  # more than one batch
+    together = embedder.embed(chips)
+    for at in (0, 7, 45):
+        assert np.abs(embedder.embed(chips[at : at + 1])[0] - together[at]).max() < 1e-5
+    assert embedder.embed(chips[:0]).shape == (0, 128)
+
+
+def test_all_orientations_give_one_embedding(
+    embedder: Embedder, hopper: Path, tmp_path: Path
+) -> None:
+    upright = Image.open(hopper).convert("RGB")
+    expected = embedding(embedder, hopper)
+    undo = [
+        None,
+        Image.Transpose.FLIP_LEFT_RIGHT,
+        Image.Transpose.ROTATE_180,
+        Image.Transpose.FLIP_TOP_BOTTOM,
+        Image.Transpose.TRANSPOSE,
+        Image.Transpose.ROTATE_90,
+        Image.Transpose.TRANSVERSE,
+        Image.Transpose.ROTATE_270,
+    ]
+    for orientation, transpose in enumerate(undo, start=1):
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        path = tmp_path / f"{orientation}.png"
+        (upright if transpose is None else upright.transpose(transpose)).save(path, exif=exif)
+        assert np.abs(embedding(embedder, path) - expected).max() < 1e-6
+
+
+def test_a_photo_without_a_face_has_no_chips(embedder: Embedder, no_face: Path) -> None:
+    portrait = embedder.read(no_face)
+    assert portrait.faces == []
+    assert portrait.chips.shape == (0, *embedder.read(no_face).chips.shape[1:])
+    assert embedder.read_principal(no_face) is None
+
+
+def face(left: float, top: float, side: float, eyes: float) -> Face:
+    x, y = left + side / 2, top + side / 2
+    points = ((x - eyes / 2, y), (x + eyes / 2, y), (x, y + 5), (x - 5, y + 9), (x + 5, y + 9))
+    return Face(Box(left, top, left + side, top + side), points, 1.0)
+
+
+def test_unusable_faces_have_a_reason() -> None:
+    assert unusable(face(10, 10, 80, 35), 100, 100) == ""
+    assert unusable(face(10, 10, 20, 8), 100, 100) == "face too small: 8 pixels between the eyes"
+    assert unusable(face(-50, 10, 80, 35), 100, 100).startswith("face cut off: 62%")
+    assert unusable(face(-20, 10, 80, 35), 100, 100) == ""
+
+
+def test_in_order_keeps_order_and_errors(tmp_path: Path) -> None:
+    paths = [tmp_path / str(number) for number in range(50)]
+
+    def work(path: Path) -> str:
+        if int(path.name) % 7 == 3:
+            raise PhotoError(f"{path}: broken")
+        return path.name
+
+    found = list(in_order(work, paths))
+    assert [path for path, _ in found] == paths
+    for path, result in found:
+        if int(path.name) % 7 == 3:
+            assert isinstance(result, PhotoError)
+        else:
+            assert result == path.name
+
+
+def test_in_order_is_bounded_and_can_be_left(tmp_path: Path) -> None:
+    begun: list[str] = []
+    gate = threading.Event()
+
+    def work(path: Path) -> str:
+        begun.append(path.name)
+        return path.name
+
+    endless = (tmp_path / str(number) for number in range(1_000_000))
+    results = in_order(work, endless)
+    for _ in range(5):
+        next(results)
+    results.close()
+    count = len(begun)
+    gate.wait(0.05)
+    assert count == len(begun) < 200
+
+
+def test_other_errors_are_not_swallowed(tmp_path: Path) -> None:
+    def work(path: Path) -> str:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(work, [tmp_path]))

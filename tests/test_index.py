@@ -1,0 +1,55 @@
+"""Search is exact; the file is a cache that is only believed when it is whole and current."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facesearch.index import FaceIndex
+
+
+@pytest.fixture
+def vectors() -> NDArray[np.float32]:
+    found = np.random.default_rng(0).normal(size=(50, 128)).astype(np.float32)
+    return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+def test_search_agrees_with_brute_force(vectors: NDArray[np.float32]) -> None:
+    numbers = np.arange(50) * 3 + 7
+    index = FaceIndex(numbers, vectors)
+    query = vectors[:5] + 0.05
+    query /= np.linalg.norm(query, axis=1, keepdims=True)
+    found, distances = index.search(query, 10)
+    slow = np.linalg.norm(query[:, None] - vectors[None], axis=2)
+    order = np.argsort(slow, axis=1)[:, :10]
+    assert np.array_equal(found, numbers[order])
+    assert np.allclose(distances, np.take_along_axis(slow, order, axis=1), atol=1e-3)
+
+
+def test_more_neighbours_than_faces(vectors: NDArray[np.float32]) -> None:
+    found, distances = FaceIndex(np.arange(3), vectors[:3]).search(vectors[:2], 10)
+    assert found.shape == distances.shape == (2, 3)
+    empty = FaceIndex(np.empty(0, np.int64), np.empty((0, 128), np.float32))
+    assert empty.search(vectors[:2], 10)[0].shape == (2, 0)
+
+
+def test_the_file_is_believed_only_if_whole_and_current(
+    tmp_path: Path, vectors: NDArray[np.float32]
+) -> None:
+    path = tmp_path / "vectors.faiss"
+    assert FaceIndex.load(path, "1") is None
+    FaceIndex(np.arange(50), vectors).save(path, "1")
+    assert [entry.name for entry in tmp_path.iterdir()] == ["vectors.faiss"]
+    loaded = FaceIndex.load(path, "1")
+    assert loaded is not None
+    assert loaded.search(vectors[4:5], 1)[0][0, 0] == 4
+    assert FaceIndex.load(path, "2") is None
+    whole = path.read_bytes()
+    for damaged in (whole[:-1], whole[: len(whole) // 2], b"", b"x" * 1000, whole[1:]):
+        path.write_bytes(damaged)
+        assert FaceIndex.load(path, "1") is None
+    flipped = bytearray(whole)
+    flipped[len(whole) // 2] ^= 1
+    path.write_bytes(flipped)
+    assert FaceIndex.load(path, "1") is None

@@ -1,0 +1,137 @@
+"""Errors and thresholds agree with slow, obvious versions that try everything."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from facesearch import metrics
+
+Distances = NDArray[np.float64]
+
+
+def drawn(seed: int, genuine: int = 40, impostor: int = 90) -> tuple[Distances, Distances]:
+    """Overlapping distances, rounded so that there are ties."""
+    rng = np.random.default_rng(seed)
+    near = np.abs(rng.normal(0.7, 0.3, genuine)).round(1)
+    far = np.abs(rng.normal(1.2, 0.3, impostor)).round(1)
+    return near, far
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_error_rates_count_pairs(seed: int) -> None:
+    genuine, impostor = drawn(seed)
+    for threshold in np.arange(0, 2, 0.05):
+        fmr, fnmr = metrics.error_rates(genuine, impostor, [threshold])[:, 0]
+        assert fmr == pytest.approx(sum(d <= threshold for d in impostor) / len(impostor))
+        assert fnmr == pytest.approx(sum(d > threshold for d in genuine) / len(genuine))
+
+
+@pytest.mark.parametrize("fmr", [0.0, 0.01, 0.1, 0.5, 0.99, 1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_threshold_at_fmr_is_the_largest_that_keeps_the_rate(seed: int, fmr: float) -> None:
+    _, impostor = drawn(seed)
+    threshold = metrics.threshold_at_fmr(impostor, fmr)
+    matched = sum(d <= threshold for d in impostor)
+    assert matched <= fmr * len(impostor) + 1e-9
+    beyond = [d for d in impostor if d > threshold]
+    if beyond:
+        assert sum(d <= min(beyond) for d in impostor) > fmr * len(impostor)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_best_thresholds_beat_every_other(seed: int) -> None:
+    genuine, impostor = drawn(seed, 60, 60)
+
+    def f1(t: float) -> float:
+        hits, false = sum(genuine <= t), sum(impostor <= t)
+        return 2 * hits / (2 * hits + false + len(genuine) - hits)
+
+    def right(t: float) -> int:
+        return int(sum(genuine <= t) + sum(impostor > t))
+
+    threshold, best = metrics.best_f1(genuine, impostor)
+    everything = np.arange(-0.05, 2.1, 0.05)
+    assert best == pytest.approx(max(f1(t) for t in everything))
+    assert f1(threshold) == pytest.approx(best)
+    accurate = metrics.best_accuracy_threshold(genuine, impostor)
+    assert right(accurate) == max(right(t) for t in everything)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_auc_is_the_chance_to_be_nearer(seed: int) -> None:
+    genuine, impostor = drawn(seed)
+    wins = sum((g < i) + (g == i) / 2 for g in genuine for i in impostor)
+    assert metrics.auc(genuine, impostor) == pytest.approx(wins / len(genuine) / len(impostor))
+
+
+def test_eer_where_it_is_known() -> None:
+    grid = np.arange(100) / 100
+    assert metrics.eer(grid, grid + 0.5) == pytest.approx(0.25, abs=0.01)
+    assert metrics.eer(grid, grid + 2) == 0
+    assert metrics.eer(grid, grid) == pytest.approx(0.5, abs=0.01)
+
+
+def test_ten_folds_use_thresholds_of_the_others() -> None:
+    rng = np.random.default_rng(1)
+    same = np.tile([True] * 20 + [False] * 20, 10)
+    fold = np.repeat(np.arange(10), 40)
+    distance = np.where(same, rng.normal(0.8, 0.25, 400), rng.normal(1.2, 0.2, 400))
+    result = metrics.evaluate_pairs(distance, same, fold, threshold=99)
+    accuracies, thresholds, hits, called = [], [], 0, 0
+    for current in range(10):
+        others = sorted(distance[fold != current])
+        middles = [(a + b) / 2 for a, b in pairwise(others)]
+        truth = same[fold != current]
+        best = max(np.mean((distance[fold != current] <= t) == truth) for t in middles)
+        mine = result.threshold  # the folds' own lie about here
+        tried = metrics.best_accuracy_threshold(
+            distance[(fold != current) & same], distance[(fold != current) & ~same]
+        )
+        assert np.mean((distance[fold != current] <= tried) == truth) == best
+        assert abs(tried - mine) < 0.2
+        said = distance[fold == current] <= tried
+        accuracies.append(np.mean(said == same[fold == current]))
+        thresholds.append(tried)
+        hits += int(np.sum(said & same[fold == current]))
+        called += int(np.sum(said))
+    assert result.pairs == 400
+    assert result.accuracy == pytest.approx(np.mean(accuracies))
+    assert result.accuracy_std == pytest.approx(np.std(accuracies))
+    assert result.threshold == pytest.approx(np.mean(thresholds))
+    assert result.f1 == pytest.approx(2 * hits / (called + 200))
+
+
+def test_one_fold_uses_the_threshold_given() -> None:
+    distance = np.array([0.2, 0.9, 1.0, 1.5])
+    same = np.array([True, True, False, False])
+    result = metrics.evaluate_pairs(distance, same, np.zeros(4, np.int64), 0.5)
+    assert (result.accuracy, result.threshold, result.accuracy_std) == (0.75, 0.5, 0)
+    assert result.f1 == pytest.approx(2 / 3)
+    assert result.fnmr_at_fmr == {"0.01": 0.0, "0.001": 0.0}
+
+
+def test_all_pairs_are_all_pairs_with_a_cap_on_each_person() -> None:
+    rng = np.random.default_rng(2)
+    people = np.array([0] * 6 + [1] * 3 + [2])
+    embeddings = rng.normal(size=(10, 8))
+    embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
+    genuine, impostor = metrics.all_pairs(embeddings, people, most=100, seed=0)
+    slow: dict[bool, list[float]] = {True: [], False: []}
+    for i in range(10):
+        for j in range(i):
+            apart = float(np.linalg.norm(embeddings[i] - embeddings[j]))
+            slow[bool(people[i] == people[j])].append(apart)
+    assert np.allclose(sorted(genuine), sorted(slow[True]), atol=1e-6)
+    assert np.allclose(sorted(impostor), sorted(slow[False]), atol=1e-6)
+    capped, rest = metrics.all_pairs(embeddings, people, most=2, seed=0)
+    assert len(capped) == 4  # of 15 and 3
+    assert len(rest) == len(impostor)
+
+
+def test_balanced_draws_as_many_impostors() -> None:
+    distance, same = metrics.balanced(np.zeros(3), np.arange(1.0, 100.0), seed=0)
+    assert len(distance) == 6
+    assert same.tolist() == [True] * 3 + [False] * 3
+    assert len(set(distance[3:])) == 3
