@@ -290,6 +290,10 @@ def enroll(
         from facesearch.data import people_in
 
         groups = [(who, paths) for folder in photos for who, paths in people_in(folder).items()]
+        entries = [entry for folder in photos for entry in folder.iterdir() if entry.is_file()]
+        loose = sum(entry.suffix.lower() in images.SUFFIXES for entry in entries)
+        if loose:
+            warn(f"{loose} photos lie beside the people's folders and are left alone")
     else:
         assert name is not None
         groups = [(name, list(images.expand(photos)))]
@@ -412,6 +416,8 @@ def _identification(answer: "Identification") -> dict[str, Any]:
 def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
     from facesearch.draw import annotate
 
+    if out.exists() and out.samefile(path):
+        raise PhotoError(f"{out}: the annotated picture would overwrite the photo")
     if several or out.is_dir():
         out.mkdir(parents=True, exist_ok=True)
         out = out / f"{path.stem}.jpg"

@@ -267,8 +267,9 @@ class Gallery:
             faces = self._store.faces(numbers[0].tolist())
             nearest: dict[str, Candidate] = {}
             for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-                face = faces[number]
-                nearest.setdefault(face.name, Candidate(face.name, distance, face.photo))
+                face = faces.get(number)  # None if it was removed a moment ago
+                if face is not None:
+                    nearest.setdefault(face.name, Candidate(face.name, distance, face.photo))
             if len(nearest) >= count or wanted >= len(index):
                 return list(nearest.values())[:count]
             wanted *= 4
@@ -291,11 +292,10 @@ class Gallery:
     def _check_model(self, embedder: Embedder, *, bind: bool) -> None:
         """Embeddings of two models mean nothing to each other."""
         model = embedder.model
+        if bind and self._store.setting("fingerprint") is None:
+            self._store.bind_model(model.name, model.fingerprint, model.dimension)
         fingerprint = self._store.setting("fingerprint")
-        if fingerprint is None:
-            if bind:
-                self._store.bind_model(model.name, model.fingerprint, model.dimension)
-        elif fingerprint != model.fingerprint:
+        if fingerprint is not None and fingerprint != model.fingerprint:
             raise GalleryError(
                 f"{self.folder}: enrolled with the model {self._store.setting('model')!r} "
                 f"({fingerprint[:12]}), not with {model.name!r} ({model.fingerprint[:12]}); "

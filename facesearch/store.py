@@ -288,11 +288,12 @@ class Store:
     # Writing
 
     def bind_model(self, name: str, fingerprint: str, dimension: int) -> None:
-        """Remember which model the embeddings of this gallery are made with."""
+        """Remember which model the embeddings of this gallery are made with, for good."""
         with self._write("model", {"name": name, "fingerprint": fingerprint}) as connection:
-            _set(connection, "model", name)
-            _set(connection, "fingerprint", fingerprint)
-            _set(connection, "dimension", str(dimension))
+            if _get(connection, "fingerprint") is None:  # nobody was quicker
+                _set(connection, "model", name)
+                _set(connection, "fingerprint", fingerprint)
+                _set(connection, "dimension", str(dimension))
 
     def add(self, name: str, photos: list[NewPhoto]) -> list[NewPhoto]:
         """Enrol the faces of photos as a person, who is made if need be.

@@ -1,0 +1,424 @@
+"""The program as a whole: what it prints, where, and with which exit code."""
+
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image, ImageEnhance
+
+PHOTO, NO_FACE, GALLERY, PERSON, MODEL, CALIBRATION, DATA = 4, 5, 6, 7, 8, 9, 10
+
+
+@dataclass
+class Ran:
+    """What a run left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ran]
+
+
+def command(*arguments: str | Path) -> list[str]:
+    return [sys.executable, "-c", "from facesearch.cli import main; main()", *map(str, arguments)]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """Runs `facesearch` from another folder."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    def run(*arguments: str | Path, **options: Any) -> Ran:
+        found = subprocess.run(
+            command(*arguments),
+            cwd=elsewhere,
+            capture_output=True,
+            timeout=120,
+            check=False,
+            **options,
+        )
+        decoded = (
+            stream.decode(errors="surrogateescape") for stream in (found.stdout, found.stderr)
+        )
+        return Ran(found.returncode, *decoded)
+
+    return run
+
+
+@pytest.fixture
+def query(hopper: Path, tmp_path: Path) -> Path:
+    """Another file of the same portrait."""
+    path = tmp_path / "query.jpg"
+    ImageEnhance.Brightness(Image.open(hopper).convert("RGB")).enhance(0.85).save(path, quality=95)
+    return path
+
+
+def one_line_error(ran: Ran, code: int, *words: str) -> None:
+    assert ran.code == code, ran
+    errors = [line for line in ran.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1, ran.err
+    assert "Traceback" not in ran.err
+    for word in words:
+        assert word in errors[0]
+
+
+def test_the_tour(
+    run: Run, hopper: Path, collins: Path, query: Path, group_photo: Path, tmp_path: Path
+) -> None:
+    enrolled = run("enroll", "--name", "Grace Hopper", hopper, "--json")
+    assert enrolled.code == 0
+    assert enrolled.lines == [
+        {
+            "photo": str(hopper),
+            "name": "Grace Hopper",
+            "status": "enrolled",
+            "reason": "",
+            "faces": 1,
+        }
+    ]
+    assert "1 photos enrolled" in enrolled.err
+
+    picture = tmp_path / "out.jpg"
+    named = run("identify", query, "--json", "--annotate", picture)
+    assert named.code == 0
+    (answer,) = named.lines
+    assert list(answer)[:10] == [
+        "photo",
+        "face",
+        "box",
+        "answer",
+        "name",
+        "distance",
+        "threshold",
+        "probability",
+        "reason",
+        "candidates",
+    ]
+    assert (answer["answer"], answer["name"], answer["face"]) == ("match", "Grace Hopper", 0)
+    assert 0 <= answer["distance"] <= answer["threshold"] <= 2
+    assert answer["probability"] > 0.9
+    assert answer["candidates"][0] == {
+        "name": "Grace Hopper",
+        "distance": answer["distance"],
+        "photo": str(hopper),
+    }
+    drawn, plain = Image.open(picture).convert("RGB"), Image.open(query).convert("RGB")
+    assert drawn.size == plain.size
+    left, top, _, _ = answer["box"]
+    assert abs(drawn.getpixel((left, top))[1] - 0x98) < 40, "a green frame"
+
+    stranger = run("identify", collins, "--json")
+    assert stranger.code == 1
+    assert [line["answer"] for line in stranger.lines] == ["unknown"]
+    assert stranger.lines[0]["name"] is None
+    several = run("identify", group_photo, query, "--json")
+    assert several.code == 0
+    assert [line["answer"] for line in several.lines] == ["unknown"] * 3 + ["match"]
+    table = run("identify", query)
+    assert "Grace Hopper" in table.out
+    assert "match" in table.out
+
+
+def test_compare(run: Run, hopper: Path, query: Path, collins: Path, no_face: Path) -> None:
+    same = run("compare", hopper, query, "--json")
+    assert same.code == 0
+    (row,) = same.lines
+    assert list(row)[:8] == [
+        "a",
+        "b",
+        "same",
+        "answer",
+        "distance",
+        "threshold",
+        "probability",
+        "reason",
+    ]
+    assert (row["same"], row["answer"]) == (True, "match")
+    different = run("compare", hopper, collins, "--json")
+    assert (different.code, different.lines[0]["same"]) == (1, False)
+    lenient = run("compare", hopper, collins, "--threshold", "2", "--json")
+    assert (lenient.code, lenient.lines[0]["threshold"]) == (0, 2.0)
+    nobody = run("compare", hopper, no_face, "--json")
+    assert nobody.code == 1
+    assert nobody.lines[0]["same"] is None
+    assert nobody.lines[0]["answer"] == "unusable"
+    assert nobody.lines[0]["reason"] == f"{no_face}: no face found"
+    looser, stricter = (
+        run("compare", hopper, query, "--fmr", rate, "--json").lines[0]["threshold"]
+        for rate in ("0.1", "0.01")
+    )
+    assert stricter < looser
+    one_line_error(run("compare", hopper, query, "--fmr", "1e-9"), CALIBRATION, "1e-09", "support")
+    assert run("compare", hopper, query, "--fmr", "0.1", "--threshold", "1").code == 2
+
+
+def test_people_and_gallery(run: Run, people: Path, query: Path) -> None:
+    assert run("enroll", "--tree", people).code == 0
+    listed = run("people", "list", "--json")
+    assert [line["name"] for line in listed.lines] == [f"person-{n:02}" for n in range(6)]
+    assert {line["faces"] for line in listed.lines} == {5}
+    shown = run("people", "show", "person-03", "--csv")
+    rows = list(csv.DictReader(io.StringIO(shown.out)))
+    assert [Path(row["photo"]).name for row in rows] == [f"pose-{n}.jpg" for n in range(5)]
+    assert len(json.loads(rows[0]["box"])) == 4
+    assert run("people", "rename", "person-03", "Zoë 'Z' O'Neil").code == 0
+    one_line_error(run("people", "rename", "person-00", "person-01"), PERSON, "taken")
+    one_line_error(run("people", "show", "person-03"), PERSON, "person-03", "nobody")
+    refused = run("people", "remove", "person-00", input=b"n\n")
+    assert refused.code == 1
+    assert run("people", "remove", "Zoë 'Z' O'Neil", "--yes").code == 0
+    (info,) = run("gallery", "info", "--json").lines
+    assert (info["people"], info["faces"], info["photos"]) == (5, 25, 25)
+    assert (info["model"], info["index"]) == ("default", "current")
+    again = run("enroll", "--tree", people, "--json")
+    statuses = [line["status"] for line in again.lines]
+    assert statuses.count("duplicate") == 25
+    assert statuses.count("enrolled") == 5
+
+
+def test_global_options_stand_anywhere(run: Run, hopper: Path, tmp_path: Path) -> None:
+    place = tmp_path / "other place"
+    assert run("--gallery", place, "enroll", "--name", "Grace", hopper).code == 0
+    for arguments in (
+        ("--json", "--gallery", place, "people", "list"),
+        ("people", "list", f"--gallery={place}", "--json"),
+        ("people", "--gallery", place, "list", "--json"),
+    ):
+        assert [line["name"] for line in run(*arguments).lines] == ["Grace"]
+    assert run("people", "list", "--json", "--csv").code == 2
+    version = run("--version")
+    assert (version.code, version.out.split()[0]) == (0, "facesearch")
+
+
+def test_bad_input_is_one_line_and_a_code(
+    run: Run, hopper: Path, no_face: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "text.jpg"
+    text.write_text("no photo")
+    (tmp_path / "void").mkdir()
+    gone = tmp_path / "gone.jpg"
+    one_line_error(run("identify", hopper), GALLERY, "no gallery here yet")
+    one_line_error(run("enroll", "--name", "a", gone), PHOTO, str(gone), "no such file")
+    one_line_error(run("enroll", "--name", "a", tmp_path / "void"), PHOTO, "no photo in this")
+    one_line_error(run("enroll", "--name", "a", text), PHOTO, "no photo was enrolled")
+    one_line_error(run("enroll", "--name", "a", no_face), NO_FACE, "no photo was enrolled")
+    one_line_error(run("enroll", "--name", "", hopper), PERSON, "empty")
+    one_line_error(run("enroll", "--name", "x" * 300, hopper), PERSON, "300 characters")
+    one_line_error(run("enroll", "--tree", tmp_path / "void"), DATA, "no folder of photos")
+    one_line_error(run("compare", hopper, text), PHOTO, str(text), "not an image")
+    one_line_error(run("--model", "nobody", "compare", hopper, hopper), MODEL, "nobody")
+    for usage in (
+        ("enroll", hopper),
+        ("enroll", "--tree", "--name", "a", hopper),
+        ("identify",),
+        ("nonsense",),
+        ("identify", hopper, "--top", "0"),
+        ("identify", hopper, "--threshold", "3"),
+    ):
+        assert run(*usage).code == 2
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    mixed = run("identify", text, hopper, "--json")
+    one_line_error(mixed, PHOTO, "not an image")
+    assert [line["name"] for line in mixed.lines] == ["Grace"]
+
+
+@pytest.mark.parametrize(
+    "name", ["Ada Lovelace", "José Ñandú", 'O\'Brien "Bob"', "\U0001f600", "<script>", "--odd--"]
+)
+def test_names_of_all_kinds(run: Run, hopper: Path, query: Path, name: str, tmp_path: Path) -> None:
+    assert run("enroll", f"--name={name}", hopper).code == 0
+    found = run("identify", query, "--json", "--annotate", tmp_path / "named.png")
+    assert [line["name"] for line in found.lines] == [name]
+    assert (tmp_path / "named.png").exists()
+    assert name in run("people", "list").out
+
+
+def test_paths_that_are_no_utf8(run: Run, hopper: Path, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/caf\xe9 \n"
+    Path(os.fsdecode(folder)).mkdir()
+    odd = Path(os.fsdecode(folder + b"/photo.jpg"))
+    shutil.copy(hopper, odd)
+    enrolled = run("enroll", "--name", "Grace", odd, "--json")
+    assert enrolled.code == 0
+    assert enrolled.lines[0]["photo"] == str(odd)
+    assert run("identify", odd).code == 0
+    assert run("people", "show", "Grace", "--json").lines[0]["photo"] == str(odd)
+
+
+def test_annotating_several_photos(run: Run, hopper: Path, collins: Path, tmp_path: Path) -> None:
+    run("enroll", "--name", "Grace", hopper)
+    twin = tmp_path / "deep"
+    twin.mkdir()
+    shutil.copy(hopper, twin)
+    out = tmp_path / "annotated"
+    run("identify", hopper, collins, twin, "--annotate", out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "collins.jpg",
+        "grace_hopper-2.jpg",
+        "grace_hopper.jpg",
+    ]
+    bad = run("identify", hopper, "--annotate", tmp_path / "no" / "such" / "out.jpg")
+    one_line_error(bad, PHOTO, "cannot be written")
+
+
+def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "many"
+    photos.mkdir()
+    source = (people / "person-00" / "pose-0.jpg").read_bytes()
+    for number in range(600):
+        (photos / f"{number:03}.jpg").write_bytes(source + number.to_bytes(2, "big"))
+    process = subprocess.Popen(
+        command("enroll", "--name", "ann", photos, "--json"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    told = [process.stdout.readline()]  # the first batch is written
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    told += out.splitlines()
+    assert process.returncode == 130
+    assert "interrupted; what was written so far is kept" in err.decode()
+    assert "Traceback" not in err.decode()
+    (info,) = run("gallery", "info", "--json").lines
+    assert len(told) <= info["faces"] < 600
+    again = run("enroll", "--name", "ann", photos, "--json")
+    statuses = [line["status"] for line in again.lines]
+    assert statuses.count("duplicate") == info["faces"]
+    assert statuses.count("enrolled") == 600 - info["faces"]
+
+
+def test_two_at_once(run: Run, people: Path) -> None:
+    jobs = [
+        subprocess.Popen(command("enroll", "--name", f"person {n}", people / f"person-0{n}"))
+        for n in range(3)
+    ]
+    assert [job.wait(timeout=120) for job in jobs] == [0, 0, 0]
+    listed = run("people", "list", "--json")
+    assert [(line["name"], line["faces"]) for line in listed.lines] == [
+        (f"person {n}", 5) for n in range(3)
+    ]
+
+
+def test_a_killed_enrolment_is_put_right_by_the_next_start(
+    run: Run, people: Path, tmp_path: Path
+) -> None:
+    process = subprocess.Popen(
+        command("enroll", "--tree", people, "--json"), stdout=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    assert run("enroll", "--tree", people).code == 0
+    (info,) = run("gallery", "info", "--json").lines
+    assert (info["people"], info["faces"], info["index"]) == (6, 30, "current")
+
+
+@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs to become another user")
+def test_a_folder_that_cannot_be_written(run: Run, hopper: Path, query: Path) -> None:
+    """As a user without the right to write, whatever user runs the tests."""
+    with_gallery = Path(os.environ["FACESEARCH_GALLERY"])
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    readable = shutil.copytree(with_gallery, "/tmp/facesearch-read-only", dirs_exist_ok=True)
+    photo = Path(shutil.copy(query, "/tmp/facesearch-query.jpg"))
+    try:
+        photo.chmod(0o644)
+        Path(readable).chmod(0o555)
+        arguments = ("--gallery", readable)
+        if run(*arguments, "people", "list", user=65534).code == 2:
+            pytest.skip("the interpreter is not readable for another user")
+        named = run(*arguments, "identify", photo, "--json", user=65534)
+        assert (named.code, named.lines[0]["name"]) == (0, "Grace")
+        failed = run(*arguments, "enroll", "--name", "Eve", photo, user=65534)
+        one_line_error(failed, GALLERY, "cannot be written to")
+        unmade = run("--gallery", "/facesearch", "enroll", "--name", "Eve", photo, user=65534)
+        one_line_error(unmade, GALLERY, "no gallery can be made here")
+    finally:
+        Path(readable).chmod(0o755)
+        shutil.rmtree(readable)
+        photo.unlink()
+
+
+def test_serving_never_imports_torch(run: Run, hopper: Path, query: Path) -> None:
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    code = (
+        "import sys, facesearch.cli as cli\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'torch', 'torchvision', 'matplotlib', 'alembic'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    for arguments in (["identify", str(query)], ["compare", str(query), str(hopper)]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *arguments], capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, facesearch.cli as cli\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit:\n    pass\n"
+        "heavy = {'numpy', 'PIL', 'dlib', 'faiss', 'onnxruntime', 'sqlalchemy'}\n"
+        "heavy &= set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in (b"enroll", b"identify", b"compare", b"train", b"evaluate", b"people"):
+        assert word in done.stdout
+
+
+def test_training_without_torch_says_what_to_install(run: Run, people: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import importlib.util as util; find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'torch' else find(name, *rest)\n"
+        "from facesearch.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "train", str(people)], capture_output=True, check=False
+    )
+    assert done.returncode == 11
+    assert b"error: training needs torch: pip install 'facesearch[train]'" in done.stderr
+
+
+def test_progress_bars_on_a_terminal(people: Path) -> None:
+    """On a terminal stderr shows a bar; redirected results stay clean."""
+    pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        command("enroll", "--name", "ann", people / "person-00", "--json"),
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(follower)
+    out, _ = process.communicate(timeout=60)
+    time.sleep(0.1)
+    shown = os.read(leader, 100_000)
+    os.close(leader)
+    assert b"enrolling ann" in shown
+    assert len(out.splitlines()) == 5
+    assert all(json.loads(line)["status"] == "enrolled" for line in out.splitlines())
