@@ -108,6 +108,12 @@ def globals_first(arguments: list[str]) -> list[str]:
     return first + rest
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"facesearch {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def common(
     gallery: Annotated[
@@ -120,11 +126,13 @@ def common(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no warnings.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
 ) -> None:
-    if version:
-        print(f"facesearch {__version__}")
-        raise typer.Exit
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
     global options
@@ -209,6 +217,7 @@ class Bars:
             progress.TextColumn("{task.fields[note]}"),
             console=Console(stderr=True),
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # a file or a pipe gets the results untouched
         )
         self._task: Any = None
 

@@ -11,6 +11,7 @@ from facesearch.calibrate import Calibration
 from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
 from facesearch.model import CARD, Chips
 
+REPORT = "report"  # the folder's name
 History = list[dict[str, float]]
 RATES = (0.1, 0.01, 0.001, 0.0001)
 
@@ -52,7 +53,7 @@ def write_report(
     import matplotlib as mpl
 
     mpl.use("Agg")
-    report = folder / "report"
+    report = folder / REPORT
     report.mkdir(exist_ok=True)
     _draw_losses(history, report / "loss.png")
     _draw_curves(splits, report)

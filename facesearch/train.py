@@ -36,7 +36,7 @@ from facesearch.metrics import (
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
 from facesearch.progress import Progress
-from facesearch.report import SamplePairs, SplitResult, write_report
+from facesearch.report import REPORT, SamplePairs, SplitResult, write_report
 
 WORK = ".work"  # the folder for chips and checkpoints inside a model under construction
 CHECKPOINT = "checkpoint.safetensors"
@@ -236,6 +236,8 @@ def train(
     (staging / model.CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     _measure(staging, record, parts, config, run.history, progress, pictures)
     (staging / "left_out.txt").write_bytes(os.fsencode("\n".join([*cache.left_out.values(), ""])))
+    (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
+    shutil.rmtree(out / REPORT, ignore_errors=True)
     for path in sorted(staging.iterdir(), key=lambda path: path.name == model.CONFIG):
         path.replace(out / path.name)
     shutil.rmtree(work)

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,9 +46,9 @@ def run(tmp_path: Path) -> Run:
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
 
-    def run(*arguments: str | Path, **options: Any) -> Ran:
+    def run(*arguments: str | Path, prefix: Sequence[str] = (), **options: Any) -> Ran:
         found = subprocess.run(
-            command(*arguments),
+            [*prefix, *command(*arguments)],
             cwd=elsewhere,
             capture_output=True,
             timeout=120,
@@ -96,7 +96,7 @@ def test_the_tour(
     ]
     assert "1 photos enrolled" in enrolled.err
 
-    picture = tmp_path / "out.jpg"
+    picture = tmp_path / "out.png"
     named = run("identify", query, "--json", "--annotate", picture)
     assert named.code == 0
     (answer,) = named.lines
@@ -123,7 +123,7 @@ def test_the_tour(
     drawn, plain = Image.open(picture).convert("RGB"), Image.open(query).convert("RGB")
     assert drawn.size == plain.size
     left, top, _, _ = answer["box"]
-    assert abs(drawn.getpixel((left, top))[1] - 0x98) < 40, "a green frame"
+    assert drawn.getpixel((left, top)) == (0x1A, 0x98, 0x50), "a green frame"
 
     stranger = run("identify", collins, "--json")
     assert stranger.code == 1
@@ -334,29 +334,28 @@ def test_a_killed_enrolment_is_put_right_by_the_next_start(
     assert (info["people"], info["faces"], info["index"]) == (6, 30, "current")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.getuid() != 0, reason="needs to become another user")
 def test_a_folder_that_cannot_be_written(run: Run, hopper: Path, query: Path) -> None:
-    """As a user without the right to write, whatever user runs the tests."""
-    with_gallery = Path(os.environ["FACESEARCH_GALLERY"])
+    gallery = Path(os.environ["FACESEARCH_GALLERY"])
+    prefix: list[str] = []
+    if os.getuid() == 0:  # the superuser may write anywhere, but for this
+        if not shutil.which("setpriv"):
+            pytest.skip("the tests run as root, and setpriv is not there to take its rights")
+        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
     assert run("enroll", "--name", "Grace", hopper).code == 0
-    readable = shutil.copytree(with_gallery, "/tmp/facesearch-read-only", dirs_exist_ok=True)
-    photo = Path(shutil.copy(query, "/tmp/facesearch-query.jpg"))
+    gallery.chmod(0o555)
+    for path in gallery.iterdir():
+        path.chmod(0o444)
     try:
-        photo.chmod(0o644)
-        Path(readable).chmod(0o555)
-        arguments = ("--gallery", readable)
-        if run(*arguments, "people", "list", user=65534).code == 2:
-            pytest.skip("the interpreter is not readable for another user")
-        named = run(*arguments, "identify", photo, "--json", user=65534)
-        assert (named.code, named.lines[0]["name"]) == (0, "Grace")
-        failed = run(*arguments, "enroll", "--name", "Eve", photo, user=65534)
+        named = run("identify", query, "--json", prefix=prefix)
+        assert (named.code, named.lines[0]["name"]) == (0, "Grace"), named.err
+        failed = run("enroll", "--name", "Eve", query, prefix=prefix)
         one_line_error(failed, GALLERY, "cannot be written to")
-        unmade = run("--gallery", "/facesearch", "enroll", "--name", "Eve", photo, user=65534)
+        unmade = run(
+            "--gallery", gallery / "inner", "enroll", "--name", "Eve", query, prefix=prefix
+        )
         one_line_error(unmade, GALLERY, "no gallery can be made here")
     finally:
-        Path(readable).chmod(0o755)
-        shutil.rmtree(readable)
-        photo.unlink()
+        gallery.chmod(0o755)
 
 
 def test_serving_never_imports_torch(run: Run, hopper: Path, query: Path) -> None:
