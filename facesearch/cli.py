@@ -1,11 +1,10 @@
 """The command line: parse, call, print."""
 
-import csv
 import json
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -18,6 +17,7 @@ from typer.core import TyperGroup
 from facesearch import __version__
 from facesearch.errors import FacesearchError, MissingExtra, NoFaceFound, PhotoError
 from facesearch.settings import find_gallery, find_model, model_home
+from facesearch.terminal import Form, say, show, shown_progress
 
 if TYPE_CHECKING:
     from facesearch.decide import Threshold
@@ -65,8 +65,7 @@ class Options:
 
     gallery: Path | None = None
     model: str | None = None
-    as_json: bool = False
-    as_csv: bool = False
+    form: Form = "table"
     quiet: bool = False
 
 
@@ -136,128 +135,12 @@ def common(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
     global options
-    options = Options(gallery, model, as_json, as_csv, quiet)
-
-
-# What commands print
-
-
-def say(line: str) -> None:
-    """A line on stderr."""
-    print(line, file=sys.stderr)
+    options = Options(gallery, model, "json" if as_json else "csv" if as_csv else "table", quiet)
 
 
 def warn(line: str) -> None:
     if line and not options.quiet:
         say(f"warning: {line}")
-
-
-def show(
-    rows: Iterable[dict[str, Any]],
-    columns: Sequence[str],
-    skip: Callable[[dict[str, Any]], bool] = lambda row: False,
-) -> None:
-    """Results on stdout: every field as JSON or CSV, as they come, or `columns` as a table.
-
-    skip: rows that the table leaves out.
-    """
-    if options.as_json:
-        for row in rows:
-            print(json.dumps(row), flush=True)
-        return
-    if options.as_csv:
-        writer = None
-        for row in rows:
-            if writer is None:
-                writer = csv.DictWriter(sys.stdout, row.keys(), lineterminator="\n")
-                writer.writeheader()
-            writer.writerow({key: _plain(value) for key, value in row.items()})
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    terminal = sys.stdout.isatty()
-    kept = [row for row in rows if not skip(row)]
-    if not kept:
-        return
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    for row in kept:
-        table.add_row(*(Text(_human(row[column])) for column in columns))
-    # off a terminal nothing is folded
-    Console(width=None if terminal else 1000, highlight=False).print(table, soft_wrap=not terminal)
-
-
-def _plain(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
-
-
-def _human(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
-
-
-class Bars:
-    """Progress bars on stderr."""
-
-    def __init__(self) -> None:
-        from rich import progress
-        from rich.console import Console
-
-        self.bars = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("{task.fields[note]}"),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # a file or a pipe gets the results untouched
-        )
-        self._task: Any = None
-
-    def start(self, stage: str, total: int) -> None:
-        if self._task is not None:
-            self.bars.remove_task(self._task)
-        self._task = self.bars.add_task(stage, total=total, note="")
-
-    def advance(self, note: str = "") -> None:
-        self.bars.update(self._task, advance=1, note=note)
-
-
-class Lines:
-    """Progress of a long job where there is no terminal: a line for each stage."""
-
-    def __init__(self) -> None:
-        self._stage, self._left = "", 0
-
-    def start(self, stage: str, total: int) -> None:
-        self._stage, self._left = stage, total
-
-    def advance(self, note: str = "") -> None:
-        self._left -= 1
-        if not self._left:
-            say(f"{self._stage}: done{f' ({note})' if note else ''}")
-
-
-@contextmanager
-def shown_progress(long: bool = False) -> "Iterator[Progress]":
-    """Bars on a terminal; otherwise nothing, or lines for a long job."""
-    from facesearch.progress import Silent
-
-    if options.quiet:
-        yield Silent()
-    elif sys.stderr.isatty():
-        bars = Bars()
-        with bars.bars:
-            yield bars
-    else:
-        yield Lines() if long else Silent()
 
 
 @contextmanager
@@ -322,10 +205,11 @@ def enroll(
                 errors.append(result.error)
                 yield _enrolment(result)
 
-    with opened(create=True) as gallery, shown_progress() as progress:
+    with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
         show(
             results(gallery, progress),
             ["photo", "name", "status", "reason"],
+            options.form,
             skip=lambda row: row["status"] == "enrolled" and not row["reason"],
         )
     people = f"{len(groups)} people" if tree else repr(groups[0][0])
@@ -375,7 +259,7 @@ def identify(
     paths = list(images.expand(photos))
     errors: list[PhotoError] = []
     matches = 0
-    with opened() as gallery, shown_progress() as progress:
+    with opened() as gallery, shown_progress(options.quiet) as progress:
         embedder = Embedder(Model(find_model(options.model)))
         calibration = load_calibration(embedder)
         if threshold is not None:
@@ -397,7 +281,11 @@ def identify(
                     _annotate(path, found, annotate, several=len(paths) > 1)
                 yield from (_identification(answer) for answer in found)
 
-        show(rows(), ["photo", "face", "answer", "name", "distance", "probability", "reason"])
+        show(
+            rows(),
+            ["photo", "face", "answer", "name", "distance", "probability", "reason"],
+            options.form,
+        )
     if errors:
         raise typer.Exit(PhotoError.exit_code)
     raise typer.Exit(0 if matches else 1)
@@ -482,7 +370,7 @@ def compare(
         "probability": result.probability,
         "reason": result.reason,
     }
-    show([row], ["a", "b", "same", "distance", "threshold", "probability", "reason"])
+    show([row], ["a", "b", "same", "distance", "threshold", "probability", "reason"], options.form)
     raise typer.Exit(0 if result.same else 1)
 
 
@@ -511,6 +399,7 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
+    from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
     if name is not None and out is not None:
@@ -520,8 +409,8 @@ def train(
     config = TrainConfig(**given)
     folder = out or model_home() / (name or data.resolve().name)
     try:
-        with shown_progress(long=True) as progress:
-            train(
+        with shown_progress(options.quiet, long=True) as progress:
+            model = train(
                 data,
                 folder,
                 config,
@@ -536,7 +425,12 @@ def train(
     except KeyboardInterrupt:
         say(f"stopped; --resume goes on from the last whole epoch, kept in {folder}")
         raise typer.Exit(INTERRUPTED) from None
-    say(f"{folder}: trained; see card.md and report/report.md; use it with --model {folder}")
+    results = json.loads((folder / REPORT / RESULTS).read_text("utf-8"))
+    show(results, ["people", "pairs", "f1", "accuracy", "auc"], options.form)
+    left_out = model.config["data"]["left_out"]
+    if left_out:
+        warn(f"{left_out} photos without a usable face were left out; see left_out.txt")
+    say(f"{folder}: done; see card.md and report/report.md; use it with --model {folder}")
 
 
 def _need_torch() -> None:
@@ -566,17 +460,25 @@ def evaluate(
     model = Model(find_model(options.model))
     calibration = Calibration.load(model.folder / CALIBRATION)
     listed = read_pairs(pairs, data)
-    with shown_progress() as progress:
+    with shown_progress(options.quiet) as progress:
         found = measure(Embedder(model), listed, calibration.f1_threshold, progress)
     row = {"model": model.name, **asdict(found.result), "failed_to_detect": found.failed_to_detect}
-    show([row], ["model", "pairs", "accuracy", "f1", "threshold", "auc", "eer", "failed_to_detect"])
+    show(
+        [row],
+        ["model", "pairs", "accuracy", "f1", "threshold", "auc", "eer", "failed_to_detect"],
+        options.form,
+    )
 
 
 @people_app.command("list")
 def people_list() -> None:
     """Everybody who is enrolled."""
     with opened() as gallery:
-        show((asdict(person) for person in gallery.people()), ["name", "faces", "photos"])
+        show(
+            (asdict(person) for person in gallery.people()),
+            ["name", "faces", "photos"],
+            options.form,
+        )
 
 
 @people_app.command("show")
@@ -589,6 +491,7 @@ def people_show(name: str) -> None:
                 for face in gallery.faces_of(name)
             ),
             ["photo", "box"],
+            options.form,
         )
 
 
@@ -623,7 +526,7 @@ def gallery_info() -> None:
     with opened() as gallery:
         row = asdict(gallery.info())
     row["folder"] = str(row["folder"])
-    if options.as_json or options.as_csv:
-        show([row], [])
+    if options.form == "table":
+        show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
     else:
-        show([{"": key, " ": value} for key, value in row.items()], ["", " "])
+        show([row], [], options.form)

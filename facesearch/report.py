@@ -1,6 +1,7 @@
 """The report and the card of a trained model: curves, tables, sample pairs."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from facesearch.calibrate import Calibration
 from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
 from facesearch.model import CARD, Chips
 
-REPORT = "report"  # the folder's name
+REPORT, RESULTS = "report", "results.json"
 History = list[dict[str, float]]
 RATES = (0.1, 0.01, 0.001, 0.0001)
 
@@ -45,7 +46,7 @@ def write_report(
     splits: list[SplitResult],
     samples: list[SamplePairs],
 ) -> None:
-    """`report/` and `card.md` in a model folder.
+    """`report/` and `card.md` in a model folder; `report/results.json` for programs.
 
     record: config.json's. samples: shown as they are, so leave them empty for a model that is
     given away.
@@ -66,6 +67,8 @@ def write_report(
     table = split_table(splits)
     text = f"# Report\n\n{table}\n\n{_thresholds(calibration)}\n\n{shown}\n"
     (report / "report.md").write_text(text, "utf-8")
+    rows = [{"people": split.name, **asdict(split.result)} for split in splits]
+    (report / RESULTS).write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     (folder / CARD).write_text(_card(record, calibration, table), "utf-8")
 
 
@@ -163,7 +166,7 @@ def _draw_curves(splits: list[SplitResult], folder: Path) -> None:
     figures = {name: plt.subplots(figsize=(5, 5), layout="constrained") for name in ("roc", "det")}
     for split in splits:
         at = candidates(split.genuine, split.impostor)
-        at = at[np.linspace(0, len(at) - 1, min(len(at), 4000)).astype(int)]
+        at = at[np.unique(np.geomspace(1, len(at), 4000).astype(int)) - 1]  # dense at low rates
         fmr, fnmr = error_rates(split.genuine, split.impostor, at)
         seen = fmr > 0
         figures["roc"][1].plot(fmr[seen], 1 - fnmr[seen], label=split.name)

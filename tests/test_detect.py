@@ -43,6 +43,16 @@ def test_size_does_not_matter(
     assert apart.max() < 0.15 * face.eye_distance / factor
 
 
+@pytest.mark.parametrize("person", range(6))
+def test_points_of_drawn_people(detector: Detector, person: int) -> None:
+    from drawn import points, portrait
+
+    for pose in range(2):
+        (face,) = detector(np.asarray(portrait(person, pose)))
+        apart = np.linalg.norm(np.array(face.points) - points(person, pose), axis=1)
+        assert apart.mean() < 0.12 * face.eye_distance
+
+
 def test_nothing_and_several(detector: Detector, no_face: Path, group_photo: Path) -> None:
     assert detector(np.asarray(Image.open(no_face))) == []
     faces = detector(np.asarray(Image.open(group_photo)))

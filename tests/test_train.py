@@ -75,6 +75,10 @@ def test_a_run_leaves_a_whole_model(model: Model, album: Path) -> None:
     assert sorted(shown) == sorted(
         path.name for path in (model.folder / "report").iterdir() if path.suffix == ".png"
     )
+    results = json.loads((model.folder / "report" / "results.json").read_text())
+    assert [row["people"] for row in results] == ["train", "validation", "test"]
+    for row in results:
+        assert f"| {row['people']} | {row['pairs']} | {row['f1']:.3f} |" in page
     assert {"loss.png", "roc.png", "det.png", "distances.png", "pairs-test.png"} <= set(shown)
     for part in ("train", "validation", "test"):
         assert f"| {part} |" in page
@@ -95,7 +99,14 @@ def test_a_shipped_model_shows_no_pictures(album: Path, tmp_path: Path) -> None:
     config = replace(SMALL, epochs=1, batches=1)
     made = train(album, tmp_path / "m", config, LANDMARKS, Silent(), pictures=False)
     names = {path.name for path in (made.folder / "report").iterdir()}
-    assert names == {"report.md", "loss.png", "roc.png", "det.png", "distances.png"}
+    assert names == {
+        "report.md",
+        "results.json",
+        "loss.png",
+        "roc.png",
+        "det.png",
+        "distances.png",
+    }
 
 
 class StopAt(Silent):
@@ -224,7 +235,15 @@ def test_the_command_line_trains_and_measures(
 
     name = "--name=mine"
     assert run("train", str(album), name, "--epochs=1", "--batches=2", "--size=48") == 0
-    assert "finding faces: done" in capsys.readouterr().err
+    told = capsys.readouterr()
+    assert "finding faces: done" in told.err
+    assert "1 photos without a usable face were left out" in told.err
+    assert [line.split()[0] for line in told.out.splitlines()] == [
+        "people",
+        "train",
+        "validation",
+        "test",
+    ]
     folder = tmp_path / "models" / "mine"
     assert Model(folder).config["training"]["batches"] == 2
     assert run("train", str(album), name) == ModelError.exit_code
