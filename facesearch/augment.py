@@ -27,17 +27,17 @@ def augmentation(size: int) -> v2.Transform:
         [
             v2.RandomHorizontalFlip(),
             v2.RandomAffine(
-                degrees=10,
-                translate=(0.04, 0.04),
-                scale=(0.88, 1.12),
+                degrees=12,
+                translate=(0.05, 0.05),
+                scale=(0.85, 1.15),
                 interpolation=v2.InterpolationMode.BILINEAR,
             ),
             v2.CenterCrop(size),
-            v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3),
-            v2.RandomGrayscale(0.1),
-            LowResolution(size // 4, 0.15),
+            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
+            v2.RandomGrayscale(0.2),
+            LowResolution(size // 4, 0.2),
             *_to_tensor(),
-            v2.RandomErasing(0.3, scale=(0.02, 0.2), value="random"),
+            v2.RandomErasing(0.5, scale=(0.02, 0.3), value="random"),
         ]
     )
 

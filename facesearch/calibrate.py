@@ -10,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.errors import CalibrationError, ModelError
-from facesearch.metrics import Distances, all_pairs, balanced, best_f1, threshold_at_fmr
+from facesearch.metrics import (
+    Distances,
+    all_pairs,
+    balanced,
+    best_f1,
+    sample,
+    threshold_at_fmr,
+)
+from facesearch.model import CALIBRATION, Model
 
-PER_PERSON = 50  # genuine pairs of one person that count
 RULE_OF_30 = 30  # false matches that must have been seen before a rate is promised
 DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
 
@@ -57,12 +64,6 @@ class Calibration:
             )
         return known[-1]
 
-    def fmr(self, threshold: float) -> float | None:
-        """The smallest measured rate whose threshold is at least this one; None beyond them."""
-        return next(
-            (r for r, at in zip(self.rates, self.thresholds, strict=True) if at >= threshold), None
-        )
-
     def log_odds(self, distance: float) -> float:
         """Natural logarithm of the odds that two faces are one person, at even prior odds."""
         return self.intercept - self.slope * distance
@@ -88,19 +89,26 @@ class Calibration:
             raise ModelError(f"{path}: damaged ({error})") from error
 
 
+def calibration_of(model: Model) -> Calibration:
+    """The calibration that came with a model. Raises ModelError."""
+    return Calibration.load(model.folder / CALIBRATION)
+
+
 def calibrate(
     embeddings: NDArray[np.float32], people: NDArray[np.int64], seed: int = 0
 ) -> Calibration:
     """Measure thresholds on faces of known people.
 
-    embeddings: unit vectors, (N, D). people: who is on each, (N,). A false match rate is
-    tabulated if the pairs of different people are enough to expect 30 false matches at it
-    (Doddington et al., Speech Communication 31, 2000: with 30 errors seen, the true rate lies
-    within 30 % of the measured one with 90 % confidence); photos of one pair of people are not
-    independent, so that pairs of people are counted rather than pairs of photos.
+    embeddings: unit vectors, (N, D). people: who is on each, (N,). Of many a `sample` is measured.
+    A false match rate is tabulated if the pairs of different people are enough to expect 30 false
+    matches at it (Doddington et al., Speech Communication 31, 2000: with 30 errors seen, the true
+    rate lies within 30 % of the measured one with 90 % confidence); photos of one pair of people
+    are not independent, so that pairs of people are counted rather than pairs of photos.
     Raises CalibrationError without a genuine or an impostor pair.
     """
-    genuine, impostor = all_pairs(embeddings, people, PER_PERSON, seed)
+    rows = sample(people, seed)
+    embeddings, people = embeddings[rows], people[rows]
+    genuine, impostor = all_pairs(embeddings, people)
     if not len(genuine) or not len(impostor):
         raise CalibrationError("calibration needs at least one genuine and one impostor pair")
     count = len(np.unique(people))

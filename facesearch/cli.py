@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from facesearch import __version__
-from facesearch.errors import FacesearchError, MissingExtra, NoFaceFound, PhotoError
+from facesearch.errors import FacesearchError, MissingExtra, NothingEnrolled, PhotoError
 from facesearch.settings import find_gallery, find_model, model_home
 from facesearch.terminal import Form, say, show, shown_progress
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
-GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet"})
+GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version"})
 GLOBAL_VALUES = frozenset({"--gallery", "--model"})
 
 
@@ -39,6 +39,11 @@ class Commands(TyperGroup):
         except FacesearchError as error:
             say(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError:
+            raise  # whoever read the results has seen enough; Typer ends the program
+        except OSError as error:  # a disk that is full, a folder that is not ours
+            say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+            raise typer.Exit(FacesearchError.exit_code) from error
         except KeyboardInterrupt as error:
             say("interrupted; what was written so far is kept")
             raise typer.Exit(INTERRUPTED) from error
@@ -78,6 +83,14 @@ class Faces(StrEnum):
     only = "only"
     largest = "largest"
     all = "all"
+
+
+class Device(StrEnum):
+    """Where to train; auto takes a GPU where there is one."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
 
 
 def main() -> None:
@@ -177,33 +190,29 @@ def enroll(
     from facesearch import images
     from facesearch.gallery import clean_name
 
-    groups: list[tuple[str, list[Path]]] = []
     if tree:
         from facesearch.data import people_in
 
-        groups = [(who, paths) for folder in photos for who, paths in people_in(folder).items()]
+        people = [found for folder in photos for found in people_in(folder).items()]
+        asked = [(who, path) for who, paths in people for path in paths]
         entries = [entry for folder in photos for entry in folder.iterdir() if entry.is_file()]
         loose = sum(entry.suffix.lower() in images.SUFFIXES for entry in entries)
         if loose:
             warn(f"{loose} photos lie beside the people's folders and are left alone")
     else:
         assert name is not None
-        groups = [(name, list(images.expand(photos)))]
-    for who, _ in groups:
-        clean_name(who)  # before any work is done
+        name = clean_name(name)  # before any work is done
+        asked = [(name, path) for path in images.expand(photos)]
     from facesearch.embed import Embedder
     from facesearch.model import Model
 
     embedder = Embedder(Model(find_model(options.model)))
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0}
-    errors = []
 
     def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
-        for who, paths in groups:
-            for result in gallery.enroll(paths, who, embedder, progress, faces.value):
-                counts[result.status] += 1
-                errors.append(result.error)
-                yield _enrolment(result)
+        for result in gallery.enroll(asked, embedder, progress, faces.value):
+            counts[result.status] += 1
+            yield _enrolment(result)
 
     with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
         show(
@@ -212,15 +221,13 @@ def enroll(
             options.form,
             skip=lambda row: row["status"] == "enrolled" and not row["reason"],
         )
-    people = f"{len(groups)} people" if tree else repr(groups[0][0])
+    whom = f"{len(people)} people" if tree else repr(name)
     say(
-        f"{people}: {counts['enrolled']} photos enrolled, {counts['duplicate']} known already, "
+        f"{whom}: {counts['enrolled']} photos enrolled, {counts['duplicate']} known already, "
         f"{counts['skipped']} skipped"
     )
-    if counts["skipped"] == len(errors):
-        if any(errors):
-            raise PhotoError("no photo was enrolled")
-        raise NoFaceFound("no photo was enrolled")
+    if not counts["enrolled"] + counts["duplicate"]:
+        raise NothingEnrolled("no photo was enrolled")
 
 
 def _enrolment(result: "Enrolment") -> dict[str, Any]:
@@ -249,9 +256,9 @@ def identify(
 ) -> None:
     """Name every face in photos: match, unknown, ambiguous or unusable."""
     from facesearch import images
+    from facesearch.calibrate import calibration_of
     from facesearch.decide import Threshold
     from facesearch.embed import Embedder
-    from facesearch.gallery import load_calibration
     from facesearch.model import Model
 
     if fpir is not None and threshold is not None:
@@ -261,7 +268,7 @@ def identify(
     matches = 0
     with opened() as gallery, shown_progress(options.quiet) as progress:
         embedder = Embedder(Model(find_model(options.model)))
-        calibration = load_calibration(embedder)
+        calibration = calibration_of(embedder.model)
         if threshold is not None:
             limit = Threshold(threshold)
         else:
@@ -316,7 +323,10 @@ def _annotate(path: Path, found: "list[Identification]", out: Path, several: boo
     if out.exists() and out.samefile(path):
         raise PhotoError(f"{out}: the annotated picture would overwrite the photo")
     if several or out.is_dir():
-        out.mkdir(parents=True, exist_ok=True)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise PhotoError(f"{out}: cannot be written ({error.strerror})") from error
         out = out / f"{path.stem}.jpg"
         number = 1
         while out.exists():
@@ -345,14 +355,14 @@ def compare(
 ) -> None:
     """Tell whether two photos show the same person."""
     from facesearch import decide
-    from facesearch.calibrate import Calibration
+    from facesearch.calibrate import calibration_of
     from facesearch.embed import Embedder
-    from facesearch.model import CALIBRATION, Model
+    from facesearch.model import Model
 
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("--fmr and --threshold exclude each other")
     embedder = Embedder(Model(find_model(options.model)))
-    calibration = Calibration.load(embedder.model.folder / CALIBRATION)
+    calibration = calibration_of(embedder.model)
     limit: Threshold = (
         decide.Threshold(threshold)
         if threshold is not None
@@ -386,7 +396,7 @@ def train(
     rate: Annotated[float | None, typer.Option(help="The learning rate's peak.")] = None,
     size: Annotated[int | None, typer.Option(min=32, help="Pixels of a chip's side.")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
     restart: Annotated[bool, typer.Option("--restart", help="Discard what is there.")] = False,
     pictures: Annotated[
@@ -399,11 +409,14 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
+    from facesearch.model import LANDMARKS
     from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
     if name is not None and out is not None:
         raise typer.BadParameter("--name and --out exclude each other")
+    if resume and restart:
+        raise typer.BadParameter("--resume and --restart exclude each other")
     chosen = {"epochs": epochs, "batches": batches, "rate": rate, "size": size, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     config = TrainConfig(**given)
@@ -414,9 +427,9 @@ def train(
                 data,
                 folder,
                 config,
-                find_model() / "landmarks.dat",
+                find_model(options.model) / LANDMARKS,
                 progress,
-                device=device,
+                device=device.value,
                 resume=resume,
                 restart=restart,
                 pictures=pictures,
@@ -451,17 +464,17 @@ def evaluate(
     A list without folds is judged at the model's best-F1 threshold; with folds, each at the
     threshold that is most accurate on the others. Photos without a face count as failures.
     """
-    from facesearch.calibrate import Calibration
+    from facesearch.calibrate import calibration_of
     from facesearch.data import read_pairs
     from facesearch.embed import Embedder
     from facesearch.evaluate import evaluate as measure
-    from facesearch.model import CALIBRATION, Model
+    from facesearch.model import Model
 
     model = Model(find_model(options.model))
-    calibration = Calibration.load(model.folder / CALIBRATION)
+    threshold = calibration_of(model).f1_threshold
     listed = read_pairs(pairs, data)
     with shown_progress(options.quiet) as progress:
-        found = measure(Embedder(model), listed, calibration.f1_threshold, progress)
+        found = measure(Embedder(model), listed, threshold, progress)
     row = {"model": model.name, **asdict(found.result), "failed_to_detect": found.failed_to_detect}
     show(
         [row],

@@ -54,7 +54,7 @@ def split_people(folder: Path, people: People, seed: int, share: float = 0.1) ->
     rng = np.random.default_rng(seed)
     lists = folder / LFW_TRAIN, folder / LFW_TEST
     if all(path.is_file() for path in lists):
-        to_train, to_test = (people_list(path) for path in lists)
+        to_train, to_test = (set(people_list(path)) for path in lists)
         test = {name: people[name] for name in people if name in to_test}
         rest = {name: people[name] for name in people if name in to_train}
         source = f"{LFW_TRAIN} and {LFW_TEST}, validation drawn with seed {seed}"
@@ -84,10 +84,10 @@ def _draw(people: People, share: float, rng: np.random.Generator) -> People:
     return {name: people[name] for name in people if name in chosen}
 
 
-def people_list(path: Path) -> set[str]:
+def people_list(path: Path) -> list[str]:
     """The names in a list of LFW's format: a count, then a name and a number of photos a line."""
     lines = path.read_text("utf-8").splitlines()
-    return {line.split("\t")[0] for line in lines[1:] if line.strip()}
+    return [line.split("\t")[0] for line in lines[1:] if line.strip()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +120,13 @@ def read_pairs(path: Path, folder: Path) -> list[Pair]:
         raise DataError(
             f"{path}: {len(lines) - 1} pairs, where its first line promises {2 * folds * each}"
         )
+    for fold in range(folds):
+        genuine = sum(len(fields) == 3 for fields in lines[1 + 2 * each * fold :][: 2 * each])
+        if genuine != each:
+            raise DataError(
+                f"{path}: {genuine} genuine pairs in fold {fold + 1}, where its first line "
+                f"promises {each}"
+            )
     pairs = []
     for number, fields in enumerate(lines[1:]):
         if len(fields) == 3:

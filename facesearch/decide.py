@@ -8,7 +8,6 @@ from typing import Literal
 from facesearch.calibrate import DEFAULT_FMR, DEFAULT_FPIR, Calibration, fmr_for_gallery
 from facesearch.embed import Embedder, Portrait, unusable
 from facesearch.errors import CalibrationError
-from facesearch.face import principal
 
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
@@ -34,7 +33,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One of the four answers; name, distance and probability are those of the nearest person."""
+    """One of the four answers. distance, probability: of the nearest person; name: of a match."""
 
     answer: Answer
     name: str | None
@@ -145,7 +144,7 @@ class Comparison:
 def compare(
     embedder: Embedder, calibration: Calibration, a: Path, b: Path, threshold: float
 ) -> Comparison:
-    """Compare the faces that two photos are about. Raises PhotoError."""
+    """Compare the largest faces of two photos. Raises PhotoError."""
     notes: list[str] = []
     embeddings = []
     for path in (a, b):
@@ -163,12 +162,11 @@ def compare(
 
 
 def _main_face(portrait: Portrait) -> tuple[int | None, str]:
-    """The number of the face a photo is about, or None, and what there is to say about it."""
+    """The number of the largest usable face, or None, and what there is to say about it."""
     if not portrait.faces:
         return None, "no face found"
-    face = principal(portrait.faces, portrait.width, portrait.height)
-    reason = unusable(face, portrait.width, portrait.height)
-    if reason:
-        return None, reason
-    count = len(portrait.faces)
-    return portrait.faces.index(face), f"the main one of {count} faces was used" * (count > 1)
+    reasons = [unusable(face, portrait.width, portrait.height) for face in portrait.faces]
+    good = [number for number, reason in enumerate(reasons) if not reason]
+    if not good:
+        return None, reasons[0]
+    return good[0], f"the largest of {len(good)} faces was used" * (len(good) > 1)

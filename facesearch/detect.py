@@ -36,7 +36,8 @@ def boxes(image: NDArray[np.uint8]) -> list[tuple[Box, float]]:
 class Detector:
     """dlib's frontal detector and facesearch's own predictor of the five points.
 
-    Finds upright, nearly frontal faces at least 80 pixels wide, or 40 where there is no larger one.
+    Finds upright, nearly frontal faces at least 80 pixels wide, or 40 where there is no larger one;
+    in a photo larger than MAX_SIDE, more by as much.
     Safe to call from several threads.
     """
 
@@ -56,7 +57,10 @@ class Detector:
         faces = [
             Face(
                 box=box.scaled(factor),
-                points=tuple((factor * x, factor * y) for x, y in self.points(working, box)),
+                points=tuple(
+                    (factor * (x + 0.5) - 0.5, factor * (y + 0.5) - 0.5)
+                    for x, y in self.points(working, box)
+                ),
                 score=score,
             )
             for box, score in boxes(working)

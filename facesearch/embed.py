@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
@@ -20,6 +21,8 @@ from facesearch.model import Chips, Embeddings, Model, Preprocessing
 
 MIN_EYE_DISTANCE = 12  # pixels; below it dlib's points and any chip are guesses
 MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
+
+WORKERS = os.cpu_count() or 1
 
 Result = TypeVar("Result")
 
@@ -106,9 +109,7 @@ def in_order(
     A photo that cannot be read comes back as its PhotoError. Bounded: no more than a few photos
     are held at once. Closing the iterator drops what has not begun.
     """
-    workers = os.cpu_count() or 1
     waiting: deque[tuple[Path, Future[Result]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="photos")
 
     def first() -> tuple[Path, Result | PhotoError]:
         path, future = waiting.popleft()
@@ -119,10 +120,17 @@ def in_order(
 
     try:
         for path in paths:
-            waiting.append((path, pool.submit(work, path)))
-            if len(waiting) > 4 * workers:
+            waiting.append((path, _pool().submit(work, path)))
+            if len(waiting) > 4 * WORKERS:
                 yield first()
         while waiting:
             yield first()
     finally:
-        pool.shutdown(cancel_futures=True)
+        for _, future in waiting:
+            future.cancel()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """The threads that look at photos. They stay: each has made a detector of its own."""
+    return ThreadPoolExecutor(WORKERS, thread_name_prefix="photos")

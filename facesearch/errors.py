@@ -13,8 +13,8 @@ class PhotoError(FacesearchError):
     exit_code = 4
 
 
-class NoFaceFound(FacesearchError):
-    """Not one of the given photos holds a face that can be used."""
+class NothingEnrolled(FacesearchError):
+    """Not one of the given photos could be enrolled."""
 
     exit_code = 5
 

@@ -1,14 +1,15 @@
 """Measure a model on a list of pairs, by the same way that every photo goes."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from facesearch.data import Pair
 from facesearch.embed import Embedder, in_order
 from facesearch.errors import DataError, PhotoError
+from facesearch.images import Pixels
 from facesearch.metrics import NEVER, PairResult, evaluate_pairs
-from facesearch.model import BATCH, Chips
 from facesearch.progress import Progress
 
 
@@ -34,8 +35,8 @@ def evaluate(
         raise DataError("the list needs pairs of one person and pairs of different people")
     photos = sorted({photo for pair in pairs for photo in (pair.a, pair.b)})
     progress.start("finding and embedding faces", len(photos))
-    chips: list[Chips] = []
-    number: dict[object, int] = {}
+    chips: list[Pixels] = []
+    number: dict[Path, int] = {}
     for path, chip in in_order(embedder.read_principal, photos):
         progress.advance()
         if isinstance(chip, PhotoError):
@@ -44,10 +45,7 @@ def evaluate(
             number[path] = len(chips)
             chips.append(chip)
     size = embedder.model.preprocessing.size
-    embeddings = np.concatenate(
-        [embedder.embed(np.stack(chips[at : at + BATCH])) for at in range(0, len(chips), BATCH)]
-        or [embedder.embed(np.empty((0, size, size, 3), np.uint8))]
-    )
+    embeddings = embedder.embed(np.array(chips, np.uint8).reshape(-1, size, size, 3))
     distance = np.full(len(pairs), NEVER)
     for row, pair in enumerate(pairs):
         a, b = number.get(pair.a), number.get(pair.b)

@@ -52,8 +52,9 @@ class Face:
 
 
 def principal(faces: list[Face], width: int, height: int) -> Face:
-    """The face a photo is about: large and central, by area less twice the squared offset.
+    """The face that a photo of one person is about: large and central.
 
+    By area less twice the squared offset from the middle; for data sets, whose photos are cut so.
     faces: at least one. width, height: of the photo.
     Source: the rule with which MTCNN-based pipelines prepare LFW.
     """

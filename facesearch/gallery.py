@@ -4,6 +4,7 @@ import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -13,11 +14,11 @@ from facesearch.calibrate import Calibration
 from facesearch.decide import Candidate, Decision, Threshold, decide, threshold_to_search
 from facesearch.embed import Embedder, Portrait, in_order, unusable
 from facesearch.errors import GalleryError, PersonError, PhotoError
-from facesearch.face import Box, principal
+from facesearch.face import Box
 from facesearch.index import FaceIndex
-from facesearch.model import CALIBRATION, Embeddings
+from facesearch.model import Embeddings
 from facesearch.progress import Progress
-from facesearch.store import NewPhoto, Person, Store, StoredFace
+from facesearch.store import ModelStamp, NewPhoto, Person, Store, StoredFace
 
 INDEX = "vectors.faiss"
 BATCH = 32  # photos in a transaction: what a crash loses at most
@@ -103,20 +104,23 @@ class Gallery:
 
         Raises PersonError.
         """
-        count = self._store.remove(clean_name(name))
-        self._current_index()  # the old file still holds the vectors
-        return count
+        try:
+            return self._store.remove(clean_name(name))
+        finally:
+            (self.folder / INDEX).unlink(missing_ok=True)  # it holds the vectors, too
+            self._current_index()
 
     def info(self) -> GalleryInfo:
         """Sizes, and the model that the embeddings are made with."""
         people = self._store.people()
+        model = self._store.model()
         return GalleryInfo(
             folder=self.folder,
             people=len(people),
             faces=sum(person.faces for person in people),
             photos=self._store.photo_count(),
-            model=self._store.setting("model"),
-            fingerprint=self._store.setting("fingerprint"),
+            model=model.name if model else None,
+            fingerprint=model.fingerprint if model else None,
             index="current"
             if FaceIndex.load(self.folder / INDEX, self._store.revision())
             else "to be rebuilt",
@@ -126,80 +130,95 @@ class Gallery:
 
     def enroll(
         self,
-        photos: list[Path],
-        name: str,
+        photos: Iterable[tuple[str, Path]],
         embedder: Embedder,
         progress: Progress,
         which: Which = "only",
     ) -> Iterator[Enrolment]:
-        """Enrol photos as one person; yields what became of each, in order, as it is written.
+        """Enrol photos; yields what became of each, in order, as it is written.
 
-        which: of a photo with several faces. Photos known already, by content, are left alone.
-        Every BATCH photos are one transaction: an interruption loses only what was not yielded.
-        Raises PersonError for no name, GalleryError for another model or a folder that cannot be
-        written to.
+        photos: each with the name of the person on it. which: of a photo with several faces.
+        Photos known already, by content, are left alone. Every BATCH photos are one transaction:
+        an interruption loses only what was not yielded. Raises GalleryError for another model or
+        a folder that cannot be written to.
         """
-        name = clean_name(name)
-        self._check_model(embedder, bind=True)
-        progress.start(f"enrolling {name}", len(photos))
-        for at in range(0, len(photos), BATCH):
-            yield from self._enroll_batch(photos[at : at + BATCH], name, embedder, progress, which)
+        self._store.check_writable()
+        self._check_model(embedder)
+        asked = list(photos)
+        progress.start("enrolling", len(asked))
+        for at in range(0, len(asked), BATCH):
+            batch = asked[at : at + BATCH]
+            yield from self._enroll_batch(batch, embedder, progress, which)
         self._current_index()
 
     def _enroll_batch(
-        self, photos: list[Path], name: str, embedder: Embedder, progress: Progress, which: Which
+        self,
+        photos: list[tuple[str, Path]],
+        embedder: Embedder,
+        progress: Progress,
+        which: Which,
     ) -> list[Enrolment]:
-        done: dict[Path, Enrolment] = {}
-        hashes: dict[Path, str] = {}
-        for path in photos:
+        done: dict[int, Enrolment] = {}  # by the photo's place in the batch
+        fresh: dict[str, tuple[int, str, Path]] = {}  # by hash: place, name, path
+
+        def skip(place: int, reason: str, *, error: bool = False) -> None:
+            name, path = photos[place]
+            done[place] = Enrolment(path, name, "skipped", reason, 0, error)
+
+        hashes: dict[int, str] = {}
+        for place, (name, path) in enumerate(photos):
             try:
-                hashes[path] = _sha256(path)
+                clean_name(name)
+                hashes[place] = _sha256(path)
+            except PersonError as error:
+                skip(place, str(error), error=True)
+            except IsADirectoryError:
+                skip(place, "a folder without a photo", error=True)
             except OSError as error:
-                reason = f"cannot be read ({error.strerror})"
-                done[path] = Enrolment(path, name, "skipped", reason, 0, error=True)
+                skip(place, f"cannot be read ({error.strerror})", error=True)
         known = self._store.known(list(hashes.values()))
-        fresh: dict[str, Path] = {}
-        for path, sha256 in hashes.items():
+        for place, sha256 in hashes.items():
+            name, path = clean_name(photos[place][0]), photos[place][1]
             if sha256 in known:
-                done[path] = _already(path, name, known[sha256])
+                done[place] = _already(path, name, known[sha256])
             elif sha256 in fresh:
-                reason = f"same content as {fresh[sha256]}"
-                done[path] = Enrolment(path, name, "duplicate", reason, 0)
+                _, first_name, first = fresh[sha256]
+                if first_name == name:
+                    done[place] = Enrolment(path, name, "duplicate", f"same content as {first}", 0)
+                else:
+                    skip(place, f"same content as {first}, which is {first_name}'s")
             else:
-                fresh[sha256] = path
-        for path in photos:
-            if path in done:
-                progress.advance()
-        new: list[NewPhoto] = []
-        for path, portrait in in_order(embedder.read, fresh.values()):
+                fresh[sha256] = (place, name, path)
+        for _ in done:
+            progress.advance()
+        new: dict[str, NewPhoto] = {}
+        read = in_order(embedder.read, (path for _, _, path in fresh.values()))
+        for (sha256, (place, name, path)), (_, portrait) in zip(fresh.items(), read, strict=True):
             progress.advance()
             if isinstance(portrait, PhotoError):
-                reason = str(portrait).removeprefix(f"{path}: ")
-                done[path] = Enrolment(path, name, "skipped", reason, 0, error=True)
+                skip(place, str(portrait).removeprefix(f"{path}: "), error=True)
                 continue
             chosen, reason = _choose(portrait, which)
             if not chosen:
-                done[path] = Enrolment(path, name, "skipped", reason, 0)
+                skip(place, reason)
                 continue
-            new.append(
-                NewPhoto(
-                    path=Path(os.path.abspath(path)),  # noqa: PTH100 - keeps links as they are
-                    sha256=hashes[path],
-                    width=portrait.width,
-                    height=portrait.height,
-                    faces=[portrait.faces[face] for face in chosen],
-                    embeddings=embedder.embed(portrait.chips[chosen]),
-                )
+            new[sha256] = NewPhoto(
+                name=name,
+                path=Path(os.path.abspath(path)),  # noqa: PTH100 - keeps links as they are
+                sha256=sha256,
+                width=portrait.width,
+                height=portrait.height,
+                faces=[portrait.faces[face] for face in chosen],
+                embeddings=embedder.embed(portrait.chips[chosen]),
             )
-            done[path] = Enrolment(path, name, "enrolled", reason, len(chosen))
+            done[place] = Enrolment(path, name, "enrolled", reason, len(chosen))
         if new:
-            written = {photo.sha256 for photo in self._store.add(name, new)}
-            for photo in new:
-                if photo.sha256 not in written:  # somebody else was quicker
-                    path = fresh[photo.sha256]
-                    known = self._store.known([photo.sha256])
-                    done[path] = _already(path, name, known.get(photo.sha256, set()))
-        return [done[path] for path in photos]
+            written = self._store.add(list(new.values()), _stamp(embedder))
+            for sha256 in new.keys() - {photo.sha256 for photo in written}:
+                place, name, path = fresh[sha256]  # somebody else was quicker
+                names = self._store.known([sha256]).get(sha256, set())
+                done[place] = _already(path, name, names)
+        return [done[place] for place in range(len(photos))]
 
     # Searching
 
@@ -217,7 +236,7 @@ class Gallery:
         top: candidates listed for each face. A photo that cannot be read yields its PhotoError.
         Raises GalleryError if nobody is enrolled, or with another model.
         """
-        self._check_model(embedder, bind=False)
+        self._check_model(embedder)
         index = self._current_index()
         if not len(index):
             raise GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
@@ -261,6 +280,7 @@ class Gallery:
     def _nearest_people(self, query: Embeddings, count: int) -> list[Candidate]:
         """The `count` nearest people; a person is as near as their nearest face."""
         index = self._current_index()
+        count = min(count, self._store.person_count())
         wanted = 4 * count
         while True:
             numbers, distances = index.search(query, wanted)
@@ -284,22 +304,19 @@ class Gallery:
             if self._index is None:
                 revision, numbers, embeddings = self._store.vectors()
                 self._index = FaceIndex(numbers, embeddings)
-                if self._store.writable:
+                with suppress(OSError):  # it is only a cache
                     self._index.save(self.folder / INDEX, revision)
             self._revision = revision
         return self._index
 
-    def _check_model(self, embedder: Embedder, *, bind: bool) -> None:
+    def _check_model(self, embedder: Embedder) -> None:
         """Embeddings of two models mean nothing to each other."""
-        model = embedder.model
-        if bind and self._store.setting("fingerprint") is None:
-            self._store.bind_model(model.name, model.fingerprint, model.dimension)
-        fingerprint = self._store.setting("fingerprint")
-        if fingerprint is not None and fingerprint != model.fingerprint:
+        mine, other = self._store.model(), embedder.model
+        if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
-                f"{self.folder}: enrolled with the model {self._store.setting('model')!r} "
-                f"({fingerprint[:12]}), not with {model.name!r} ({model.fingerprint[:12]}); "
-                "choose that one with --model, or another gallery with --gallery"
+                f"{self.folder}: enrolled with the model {mine.name!r} ({mine.fingerprint[:12]}), "
+                f"not with {other.name!r} ({other.fingerprint[:12]}); choose that one with "
+                "--model, or another gallery with --gallery"
             )
 
 
@@ -320,11 +337,6 @@ def clean_name(name: str) -> str:
     return clean
 
 
-def load_calibration(embedder: Embedder) -> Calibration:
-    """The calibration of an embedder's model. Raises ModelError."""
-    return Calibration.load(embedder.model.folder / CALIBRATION)
-
-
 def _choose(portrait: Portrait, which: Which) -> tuple[list[int], str]:
     """The numbers of the faces to enrol, and why some or all are not."""
     if not portrait.faces:
@@ -337,8 +349,12 @@ def _choose(portrait: Portrait, which: Which) -> tuple[list[int], str]:
         return good, ""
     if which == "only":
         return [], f"{len(good)} faces found; choose with --faces largest or --faces all"
-    main = principal([portrait.faces[n] for n in good], portrait.width, portrait.height)
-    return [portrait.faces.index(main)], f"the main one of {len(good)} faces"
+    return good[:1], f"the largest of {len(good)} faces"
+
+
+def _stamp(embedder: Embedder) -> ModelStamp:
+    model = embedder.model
+    return ModelStamp(model.name, model.fingerprint, model.dimension)
 
 
 def _already(path: Path, name: str, names: set[str]) -> Enrolment:

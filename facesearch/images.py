@@ -1,6 +1,7 @@
 """Image files to upright RGB pixels, and folders to lists of photos."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,9 +33,9 @@ def read(path: Path) -> Pixels:
     except FileNotFoundError as error:
         raise PhotoError(f"{path}: no such file") from error
     except IsADirectoryError as error:
-        raise PhotoError(f"{path}: a folder, where a photo was expected") from error
-    except PermissionError as error:
-        raise PhotoError(f"{path}: not readable; check its permissions") from error
+        raise PhotoError(f"{path}: a folder without a photo") from error
+    except OSError as error:
+        raise PhotoError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def _decode(file: BinaryIO, path: Path) -> Pixels:
@@ -92,18 +93,13 @@ def photos_in(folder: Path) -> list[Path]:
     )
 
 
-def expand(paths: Iterable[Path]) -> Iterator[Path]:
-    """Files as they are, folders replaced by the photos in them.
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders replaced by the photos in them; each once, in order.
 
-    Raises PhotoError for a path that does not exist and for a folder without a photo.
+    A path that does not exist and a folder without a photo stay: `read` says what is wrong.
     """
+    found: dict[Path, None] = {}
     for path in paths:
-        if not path.is_dir():
-            if not path.exists():
-                raise PhotoError(f"{path}: no such file or folder")
-            yield path
-            continue
-        inside = photos_in(path)
-        if not inside:
-            raise PhotoError(f"{path}: no photo in this folder")
-        yield from inside
+        inside = photos_in(path) if os.path.isdir(path) else []  # noqa: PTH112 - never raises
+        found.update(dict.fromkeys(inside or [path]))
+    return list(found)

@@ -1,8 +1,6 @@
 """Nearest faces: exact search over embeddings; its file is only a cache. The door to FAISS."""
 
 import json
-import os
-import tempfile
 import zlib
 from pathlib import Path
 
@@ -42,14 +40,18 @@ class FaceIndex:
     def save(self, path: Path, revision: str) -> None:
         """Write the file, with the state of the gallery that it was built from, in one step.
 
-        Raises OSError if the folder cannot be written.
+        Raises OSError if it cannot be written.
         """
         content = faiss.serialize_index(self._index).tobytes()
         stamp = {"revision": revision, "checksum": zlib.crc32(content)}
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
-            file.write(content)
-            file.write(json.dumps(stamp).encode().ljust(FOOTER))
-        os.replace(file.name, path)  # noqa: PTH105 - a name, not a Path
+        # one name: what a killed process left there does not stay
+        partial = path.with_name(f"{path.name}.new")
+        try:
+            partial.write_bytes(content + json.dumps(stamp).encode().ljust(FOOTER))
+            partial.replace(path)
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
 
     @classmethod
     def load(cls, path: Path, revision: str) -> "FaceIndex | None":

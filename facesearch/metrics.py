@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 Distances = NDArray[np.float64]
 
 MOST_FACES = 5000  # whose pairs, 12 million, are looked at all together
+MOST_OF_ONE = 12  # faces of a person, that is 66 genuine pairs
 NEVER = 2.0001  # the distance given to a pair with a photo in which no face was found
 
 
@@ -61,10 +62,13 @@ def best_f1(genuine: Distances, impostor: Distances) -> tuple[float, float]:
 
 
 def best_accuracy_threshold(genuine: Distances, impostor: Distances) -> float:
-    """The threshold with the most pairs right, in the middle of the gap that gives it."""
+    """The threshold with the most pairs right, in the middle of the gap that gives it.
+
+    Of several as good the strictest.
+    """
     at = candidates(genuine, impostor)
     fmr, fnmr = error_rates(genuine, impostor, at)
-    wrong = fnmr * len(genuine) + fmr * len(impostor)
+    wrong = np.rint(fnmr * len(genuine) + fmr * len(impostor))
     best = int(wrong.argmin())
     return float((at[best] + at[min(best + 1, len(at) - 1)]) / 2)
 
@@ -101,7 +105,7 @@ class PairResult:
     threshold: float  # the mean over the folds
     auc: float
     eer: float
-    fnmr_at_fmr: dict[str, float]
+    fnmr_at_fmr: dict[str, float | None]  # None: too few impostor pairs for the rate
 
 
 def evaluate_pairs(
@@ -134,36 +138,43 @@ def evaluate_pairs(
         threshold=float(np.mean(thresholds)),
         auc=auc(genuine, impostor),
         eer=eer(genuine, impostor),
-        fnmr_at_fmr={str(rate): fnmr_at_fmr(genuine, impostor, rate) for rate in (0.01, 0.001)},
+        fnmr_at_fmr={
+            str(rate): fnmr_at_fmr(genuine, impostor, rate) if rate * len(impostor) >= 1 else None
+            for rate in (0.01, 0.001)
+        },
     )
 
 
-def all_pairs(
-    embeddings: NDArray[np.float32], people: NDArray[np.int64], most: int, seed: int
-) -> tuple[Distances, Distances]:
-    """Distances of the genuine pairs, at most `most` a person, and of all impostor pairs.
+def sample(people: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
+    """Rows of the faces to look at: at most MOST_OF_ONE of a person, and MOST_FACES in all.
 
-    embeddings: unit vectors, (N, D). people: who is on each, (N,). Without the cap a person with
-    many photos would speak for everybody. Of more than MOST_FACES faces, whole people are drawn.
+    people: who is on each face, (N,). Otherwise a few people with many photos would speak for all,
+    and the number of pairs would outgrow the memory. Beyond MOST_FACES people are left out whole.
     """
     rng = np.random.default_rng(seed)
-    if len(people) > MOST_FACES:
-        names, counts = np.unique(people, return_counts=True)
-        order = rng.permutation(len(names))
-        chosen = names[order[np.cumsum(counts[order]) <= MOST_FACES]]
-        kept = np.isin(people, chosen)
-        embeddings, people = embeddings[kept], people[kept]
+    order = rng.permutation(len(people))
+    by_person = order[np.argsort(people[order], kind="stable")]
+    _, starts, counts = np.unique(people[by_person], return_index=True, return_counts=True)
+    kept = np.minimum(counts, MOST_OF_ONE)
+    drawn = rng.permutation(len(starts))
+    within = drawn[np.cumsum(kept[drawn]) <= MOST_FACES]
+    rows = [by_person[starts[person] : starts[person] + kept[person]] for person in within]
+    return np.sort(np.concatenate(rows)) if rows else np.empty(0, np.int64)
+
+
+def all_pairs(
+    embeddings: NDArray[np.float32], people: NDArray[np.int64]
+) -> tuple[Distances, Distances]:
+    """Distances of all genuine and of all impostor pairs.
+
+    embeddings: unit vectors, (N, D). people: who is on each, (N,). Needs N^2 numbers of memory:
+    see `sample`.
+    """
     first, second = np.triu_indices(len(embeddings), k=1)
-    distance = distance_between(embeddings, first, second)
+    cosine = (embeddings @ embeddings.T)[first, second].astype(np.float64)
+    distance = np.sqrt(np.maximum(2 - 2 * cosine, 0))
     same = people[first] == people[second]
-    genuine, owner = distance[same], people[first][same]
-    order = rng.permutation(len(genuine))
-    rank = np.empty(len(genuine), np.int64)
-    by_owner = order[np.argsort(owner[order], kind="stable")]
-    starts = np.r_[0, np.flatnonzero(np.diff(owner[by_owner])) + 1] if len(by_owner) else [0]
-    lengths = np.diff(np.r_[starts, len(by_owner)])
-    rank[by_owner] = np.arange(len(by_owner)) - np.repeat(starts, lengths)
-    return genuine[rank < most], distance[~same]
+    return distance[same], distance[~same]
 
 
 def balanced(
@@ -173,11 +184,3 @@ def balanced(
     count = min(len(genuine), len(impostor))
     drawn = np.random.default_rng(seed).choice(impostor, count, replace=False)
     return np.concatenate([genuine, drawn]), np.arange(len(genuine) + count) < len(genuine)
-
-
-def distance_between(
-    embeddings: NDArray[np.float32], first: NDArray[np.int64], second: NDArray[np.int64]
-) -> Distances:
-    """Euclidean distances of the pairs (first[i], second[i]) of unit vectors, (P,)."""
-    cosine = (embeddings @ embeddings.T)[first, second].astype(np.float64)
-    return np.sqrt(np.maximum(2 - 2 * cosine, 0))

@@ -17,7 +17,8 @@ from facesearch.errors import ModelError
 from facesearch.face import Point
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
-LANDMARKS, CALIBRATION, CARD = "landmarks.dat", "calibration.json", "card.md"
+LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
+CALIBRATION, CARD = "calibration.json", "card.md"
 BATCH = 32
 
 Embeddings = NDArray[np.float32]
@@ -52,10 +53,14 @@ class Model:
         try:
             self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
             self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
+            if self.preprocessing.detector != "dlib":
+                raise ValueError(f"its detector {self.preprocessing.detector!r} is not known here")
         except FileNotFoundError as error:
             raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise ModelError(f"{folder / CONFIG}: damaged ({error})") from error
+            raise ModelError(
+                f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
+            ) from error
         for needed in (GRAPH, LANDMARKS):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from facesearch.calibrate import Calibration
 from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
-from facesearch.model import CARD, Chips
+from facesearch.model import CARD, LANDMARKS_ERROR, Chips
 
 REPORT, RESULTS = "report", "results.json"
 History = list[dict[str, float]]
@@ -69,7 +69,9 @@ def write_report(
     (report / "report.md").write_text(text, "utf-8")
     rows = [{"people": split.name, **asdict(split.result)} for split in splits]
     (report / RESULTS).write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
-    (folder / CARD).write_text(_card(record, calibration, table), "utf-8")
+    landmarks = folder / LANDMARKS_ERROR
+    points = json.loads(landmarks.read_text("utf-8")) if landmarks.is_file() else None
+    (folder / CARD).write_text(_card(record, calibration, table, points), "utf-8")
 
 
 def split_table(splits: list[SplitResult]) -> str:
@@ -109,10 +111,18 @@ def _thresholds(calibration: Calibration) -> str:
     return "\n".join(lines)
 
 
-def _card(record: dict[str, Any], calibration: Calibration, table: str) -> str:
+def _card(
+    record: dict[str, Any], calibration: Calibration, table: str, points: dict[str, Any] | None
+) -> str:
     data, training = record["data"], record["training"]
     people = ", ".join(f"{count:,} to {part}" for part, count in data["people"].items())
     photos = ", ".join(f"{count:,} to {part}" for part, count in data["photos"].items())
+    landmarks = (
+        f"mean error {points['mean_error']:.2%} of the eye distance on {points['faces']:,} faces\n"
+        f"of {points['data']}, against the teachers named in `models/README.md`"
+        if points
+        else "their error was not measured"
+    )
     return f"""# Model card
 
 **Use**: telling whether two photos show one person, with facesearch {record["code_version"]}.
@@ -125,6 +135,8 @@ face, trained with the contrastive loss (margins {training["near"]} and {trainin
 a usable face left out. Split: {data["split"]}. Nobody stands in two parts.
 
 **Command**: `{record["command"]}`
+
+**Five points** (`landmarks.dat`): {landmarks}.
 
 ## Measured
 

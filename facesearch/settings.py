@@ -29,13 +29,14 @@ def shipped_models() -> Path:
 
 
 def find_model(name: str | None = None) -> Path:
-    """The folder of a model: a path, or a name in the model home or among the shipped ones.
+    """The folder of a model: a name in the model home or among the shipped ones, or a path.
 
     Without a name FACESEARCH_MODEL counts, then the shipped default. Raises ModelError.
     """
     name = name or os.environ.get("FACESEARCH_MODEL") or DEFAULT_MODEL
     path = Path(name)
-    places = [path] if path.parent != Path() else [model_home() / name, shipped_models() / name]
+    named = [model_home() / name, shipped_models() / name] if path.parent == Path() else []
+    places = [*named, path]
     for place in places:
         if place.is_dir():
             return place

@@ -1,6 +1,7 @@
 """The truth about a gallery: people, photos, faces, events. The only door to SQLAlchemy."""
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -90,9 +91,19 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelStamp:
+    """The model that the embeddings of a gallery are made with."""
+
+    name: str
+    fingerprint: str
+    dimension: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewPhoto:
     """A photo about to be enrolled, with the faces that are the person's."""
 
+    name: str
     path: Path
     sha256: str
     width: int
@@ -112,7 +123,7 @@ class StoredFace:
 
 
 class Store:
-    """One SQLite file. Every write is one transaction that also counts the revision up."""
+    """One SQLite file. Every write is one transaction that also gives it a new revision."""
 
     def __init__(self, folder: Path, *, create: bool) -> None:
         """Open the gallery in `folder`, bringing an older one up to date.
@@ -131,26 +142,23 @@ class Store:
         self._engine = sa.create_engine("sqlite://", creator=self._connect, poolclass=sa.NullPool)
         # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
         sa.event.listen(self._engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
-        try:
-            self._migrate()
-        except sa.exc.DatabaseError as error:
-            self.close()
-            message = f"{self._path}: not a gallery, or a damaged one ({error.orig})"
-            raise GalleryError(message) from error
+        self._migrate()
 
     def _connect(self) -> sqlite3.Connection:
         if self.writable:
             connection = sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
-            connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA secure_delete = ON")
-        else:  # SQLite could not make the files beside it that WAL needs
-            uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+        else:
+            uri = f"{self._path.absolute().as_uri()}?mode=ro"
+            log = self._path.with_name(f"{self._path.name}-wal")
+            if not (log.exists() and log.stat().st_size):
+                uri += "&immutable=1"  # SQLite could not make the files beside it that WAL needs
             connection = sqlite3.connect(uri, uri=True, isolation_level=None)
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
     def _migrate(self) -> None:
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             known = sa.inspect(connection).has_table("alembic_version")
             version = (
                 connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
@@ -168,9 +176,12 @@ class Store:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self._lock(), self._engine.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+        with self._explained(), self._lock():
+            with closing(self._connect()) as plain:
+                plain.execute("PRAGMA journal_mode = WAL")  # for good: it is kept in the file
+            with self._engine.begin() as connection:
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
 
     def close(self) -> None:
         self._engine.dispose()
@@ -189,30 +200,51 @@ class Store:
             ) from error
 
     @contextmanager
-    def _write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
-        """A transaction of the only writer; adds the event and a revision."""
+    def _explained(self) -> Iterator[None]:
+        """Errors of SQLite and of the file system become a GalleryError."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
+            message = f"{self._path}: cannot be read or written ({error.orig})"
+            raise GalleryError(message) from error
+        except (sa.exc.DatabaseError, sqlite3.Error) as error:
+            cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+            message = f"{self._path}: not a gallery, or a damaged one ({cause})"
+            raise GalleryError(message) from error
+        except OSError as error:
+            raise GalleryError(f"{self._path}: {error.strerror}") from error
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._explained(), self._engine.connect() as connection:
+            yield connection
+
+    def check_writable(self) -> None:
+        """Raises GalleryError."""
         if not self.writable:
             raise GalleryError(f"{self._path.parent}: this gallery cannot be written to")
-        try:
-            with self._lock(), self._engine.begin() as connection:
-                yield connection
-                connection.execute(_events.insert().values(at=_now(), action=action, detail=detail))
-                revision = int(_get(connection, "revision") or 0)
-                _set(connection, "revision", str(revision + 1))
-        except (sa.exc.OperationalError, OSError) as error:
-            cause = error.orig if isinstance(error, sa.exc.OperationalError) else error
-            raise GalleryError(f"{self._path.parent}: cannot be written to ({cause})") from error
+
+    @contextmanager
+    def _write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
+        """A transaction of the only writer; adds the event and a revision."""
+        self.check_writable()
+        with self._explained(), self._lock(), self._engine.begin() as connection:
+            yield connection
+            connection.execute(_events.insert().values(at=_now(), action=action, detail=detail))
+            # drawn, not counted: a database that was put back must not look like a later one
+            _set(connection, "revision", secrets.token_hex(8))
 
     # Reading
 
     def revision(self) -> str:
         """Changes with every write."""
-        with self._engine.connect() as connection:
-            return _get(connection, "revision") or "0"
+        with self._read() as connection:
+            return _get(connection, "revision") or ""
 
-    def setting(self, key: str) -> str | None:
-        with self._engine.connect() as connection:
-            return _get(connection, key)
+    def model(self) -> ModelStamp | None:
+        """None as long as there are no embeddings."""
+        with self._read() as connection:
+            return _model(connection)
 
     def known(self, hashes: list[str]) -> dict[str, set[str]]:
         """Which of these photos, by SHA-256, are enrolled, and under which names."""
@@ -223,15 +255,15 @@ class Store:
             .where(_photos.c.sha256.in_(hashes))
         )
         found: dict[str, set[str]] = {}
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             for sha256, name in connection.execute(query):
                 found.setdefault(sha256, set()).add(name)
         return found
 
     def vectors(self) -> tuple[str, NDArray[np.int64], Embeddings]:
         """The revision, and the numbers (N,) and embeddings (N, D) of all faces."""
-        with self._engine.connect() as connection:
-            revision = _get(connection, "revision") or "0"
+        with self._read() as connection:
+            revision = _get(connection, "revision") or ""
             rows = connection.execute(
                 sa.select(_faces.c.id, _faces.c.embedding).order_by(_faces.c.id)
             ).all()
@@ -248,7 +280,7 @@ class Store:
             .join(_photos, _photos.c.id == _faces.c.photo)
         )
         found = {}
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             for at in range(0, len(numbers), 500):  # SQLite bounds a statement's parameters
                 part = query.where(_faces.c.id.in_(numbers[at : at + 500]))
                 for number, name, path, box in connection.execute(part):
@@ -256,8 +288,14 @@ class Store:
         return found
 
     def photo_count(self) -> int:
-        with self._engine.connect() as connection:
-            query = sa.select(sa.func.count()).select_from(_photos)
+        return self._count(_photos)
+
+    def person_count(self) -> int:
+        return self._count(_people)
+
+    def _count(self, table: sa.Table) -> int:
+        with self._read() as connection:
+            query = sa.select(sa.func.count()).select_from(table)
             return int(connection.execute(query).scalar_one())
 
     def people(self) -> list[Person]:
@@ -273,12 +311,12 @@ class Store:
             .group_by(_people.c.id)
             .order_by(_people.c.name)
         )
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             return [Person(*row) for row in connection.execute(query)]
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
-        with self._engine.connect() as connection:
+        with self._read() as connection:
             person = _person(connection, name)
             numbers = connection.execute(
                 sa.select(_faces.c.id).where(_faces.c.person == person).order_by(_faces.c.id)
@@ -287,20 +325,22 @@ class Store:
 
     # Writing
 
-    def bind_model(self, name: str, fingerprint: str, dimension: int) -> None:
-        """Remember which model the embeddings of this gallery are made with, for good."""
-        with self._write("model", {"name": name, "fingerprint": fingerprint}) as connection:
-            if _get(connection, "fingerprint") is None:  # nobody was quicker
-                _set(connection, "model", name)
-                _set(connection, "fingerprint", fingerprint)
-                _set(connection, "dimension", str(dimension))
-
-    def add(self, name: str, photos: list[NewPhoto]) -> list[NewPhoto]:
-        """Enrol the faces of photos as a person, who is made if need be.
+    def add(self, photos: list[NewPhoto], model: ModelStamp) -> list[NewPhoto]:
+        """Enrol the faces of photos; people are made as need be.
 
         Photos that another writer enrolled in the meantime are left alone; returns the others.
+        model: of the embeddings. Raises GalleryError if those of the gallery are of another.
         """
         with self._write("enroll", {"photos": len(photos)}) as connection:
+            bound = _model(connection)
+            if bound is not None and bound.fingerprint != model.fingerprint:
+                raise GalleryError(
+                    f"{self._path.parent}: somebody began to enrol with another model, "
+                    f"{bound.name!r}, in the meantime"
+                )
+            _set(connection, "model", model.name)
+            _set(connection, "fingerprint", model.fingerprint)
+            _set(connection, "dimension", str(model.dimension))
             taken = set(
                 connection.execute(
                     sa.select(_photos.c.sha256).where(
@@ -309,15 +349,13 @@ class Store:
                 ).scalars()
             )
             fresh = [photo for photo in photos if photo.sha256 not in taken]
-            if not fresh:
-                return []
-            person = connection.execute(
-                sa.select(_people.c.id).where(_people.c.name == name)
-            ).scalar()
-            if person is None:
-                inserted = _people.insert().values(name=name, created=_now())
-                person = _new_id(connection.execute(inserted))
             for photo in fresh:
+                person = connection.execute(
+                    sa.select(_people.c.id).where(_people.c.name == photo.name)
+                ).scalar()
+                if person is None:
+                    inserted = _people.insert().values(name=photo.name, created=_now())
+                    person = _new_id(connection.execute(inserted))
                 inserted = _photos.insert().values(
                     path=photo.path,
                     sha256=photo.sha256,
@@ -352,7 +390,8 @@ class Store:
     def remove(self, name: str) -> int:
         """Remove a person, their faces, and photos of nobody else; returns the number of faces.
 
-        What was freed is overwritten. Raises PersonError.
+        What was freed is overwritten. Raises PersonError, and GalleryError if another program
+        reads on for so long that it cannot be overwritten now.
         """
         with self._write("remove", {}) as connection:
             person = _person(connection, name)
@@ -362,8 +401,14 @@ class Store:
             connection.execute(_people.delete().where(_people.c.id == person))
             used = sa.select(_faces.c.photo)
             connection.execute(_photos.delete().where(_photos.c.id.not_in(used)))
-        with self._lock(), closing(self._connect()) as plain:
-            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # nor may it stay in the log
+        with self._explained(), self._lock(), closing(self._connect()) as plain:
+            # nor may it stay in the log
+            busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if busy:
+            raise GalleryError(
+                f"{self._path.parent}: {name} is removed, but another program is reading, so that "
+                "what was removed is not overwritten yet; the next removal does it"
+            )
         return count
 
 
@@ -372,6 +417,15 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise GalleryError(f"{folder}: no gallery can be made here ({error.strerror})") from error
+
+
+def _model(connection: sa.Connection) -> ModelStamp | None:
+    if connection.execute(sa.select(_faces.c.id).limit(1)).first() is None:
+        return None
+    name, fingerprint, dimension = (
+        _get(connection, key) or "" for key in ("model", "fingerprint", "dimension")
+    )
+    return ModelStamp(name, fingerprint, int(dimension))
 
 
 def _person(connection: sa.Connection, name: str) -> int:

@@ -13,8 +13,8 @@ Form = Literal["table", "json", "csv"]
 
 
 def say(line: str) -> None:
-    """A line on stderr."""
-    print(line, file=sys.stderr)
+    """A line on stderr, whatever names are in it."""
+    print(line.replace("\n", "\\n").replace("\r", "\\r"), file=sys.stderr)
 
 
 def show(

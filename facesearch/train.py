@@ -5,23 +5,25 @@ import math
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from facesearch import __version__, model
 from facesearch.augment import augmentation
-from facesearch.calibrate import PER_PERSON, calibrate
-from facesearch.data import ChipCache, People, fingerprint, people_in, split_people
+from facesearch.calibrate import calibrate
+from facesearch.data import ChipCache, People, Split, fingerprint, people_in, split_people
 from facesearch.embed import FaceReader
 from facesearch.errors import DataError, ModelError, TrainingCollapsed
 from facesearch.loss import contrastive_loss, distances
@@ -29,9 +31,9 @@ from facesearch.metrics import (
     all_pairs,
     auc,
     balanced,
-    distance_between,
     evaluate_pairs,
     fnmr_at_fmr,
+    sample,
 )
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
@@ -62,6 +64,12 @@ class TrainConfig:
     averaging: float = 0.998  # decay of the running mean of the weights, which is what is kept
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        if self.size < 32 or self.size % 16:
+            raise DataError(f"chips of {self.size} pixels: 32 or more, and a multiple of 16, work")
+        if not self.rate > 0:
+            raise DataError(f"a learning rate of {self.rate:g}: it must be above 0")
+
     @property
     def margin(self) -> int:
         """Pixels kept around a chip, so that it can be turned and moved."""
@@ -79,10 +87,11 @@ class Faces:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def inner(self, size: int) -> Chips:
-        """The chips without their margin, (N, size, size, 3)."""
+    def inner(self, size: int, faces: NDArray[np.int64] | None = None) -> Chips:
+        """The chips of some faces, or of all, without their margin, (N, size, size, 3)."""
         edge = (self.chips.shape[1] - size) // 2
-        return self.chips[self.rows, edge : edge + size, edge : edge + size]
+        rows = self.rows if faces is None else self.rows[faces]
+        return self.chips[rows, edge : edge + size, edge : edge + size]
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
@@ -131,30 +140,36 @@ class Run:
     optimizer: torch.optim.Optimizer
     history: list[dict[str, float]] = field(default_factory=list)  # a record for each epoch
 
-    def save(self, path: Path, config: TrainConfig) -> None:
+    def save(self, path: Path, origin: dict[str, str]) -> None:
+        """origin: the configuration and the data, which a resumed run must share."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
-        note = {"config": json.dumps(asdict(config)), "history": json.dumps(self.history)}
+        note = {**origin, "history": json.dumps(self.history)}
         partial = path.with_suffix(".partial")
         save_file(
             {name: value.cpu().contiguous() for name, value in tensors.items()}, partial, note
         )
         partial.replace(path)
 
-    def load(self, path: Path, config: TrainConfig) -> None:
-        """Raises ModelError if the checkpoint belongs to a run with another configuration."""
+    def load(self, path: Path, origin: dict[str, str]) -> None:
+        """Raises ModelError if the checkpoint belongs to another run, or is damaged."""
         parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
-        with safe_open(path, "pt") as file:
-            note = file.metadata()
-            for name in file.keys():  # noqa: SIM118 - not a dictionary
-                part, _, rest = name.partition(".")
-                parts[part][rest] = file.get_tensor(name)
-        if json.loads(note["config"]) != json.loads(json.dumps(asdict(config))):
-            raise ModelError(
-                f"{path}: this run was begun with other settings; give the same ones, or --restart"
-            )
+        try:
+            with safe_open(path, "pt") as file:
+                note = file.metadata()
+                for name in file.keys():  # noqa: SIM118 - not a dictionary
+                    part, _, rest = name.partition(".")
+                    parts[part][rest] = file.get_tensor(name)
+        except SafetensorError as error:
+            raise ModelError(f"{path}: damaged; --restart begins anew ({error})") from error
+        for key, what in (("config", "settings"), ("data", "photos"), ("split", "people's lists")):
+            if note.get(key) != origin[key]:
+                raise ModelError(
+                    f"{path}: this run was begun with other {what}; give the same ones, "
+                    "or --restart"
+                )
         self.network.load_state_dict(parts["network"])
         self.average.load_state_dict(parts["average"])
         state: dict[int, dict[str, Tensor]] = {}
@@ -182,21 +197,58 @@ def train(
     """Train on the people of the folder `data` and leave a whole model in the folder `out`.
 
     pictures: whether the report may show photos of the data. command: for the card.
+    landmarks: with the file of its error beside it, if that is known.
+    resume: go on with an unfinished run, if there is one. restart: discard it; a finished model
+    stays in place until the new one is whole.
     Raises DataError for data that cannot be split, ModelError if `out` is taken, and
     TrainingCollapsed. What an interrupted run reached stays in `out`, for `resume`.
     """
     work = out / WORK
-    if restart:  # a finished model stays in place until the new one is whole
-        shutil.rmtree(work, ignore_errors=True)
-    elif (out / model.CONFIG).exists():
-        raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
-    elif (work / CHECKPOINT).exists() and not resume:
+    checkpoint = work / CHECKPOINT
+    unfinished = checkpoint.exists()
+    if unfinished and not (resume or restart):
         raise ModelError(
             f"{out}: an unfinished run is here; --resume goes on, --restart begins anew"
         )
-    people = people_in(data)
-    split = split_people(data, people, config.seed)
+    if (out / model.CONFIG).exists() and not unfinished and not restart:
+        raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
+    split = split_people(data, people_in(data), config.seed)
+    place = _device(device)
     work.mkdir(parents=True, exist_ok=True)
+    with _alone(work):
+        if restart:
+            checkpoint.unlink(missing_ok=True)
+        made = _make(data, split, work, config, landmarks, progress, place, pictures, command)
+        (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
+        shutil.rmtree(out / REPORT, ignore_errors=True)
+        for path in sorted(made.iterdir(), key=lambda path: path.name == model.CONFIG):
+            path.replace(out / path.name)
+        shutil.rmtree(work)
+    return Model(out)
+
+
+@contextmanager
+def _alone(work: Path) -> Iterator[None]:
+    """Raises ModelError if another process is training here."""
+    try:
+        with FileLock(work / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise ModelError(f"{work.parent}: another facesearch is training here") from error
+
+
+def _make(
+    data: Path,
+    split: Split,
+    work: Path,
+    config: TrainConfig,
+    landmarks: Path,
+    progress: Progress,
+    device: torch.device,
+    pictures: bool,
+    command: str,
+) -> Path:
+    """The whole model, in a folder below `work`."""
     preprocessing = Preprocessing(size=config.size)
     cache = ChipCache(work, FaceReader(preprocessing, landmarks), config.margin)
     photos = [path for part in (split.train, split.validation, split.test) for path in _all(part)]
@@ -209,14 +261,19 @@ def train(
             ("test", split.test),
         )
     }
-    run = _learn(parts, config, work / CHECKPOINT, progress, _device(device))
+    identity = fingerprint(photos, data)
+    origin = {"config": json.dumps(asdict(config)), "data": identity, "split": split.source}
+    run = _learn(parts, config, work / CHECKPOINT, origin, progress, device)
 
-    staging = work / "model"  # moved into place when it is whole
+    staging = work / "model"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_weights(run.average, staging / model.WEIGHTS)
     export_onnx(run.average, staging / model.GRAPH)
     shutil.copyfile(landmarks, staging / model.LANDMARKS)
+    landmarks_error = landmarks.with_name(model.LANDMARKS_ERROR)
+    if landmarks_error.is_file():
+        shutil.copyfile(landmarks_error, staging / model.LANDMARKS_ERROR)
     record = {
         "format": 1,
         "architecture": asdict(config.network),
@@ -224,7 +281,7 @@ def train(
         "training": asdict(config),
         "data": {
             "folder": data.name,
-            "fingerprint": fingerprint(photos, data),
+            "fingerprint": identity,
             "split": split.source,
             "people": {name: len(np.unique(faces.people)) for name, faces in parts.items()},
             "photos": {name: len(faces) for name, faces in parts.items()},
@@ -236,12 +293,7 @@ def train(
     (staging / model.CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     _measure(staging, record, parts, config, run.history, progress, pictures)
     (staging / "left_out.txt").write_bytes(os.fsencode("\n".join([*cache.left_out.values(), ""])))
-    (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
-    shutil.rmtree(out / REPORT, ignore_errors=True)
-    for path in sorted(staging.iterdir(), key=lambda path: path.name == model.CONFIG):
-        path.replace(out / path.name)
-    shutil.rmtree(work)
-    return Model(out)
+    return staging
 
 
 def _measure(
@@ -264,7 +316,8 @@ def _measure(
     calibration.save(folder / model.CALIBRATION)
     splits, samples = [], []
     for name, faces in parts.items():
-        genuine, impostor = all_pairs(embeddings[name], faces.people, PER_PERSON, config.seed)
+        rows = sample(faces.people, config.seed)
+        genuine, impostor = all_pairs(embeddings[name][rows], faces.people[rows])
         distance, same = balanced(genuine, impostor, config.seed)
         one_fold = np.zeros(len(same), np.int64)
         result = evaluate_pairs(distance, same, one_fold, calibration.f1_threshold)
@@ -277,21 +330,18 @@ def _measure(
 def _samples(
     name: str, faces: Faces, embeddings: Embeddings, config: TrainConfig, count: int = 12
 ) -> SamplePairs:
-    """A few genuine and as many impostor pairs, drawn."""
+    """Genuine and as many impostor pairs, drawn."""
     rng = np.random.default_rng(config.seed)
-    first = rng.integers(len(faces), size=5000)
-    second = rng.integers(len(faces), size=5000)
-    same = (faces.people[first] == faces.people[second]) & (first != second)
     several = np.flatnonzero(np.bincount(faces.people)[faces.people] > 1)
-    for at, face in enumerate(rng.choice(several, count)):  # few pairs drawn blindly are genuine
-        others = np.flatnonzero(faces.people == faces.people[face])
-        first[at], second[at] = face, rng.choice(others[others != face])
-        same[at] = True
-    chosen = np.r_[:count, np.flatnonzero(faces.people[first] != faces.people[second])[:count]]
-    first, second, same = first[chosen], second[chosen], same[chosen]
-    chips = faces.inner(config.size)
-    distance = distance_between(embeddings, first, second)
-    return SamplePairs(name, chips[first], chips[second], same, distance)
+    first, second = [], []
+    for same, drawn in ((True, rng.choice(several, count)), (False, rng.choice(len(faces), count))):
+        for face in drawn:
+            others = np.flatnonzero((faces.people == faces.people[face]) == same)
+            first.append(face)
+            second.append(rng.choice(others[others != face]))
+    distance = np.linalg.norm(embeddings[first] - embeddings[second], axis=1).astype(np.float64)
+    a, b = (faces.inner(config.size, np.array(side)) for side in (first, second))
+    return SamplePairs(name, a, b, np.arange(2 * count) < count, distance)
 
 
 def _all(people: People) -> list[Path]:
@@ -318,6 +368,8 @@ def _faces(part: People, cache: ChipCache, data: Path) -> Faces:
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DataError("cuda: PyTorch sees no such device here; --device cpu works everywhere")
     return torch.device(name)
 
 
@@ -325,6 +377,7 @@ def _learn(
     parts: dict[str, Faces],
     config: TrainConfig,
     checkpoint: Path,
+    origin: dict[str, str],
     progress: Progress,
     device: torch.device,
 ) -> Run:
@@ -346,7 +399,7 @@ def _learn(
     )
     run = Run(network, average, optimizer)
     if checkpoint.exists():
-        run.load(checkpoint, config)
+        run.load(checkpoint, origin)
     for epoch in range(len(run.history), config.epochs):
         progress.start(f"epoch {epoch + 1} of {config.epochs}", config.batches)
         torch.manual_seed(config.seed + epoch)  # dropout: the same on a resumed run
@@ -356,7 +409,7 @@ def _learn(
         }
         record |= _validate(run.average, parts["validation"], config, device)
         run.history.append(record)
-        run.save(checkpoint, config)
+        run.save(checkpoint, origin)
     return run
 
 
@@ -438,7 +491,8 @@ def _validate(
         vectors.append(torch.nn.functional.normalize(both.float(), dim=1).cpu())
     embeddings = torch.cat(vectors)
     loss = contrastive_loss(embeddings, torch.from_numpy(faces.people), config.near, config.far)
-    genuine, impostor = all_pairs(embeddings.numpy(), faces.people, PER_PERSON, config.seed)
+    rows = sample(faces.people, config.seed)
+    genuine, impostor = all_pairs(embeddings.numpy()[rows], faces.people[rows])
     return {
         "validation_loss": float(loss),
         "validation_auc": auc(genuine, impostor),

@@ -67,8 +67,9 @@ def main() -> None:
             ("cold compare of two photos, s", [("compare", asked[0], path) for path in asked]),
             ("facesearch --help, s", [("--help",)] * args.runs),
         ):
-            times = sorted(run(*command) for command in [commands[0], *commands])[: args.runs]
-            spread = f"{times[0]:.2f} to {times[-1]:.2f}, {len(times)} runs"
+            run(*commands[0])  # to warm the machine's own caches
+            times = [run(*command) for command in commands]
+            spread = f"{min(times):.2f} to {max(times):.2f}, {len(times)} runs"
             rows.append((title, f"{statistics.median(times):.2f}", spread))
     print(f"{machine()}, Python {platform.python_version()}\n")
     for title, value, note in rows:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from facesearch import embed
-from facesearch.calibrate import Calibration
+from facesearch import decide
+from facesearch.calibrate import Calibration, calibration_of
 from facesearch.embed import Embedder
 from facesearch.errors import GalleryError, PersonError, PhotoError
 from facesearch.gallery import (
@@ -20,7 +20,6 @@ from facesearch.gallery import (
     Identification,
     Which,
     clean_name,
-    load_calibration,
 )
 from facesearch.progress import Silent
 
@@ -33,13 +32,13 @@ def gallery(tmp_path: Path) -> Iterator[Gallery]:
 
 @pytest.fixture(scope="session")
 def calibration(embedder: Embedder) -> Calibration:
-    return load_calibration(embedder)
+    return calibration_of(embedder.model)
 
 
 def enrol(
     gallery: Gallery, embedder: Embedder, name: str, *photos: Path, which: Which = "only"
 ) -> list[Enrolment]:
-    return list(gallery.enroll(list(photos), name, embedder, Silent(), which))
+    return list(gallery.enroll([(name, photo) for photo in photos], embedder, Silent(), which))
 
 
 def name(
@@ -293,7 +292,7 @@ def test_a_stop_in_the_middle_loses_only_the_batch_in_flight(
         path.write_bytes(source + bytes([number]))
         photos.append(path)
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        results = gallery.enroll(photos, "ann", embedder, Silent())
+        results = gallery.enroll([("ann", photo) for photo in photos], embedder, Silent())
         told = [next(results) for _ in range(BATCH)]
         results.close()  # as Ctrl-C would
     assert {result.status for result in told} == {"enrolled"}
@@ -371,17 +370,64 @@ def test_names_are_kept_as_people_write_them(
 @pytest.mark.parametrize("bad", ["", "   ", "x" * 300, "two\nlines", "nul\0", "broken\udce9"])
 def test_names_that_are_none(gallery: Gallery, embedder: Embedder, hopper: Path, bad: str) -> None:
     with pytest.raises(PersonError) as error:
-        enrol(gallery, embedder, bad, hopper)
+        clean_name(bad)
     assert "\n" not in str(error.value)
+    (result,) = enrol(gallery, embedder, bad, hopper)
+    assert (result.status, result.reason) == ("skipped", str(error.value))
     assert gallery.people() == []
 
 
-def test_enrolling_uses_the_one_way(
-    gallery: Gallery, embedder: Embedder, people: Path, monkeypatch: pytest.MonkeyPatch
+def test_all_jobs_see_the_same_pixels(
+    gallery: Gallery, embedder: Embedder, calibration: Calibration, people: Path
 ) -> None:
-    """What is stored is exactly what the embedder gives for the photo."""
-    photo = people / "person-04" / "pose-1.jpg"
+    """One photo has one embedding, whichever job looks at it."""
+    photo, other = (people / "person-04" / f"pose-{pose}.jpg" for pose in (1, 2))
     enrol(gallery, embedder, "ann", photo)
     _, _, stored = gallery._store.vectors()
     assert np.array_equal(stored, embedder.embed(embedder.read(photo).chips))
-    assert embed.unusable(embedder.read(photo).faces[0], 300, 300) == ""
+    assert np.array_equal(embedder.read_principal(photo), embedder.read(photo).chips[0])
+    (answer,) = name(gallery, embedder, calibration, other)
+    compared = decide.compare(embedder, calibration, photo, other, 0.3)
+    assert answer.candidates[0].distance == pytest.approx(compared.distance, abs=2e-3)
+
+
+def test_a_tree_is_enrolled_in_one_go(gallery: Gallery, embedder: Embedder, people: Path) -> None:
+    """A batch spans people; a photo that two of them claim goes to the first."""
+    first, second = sorted(people.glob("person-0[01]"))
+    asked = [(folder.name, path) for folder in (first, second) for path in sorted(folder.iterdir())]
+    asked.append((second.name, asked[0][1]))
+    asked.append(("broken\udce9", asked[0][1]))
+    results = list(gallery.enroll(asked, embedder, Silent()))
+    assert [result.status for result in results] == ["enrolled"] * 10 + ["skipped"] * 2
+    assert results[10].reason == f"same content as {asked[0][1]}, which is person-00's"
+    assert "control or broken" in results[11].reason
+    assert [(person.name, person.faces) for person in gallery.people()] == [
+        ("person-00", 5),
+        ("person-01", 5),
+    ]
+    assert gallery.info().index == "current"
+
+
+def test_the_largest_usable_face_is_enrolled(
+    gallery: Gallery, embedder: Embedder, hopper: Path, tmp_path: Path
+) -> None:
+    """A small face in the middle does not win against a large one at the side."""
+    portrait = Image.open(hopper).convert("RGB")
+    scene = Image.new("RGB", (1400, 700), "grey")
+    scene.paste(portrait.resize((307, 360)), (546, 170))
+    scene.paste(portrait, (0, 50))
+    scene.save(tmp_path / "scene.png")
+    faces = embedder.read(tmp_path / "scene.png").faces
+    assert [face.box.left < 500 for face in faces] == [True, False]
+    (result,) = enrol(gallery, embedder, "Grace", tmp_path / "scene.png", which="largest")
+    assert (result.status, result.reason) == ("enrolled", "the largest of 2 faces")
+    assert gallery.faces_of("Grace")[0].box == faces[0].box
+
+
+def test_an_index_that_cannot_be_kept_is_no_error(
+    gallery: Gallery, embedder: Embedder, calibration: Calibration, hopper: Path
+) -> None:
+    (gallery.folder / "vectors.faiss").mkdir()
+    enrol(gallery, embedder, "Grace", hopper)
+    assert name(gallery, embedder, calibration, hopper)[0].decision.name == "Grace"
+    assert sorted(path.name for path in gallery.folder.iterdir() if path.suffix == ".new") == []

@@ -1,20 +1,26 @@
 """The database keeps what it was given, through crashes, other writers, and its own upgrades."""
 
 import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from facesearch import store as module
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
-from facesearch.store import SCHEMA, NewPhoto, Store
+from facesearch.store import SCHEMA, ModelStamp, NewPhoto, Store
+
+MODEL = ModelStamp("default", "f" * 64, 128)
 
 
-def photo(number: int, faces: int = 1) -> NewPhoto:
+def photo(name: str, number: int, faces: int = 1) -> NewPhoto:
     rng = np.random.default_rng(number)
     points = tuple((float(x), float(y)) for x, y in rng.uniform(0, 100, (5, 2)))
     return NewPhoto(
+        name=name,
         path=Path(f"/photos/{number}.jpg"),
         sha256=f"{number:064}",
         width=640,
@@ -26,30 +32,30 @@ def photo(number: int, faces: int = 1) -> NewPhoto:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
-    store = Store(tmp_path / "gallery", create=True)
-    store.bind_model("default", "f" * 64, 128)
-    return store
+    return Store(tmp_path / "gallery", create=True)
 
 
 def test_what_goes_in_comes_out(store: Store) -> None:
-    store.add("ann", [photo(1), photo(2, faces=2)])
-    store.add("bob", [photo(3)])
+    assert store.model() is None
+    store.add([photo("ann", 1), photo("ann", 2, faces=2), photo("bob", 3)], MODEL)
+    assert store.model() == MODEL
     people = [(person.name, person.faces, person.photos) for person in store.people()]
     assert people == [("ann", 3, 2), ("bob", 1, 1)]
     _, numbers, vectors = store.vectors()
     assert numbers.tolist() == [1, 2, 3, 4]
-    assert np.array_equal(vectors[0], photo(1).embeddings[0])
-    assert np.array_equal(vectors[3], photo(3).embeddings[0])
+    assert np.array_equal(vectors[0], photo("ann", 1).embeddings[0])
+    assert np.array_equal(vectors[3], photo("bob", 3).embeddings[0])
     face = store.faces([4])[4]
     assert (face.name, face.photo, face.box) == ("bob", Path("/photos/3.jpg"), Box(1.5, 2, 30, 40))
-    assert store.known([photo(2).sha256, "0"]) == {photo(2).sha256: {"ann"}}
+    second = photo("ann", 2).sha256
+    assert store.known([second, "0"]) == {second: {"ann"}}
     assert [face.number for face in store.faces_of("ann")] == [1, 2, 3]
 
 
 def test_every_write_has_a_revision_and_an_event(store: Store, tmp_path: Path) -> None:
     seen = [store.revision()]
     for write in (
-        lambda: store.add("ann", [photo(1)]),
+        lambda: store.add([photo("ann", 1)], MODEL),
         lambda: store.rename("ann", "anna"),
         lambda: store.remove("anna"),
     ):
@@ -59,21 +65,21 @@ def test_every_write_has_a_revision_and_an_event(store: Store, tmp_path: Path) -
     with sqlite3.connect(tmp_path / "gallery" / "gallery.db") as raw:
         actions = [row[0] for row in raw.execute("SELECT action FROM events ORDER BY id")]
     raw.close()
-    assert actions == ["model", "enroll", "rename", "remove"]
+    assert actions == ["enroll", "rename", "remove"]
 
 
 def test_a_photo_is_enrolled_once(store: Store) -> None:
-    store.add("ann", [photo(1)])
-    assert store.add("bob", [photo(1)]) == []
-    assert [new.sha256 for new in store.add("ann", [photo(1), photo(2)])] == [photo(2).sha256]
+    store.add([photo("ann", 1)], MODEL)
+    assert store.add([photo("bob", 1)], MODEL) == []
+    fresh = store.add([photo("ann", 1), photo("ann", 2)], MODEL)
+    assert [new.sha256 for new in fresh] == [photo("ann", 2).sha256]
     assert [person.name for person in store.people()] == ["ann"]
 
 
 def test_removal_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
-    store.add("Zaphod Beeblebrox", [photo(1)])
-    store.add("bob", [photo(2)])
+    store.add([photo("Zaphod Beeblebrox", 1), photo("bob", 2)], MODEL)
     assert store.remove("Zaphod Beeblebrox") == 1
-    secret = photo(1).embeddings.tobytes()
+    secret = photo("Zaphod Beeblebrox", 1).embeddings.tobytes()
     for path in (tmp_path / "gallery").iterdir():
         content = path.read_bytes()
         assert secret[:64] not in content
@@ -83,8 +89,7 @@ def test_removal_leaves_nothing_behind(store: Store, tmp_path: Path) -> None:
 
 
 def test_names_are_kept_apart(store: Store) -> None:
-    store.add("ann", [photo(1)])
-    store.add("bob", [photo(2)])
+    store.add([photo("ann", 1), photo("bob", 2)], MODEL)
     with pytest.raises(PersonError, match="bob: this name is taken"):
         store.rename("ann", "bob")
     with pytest.raises(PersonError, match="carl: nobody of this name"):
@@ -97,21 +102,19 @@ def test_names_are_kept_apart(store: Store) -> None:
 
 
 def test_a_failed_write_changes_nothing(store: Store) -> None:
-    store.add("ann", [photo(1)])
+    store.add([photo("ann", 1)], MODEL)
     before = store.revision()
-    bad = photo(2)
+    bad = photo("bob", 2)
     bad.faces.append(bad.faces[0])  # more faces than embeddings
     with pytest.raises(ValueError, match="zip"):
-        store.add("bob", [photo(3), bad])
+        store.add([photo("bob", 3), bad], MODEL)
     assert store.revision() == before
     assert [person.name for person in store.people()] == ["ann"]
 
 
 def test_paths_need_not_be_utf8(store: Store) -> None:
     odd = Path("/photos/caf\udce9.jpg")
-    original = photo(1)
-    changed = NewPhoto(odd, original.sha256, 1, 1, original.faces, original.embeddings)
-    store.add("ann", [changed])
+    store.add([replace(photo("ann", 1), path=odd)], MODEL)
     assert store.faces_of("ann")[0].photo == odd
 
 
@@ -135,3 +138,88 @@ def test_a_gallery_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     raw.close()
     with pytest.raises(GalleryError, match="newer facesearch"):
         Store(tmp_path, create=False)
+
+
+def test_two_models_do_not_mix(store: Store) -> None:
+    store.add([photo("ann", 1)], MODEL)
+    other = ModelStamp("other", "0" * 64, 64)
+    with pytest.raises(GalleryError, match="another model, 'default'"):
+        store.add([photo("bob", 2)], other)
+    assert store.model() == MODEL
+    store.remove("ann")
+    assert store.model() is None
+    store.add([photo("bob", 2)], other)  # nobody is left whose faces could be mixed up
+    assert store.model() == other
+
+
+def test_a_database_that_was_put_back_is_another_state(store: Store, tmp_path: Path) -> None:
+    """Two histories of the same length do not look alike."""
+    database = tmp_path / "gallery" / "gallery.db"
+    store.add([photo("ann", 1)], MODEL)
+    with sqlite3.connect(database) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw.close()
+    before = database.read_bytes()
+    store.add([photo("bob", 2)], MODEL)
+    first = store.revision()
+    database.write_bytes(before)
+    for log in (tmp_path / "gallery").glob("gallery.db-*"):
+        log.unlink()
+    store.add([photo("eve", 3)], MODEL)
+    assert store.revision() != first
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        lambda store: store.people(),
+        lambda store: store.vectors(),
+        lambda store: store.revision(),
+        lambda store: store.add([photo("bob", 2)], MODEL),
+        lambda store: store.rename("ann", "anna"),
+        lambda store: store.remove("ann"),
+    ],
+)
+def test_damage_is_a_named_error(
+    store: Store, tmp_path: Path, job: Callable[[Store], object]
+) -> None:
+    store.add([photo("ann", 1)], MODEL)
+    database = tmp_path / "gallery" / "gallery.db"
+    for log in database.parent.glob("gallery.db-*"):
+        log.unlink()
+    database.write_bytes(b"?" * 20_000)
+    with pytest.raises(GalleryError, match="not a gallery, or a damaged one"):
+        job(store)
+
+
+def test_a_removal_while_somebody_reads_says_what_is_left(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LOCK_SECONDS", 0.1)
+    store.add([photo("ann", 1), photo("bob", 2)], MODEL)
+    reader = sqlite3.connect(tmp_path / "gallery" / "gallery.db", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM faces").fetchone()
+    with pytest.raises(GalleryError, match="ann is removed, but another program is reading"):
+        store.remove("ann")
+    reader.close()
+    assert [person.name for person in store.people()] == ["bob"]
+    store.remove("bob")
+    for path in (tmp_path / "gallery").iterdir():
+        assert photo("ann", 1).embeddings.tobytes()[:64] not in path.read_bytes()
+
+
+def test_a_database_that_cannot_be_written_is_read_with_its_log(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program wrote a moment ago, and what is only in the log yet, is seen."""
+    keep = sqlite3.connect(tmp_path / "gallery" / "gallery.db")  # so that the log is not folded in
+    keep.execute("SELECT count(*) FROM faces").fetchone()
+    store.add([photo("ann", 1)], MODEL)
+    assert (tmp_path / "gallery" / "gallery.db-wal").stat().st_size
+    monkeypatch.setattr(module.os, "access", lambda path, mode: False)
+    reader = Store(tmp_path / "gallery", create=False)
+    assert [person.name for person in reader.people()] == ["ann"]
+    with pytest.raises(GalleryError, match="cannot be written to"):
+        reader.add([photo("bob", 2)], MODEL)
+    keep.close()

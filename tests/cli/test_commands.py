@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance
 
-PHOTO, NO_FACE, GALLERY, PERSON, MODEL, CALIBRATION, DATA = 4, 5, 6, 7, 8, 9, 10
+PHOTO, NOTHING, GALLERY, PERSON, MODEL, CALIBRATION, DATA = 4, 5, 6, 7, 8, 9, 10
 
 
 @dataclass
@@ -204,8 +204,8 @@ def test_global_options_stand_anywhere(run: Run, hopper: Path, tmp_path: Path) -
     ):
         assert [line["name"] for line in run(*arguments).lines] == ["Grace"]
     assert run("people", "list", "--json", "--csv").code == 2
-    version = run("--version")
-    assert (version.code, version.out.split()[0]) == (0, "facesearch")
+    for version in (run("--version"), run("people", "--version")):
+        assert (version.code, version.out.split()[0]) == (0, "facesearch")
 
 
 def test_bad_input_is_one_line_and_a_code(
@@ -216,10 +216,18 @@ def test_bad_input_is_one_line_and_a_code(
     (tmp_path / "void").mkdir()
     gone = tmp_path / "gone.jpg"
     one_line_error(run("identify", hopper), GALLERY, "no gallery here yet")
-    one_line_error(run("enroll", "--name", "a", gone), PHOTO, str(gone), "no such file")
-    one_line_error(run("enroll", "--name", "a", tmp_path / "void"), PHOTO, "no photo in this")
-    one_line_error(run("enroll", "--name", "a", text), PHOTO, "no photo was enrolled")
-    one_line_error(run("enroll", "--name", "a", no_face), NO_FACE, "no photo was enrolled")
+    gallery = tmp_path / "another"
+    assert run("enroll", "--name", "Eve", hopper, "--gallery", gallery).code == 0
+    for photo, reason in (
+        (gone, "No such file"),
+        (tmp_path / "void", "a folder without a photo"),
+        (text, "not an image"),
+        (no_face, "no face found"),
+    ):
+        failed = run("enroll", "--name", "a", photo)
+        one_line_error(failed, NOTHING, "no photo was enrolled")
+        assert reason in failed.out
+    one_line_error(run("identify", gone, "--gallery", gallery), PHOTO, str(gone), "no such file")
     one_line_error(run("enroll", "--name", "", hopper), PERSON, "empty")
     one_line_error(run("enroll", "--name", "x" * 300, hopper), PERSON, "300 characters")
     one_line_error(run("enroll", "--tree", tmp_path / "void"), DATA, "no folder of photos")
@@ -304,6 +312,49 @@ def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) 
     statuses = [line["status"] for line in again.lines]
     assert statuses.count("duplicate") == info["faces"]
     assert statuses.count("enrolled") == 600 - info["faces"]
+
+
+def test_ctrl_c_in_training_can_be_resumed(run: Run, people: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="the extra `train` is not installed")
+    arguments = ("train", people, "--name", "mine", "--size", "48", "--epochs", "3", "--batches=2")
+    process = subprocess.Popen(command(*arguments), stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith(b"epoch 2"):
+            break  # so that the first one is kept
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"--resume goes on" in err
+    assert b"Traceback" not in err
+    one_line_error(run(*arguments), MODEL, "--resume goes on, --restart begins anew")
+    assert run(*arguments, "--resume", "--restart").code == 2
+    resumed = run(*arguments, "--resume", "--quiet", "--json")
+    assert (resumed.code, [line["people"] for line in resumed.lines]) == (
+        0,
+        ["train", "validation", "test"],
+    )
+    assert "epoch" not in resumed.err
+    assert run("--model", "mine", "compare", *sorted(people.glob("person-00/*"))[:2]).code in (0, 1)
+
+
+def test_quiet_says_only_what_matters(run: Run, people: Path, hopper: Path) -> None:
+    """Warnings go, the result of the command stays."""
+    assert run("enroll", "--tree", people, "--quiet").code == 0
+    loud, quiet = run("identify", hopper, "--json"), run("identify", hopper, "--json", "--quiet")
+    assert loud.out == quiet.out
+    assert "warning: the smallest false positive identification rate" in loud.err
+    assert quiet.err == ""
+
+
+def test_folders_whose_names_are_no_names(run: Run, people: Path, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    shutil.copytree(people / "person-00", tree / "ann")
+    shutil.copytree(people / "person-01", os.fsdecode(os.fsencode(tree) + b"/caf\xe9"))
+    ran = run("enroll", "--tree", tree, "--json")
+    assert ran.code == 0
+    assert [line["status"] for line in ran.lines] == ["enrolled"] * 5 + ["skipped"] * 5
+    assert [line["name"] for line in run("people", "list", "--json").lines] == ["ann"]
 
 
 def test_two_at_once(run: Run, people: Path) -> None:
@@ -418,6 +469,6 @@ def test_progress_bars_on_a_terminal(people: Path) -> None:
     time.sleep(0.1)
     shown = os.read(leader, 100_000)
     os.close(leader)
-    assert b"enrolling ann" in shown
+    assert b"enrolling" in shown
     assert len(out.splitlines()) == 5
     assert all(json.loads(line)["status"] == "enrolled" for line in out.splitlines())
