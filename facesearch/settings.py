@@ -35,7 +35,7 @@ def find_model(name: str | None = None) -> Path:
     """
     name = name or os.environ.get("FACESEARCH_MODEL") or DEFAULT_MODEL
     path = Path(name)
-    named = [model_home() / name, shipped_models() / name] if path.parent == Path() else []
+    named = [model_home() / name, shipped_models() / name] if path.name == name else []
     places = [*named, path]
     for place in places:
         if place.is_dir():

@@ -43,6 +43,17 @@ def test_size_does_not_matter(
     assert apart.max() < 0.15 * face.eye_distance / factor
 
 
+def test_a_large_photo_is_searched_small_and_answered_large(
+    detector: Detector, hopper: Path
+) -> None:
+    """Pixel (x, y) of the copy is pixels 2x to 2x + 1 of the photo: its middle is at 2x + 0.5."""
+    small = np.asarray(Image.open(hopper).convert("RGB").resize((1000, MAX_SIDE)))
+    (face,) = detector(small)
+    (twice,) = detector(small.repeat(2, axis=0).repeat(2, axis=1))
+    assert np.allclose(np.array(twice.points), np.array(face.points) * 2 + 0.5)
+    assert (twice.box.left, twice.box.bottom) == (2 * face.box.left, 2 * face.box.bottom)
+
+
 @pytest.mark.parametrize("person", range(6))
 def test_points_of_drawn_people(detector: Detector, person: int) -> None:
     from drawn import points, portrait

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from facesearch.settings import find_gallery, model_home, user_data
+from facesearch.errors import ModelError
+from facesearch.settings import find_gallery, find_model, model_home, shipped_models, user_data
 
 
 def test_galleries_are_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,3 +22,19 @@ def test_the_model_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert model_home() == tmp_path / "models"
     monkeypatch.delenv("FACESEARCH_MODELS")
     assert model_home() == user_data() / "models"
+
+
+def test_models_are_found_by_name_and_by_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model() == find_model("default") == shipped_models() / "default"
+    (tmp_path / "mine").mkdir()
+    assert find_model("mine") == Path("mine"), "a folder here"
+    assert find_model("./mine") == Path("mine")
+    (tmp_path / "models" / "mine").mkdir(parents=True)
+    assert find_model("mine") == tmp_path / "models" / "mine", "the model home comes first"
+    monkeypatch.setenv("FACESEARCH_MODEL", "./mine")
+    assert find_model() == Path("mine")
+    with pytest.raises(ModelError, match="nobody: no such model; looked in"):
+        find_model("nobody")
