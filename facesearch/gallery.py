@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
+from facesearch import images
 from facesearch.calibrate import Calibration
 from facesearch.decide import Candidate, Decision, Threshold, decide, threshold_to_search
 from facesearch.embed import Embedder, Portrait, in_order, unusable
@@ -170,12 +171,8 @@ class Gallery:
             try:
                 clean_name(name)
                 hashes[place] = _sha256(path)
-            except PersonError as error:
-                skip(place, str(error), error=True)
-            except IsADirectoryError:
-                skip(place, "a folder without a photo", error=True)
-            except OSError as error:
-                skip(place, f"cannot be read ({error.strerror})", error=True)
+            except (PersonError, PhotoError) as error:
+                skip(place, str(error).removeprefix(f"{path}: "), error=True)
         known = self._store.known(list(hashes.values()))
         for place, sha256 in hashes.items():
             name, path = clean_name(photos[place][0]), photos[place][1]
@@ -385,5 +382,5 @@ def _each_person_once(answers: list[Identification]) -> list[Identification]:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
+    with images.opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,7 +1,8 @@
 """Image files to upright RGB pixels, and folders to lists of photos."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,9 +28,21 @@ def read(path: Path) -> Pixels:
     Of an animation the first frame; transparency is laid over white; 16 bits become 8.
     Raises PhotoError for a file that is missing, no image, truncated, or over MAX_PIXELS.
     """
+    with opened(path) as file:
+        return _decode(file, path)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """The photo's file, open to read its bytes.
+
+    Raises PhotoError for what is missing, a folder, or no file (a pipe or device may never end).
+    """
     try:
+        if not path.is_file() and path.exists() and not path.is_dir():
+            raise PhotoError(f"{path}: not a file")
         with path.open("rb") as file:
-            return _decode(file, path)
+            yield file
     except FileNotFoundError as error:
         raise PhotoError(f"{path}: no such file") from error
     except IsADirectoryError as error:

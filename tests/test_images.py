@@ -154,6 +154,13 @@ def test_folders_are_searched_for_photos(tmp_path: Path, scene: Pixels) -> None:
         images.read(void)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(PhotoError, match=r"pipe\.jpg: not a file"):
+        images.read(tmp_path / "pipe.jpg")
+
+
 def test_paths_that_the_system_refuses(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 300 + ".jpg")
     assert images.expand([long]) == [long]
