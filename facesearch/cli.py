@@ -223,7 +223,7 @@ def enroll(
         )
     whom = f"{len(people)} people" if tree else repr(name)
     say(
-        f"{whom}: {counts['enrolled']} photos enrolled, {counts['duplicate']} known already, "
+        f"{whom}: {counts['enrolled']} enrolled, {counts['duplicate']} known already, "
         f"{counts['skipped']} skipped"
     )
     if not counts["enrolled"] + counts["duplicate"]:
@@ -420,6 +420,7 @@ def train(
     chosen = {"epochs": epochs, "batches": batches, "rate": rate, "size": size, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
     config = TrainConfig(**given)
+    anew = [word for word in sys.argv[1:] if word not in ("--resume", "--restart")]  # for the card
     folder = out or model_home() / (name or data.resolve().name)
     try:
         with shown_progress(options.quiet, long=True) as progress:
@@ -433,7 +434,7 @@ def train(
                 resume=resume,
                 restart=restart,
                 pictures=pictures,
-                command=shlex.join(["facesearch", *sys.argv[1:]]),
+                command=shlex.join(["facesearch", *anew]),
             )
     except KeyboardInterrupt:
         say(f"stopped; --resume goes on from the last whole epoch, kept in {folder}")

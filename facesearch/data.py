@@ -109,8 +109,10 @@ def read_pairs(path: Path, folder: Path) -> list[Pair]:
     """
     try:
         lines = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a readable list of pairs") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a list of pairs") from error
     try:
         head = [int(field) for field in lines[0]]
         folds, each = head if len(head) == 2 else (1, head[0])

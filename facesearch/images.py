@@ -3,8 +3,8 @@
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,7 @@ def read(path: Path) -> Pixels:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[BufferedReader]:
     """The photo's file, open to read its bytes.
 
     Raises PhotoError for what is missing, a folder, or no file (a pipe or device may never end).
@@ -51,7 +51,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         raise PhotoError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _decode(file: BinaryIO, path: Path) -> Pixels:
+def _decode(file: BufferedReader, path: Path) -> Pixels:
     try:
         with _open(file) as image:
             width, height = image.size
@@ -68,7 +68,7 @@ def _decode(file: BinaryIO, path: Path) -> Pixels:
         raise PhotoError(f"{path}: damaged image ({error})") from error
 
 
-def _open(file: BinaryIO) -> Image.Image:
+def _open(file: BufferedReader) -> Image.Image:
     try:
         return Image.open(file)
     except UnidentifiedImageError:

@@ -312,7 +312,7 @@ def test_the_command_line_trains_and_measures(
         return int(stop.value.code or 0)
 
     name = "--name=mine"
-    assert run("train", str(album), name, "--epochs=1", "--batches=2", "--size=48") == 0
+    assert run("train", str(album), name, "--epochs=1", "--batches=2", "--size=48", "--resume") == 0
     told = capsys.readouterr()
     assert "finding faces: done" in told.err
     assert "1 photos without a usable face were left out" in told.err
@@ -324,6 +324,7 @@ def test_the_command_line_trains_and_measures(
     ]
     folder = tmp_path / "models" / "mine"
     assert Model(folder).config["training"]["batches"] == 2
+    assert Model(folder).config["command"].endswith("--size=48")  # the card's command needs no past
     assert run("train", str(album), name) == ModelError.exit_code
     assert "--restart" in capsys.readouterr().err
 

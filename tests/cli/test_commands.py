@@ -94,7 +94,7 @@ def test_the_tour(
             "faces": 1,
         }
     ]
-    assert "1 photos enrolled" in enrolled.err
+    assert "1 enrolled" in enrolled.err
 
     picture = tmp_path / "out.png"
     named = run("identify", query, "--json", "--annotate", picture)
@@ -219,7 +219,7 @@ def test_bad_input_is_one_line_and_a_code(
     gallery = tmp_path / "another"
     assert run("enroll", "--name", "Eve", hopper, "--gallery", gallery).code == 0
     for photo, reason in (
-        (gone, "No such file"),
+        (gone, "no such file"),
         (tmp_path / "void", "a folder without a photo"),
         (text, "not an image"),
         (no_face, "no face found"),
