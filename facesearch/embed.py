@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from PIL import Image
 
 from facesearch import images
 from facesearch.align import align
@@ -70,6 +71,12 @@ class FaceReader:
         if unusable(face, width, height):
             return None
         return self._chip(pixels, face, margin)
+
+    def read_aligned(self, path: Path) -> Pixels:
+        """A picture that is an aligned chip already, at the model's size. Raises PhotoError."""
+        size = self.preprocessing.size
+        picture = Image.fromarray(images.read(path))
+        return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 
     def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
         how = self.preprocessing
