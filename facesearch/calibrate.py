@@ -9,68 +9,97 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch.bounds import RULE_OF_30, most_errors, pair_rate_bound, smallest_rate
+from facesearch.cohort import Cohort
 from facesearch.errors import CalibrationError, ModelError
-from facesearch.metrics import (
-    Distances,
-    all_pairs,
-    balanced,
-    best_f1,
-    sample,
-    threshold_at_fmr,
-)
-from facesearch.model import CALIBRATION, Model
+from facesearch.metrics import Distances, all_pairs, balanced, best_f1
+from facesearch.model import CALIBRATION, COHORT, Model
+from facesearch.template import templates
 
-RULE_OF_30 = 30  # false matches that must have been seen before a rate is promised
 DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
+FACES_BEHIND = 3  # photos behind a template, at most, when probabilities are fitted
+IMPOSTORS_PER_PROBE = 20  # and templates of others that a probe is compared with
+BINS = tuple(np.linspace(0, 2, 81).round(3).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What the distances between people of one population say. See Cohort."""
+
+    name: str
+    people: int
+    faces: int
+    genuine_pairs: int
+    impostor_pairs: int
+    rates: tuple[float, ...]  # upper limits of the false match rate, ascending
+    thresholds: tuple[float, ...]  # the largest distance that keeps each
+    genuine_histogram: tuple[int, ...]  # of the distances of genuine pairs, in BINS
+    impostor_histogram: tuple[int, ...]
+
+    def threshold(self, fmr: float) -> float | None:
+        """The largest distance at which the false match rate is below `fmr`; None if unknown."""
+        known = [at for rate, at in zip(self.rates, self.thresholds, strict=True) if rate <= fmr]
+        return known[-1] if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The logarithm of the likelihood ratio "one person" to "two", from what is known of a face.
+
+    Linear in the distance, with a slope that depends on the face's quality and on the number of
+    photos behind the person's template.
+    """
+
+    weights: tuple[float, ...]  # of `features`
+
+    def log_ratio(self, distance: float, agreement: float = 1.0, photos: int = 1) -> float:
+        """Natural logarithm. agreement: the worse side's, see Model.embed_rated."""
+        row = features(np.array([distance]), np.array([agreement]), np.array([photos]))
+        return float((row @ np.array(self.weights))[0])
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
     """What the distances of one model mean, measured on people whom its training never saw."""
 
-    people: int
-    photos: int
-    genuine_pairs: int
-    impostor_pairs: int
-    impostor_people: int  # pairs of different people behind the impostor pairs
+    populations: tuple[Population, ...]
     f1_threshold: float
     f1: float  # with as many impostor pairs as genuine ones
-    rates: tuple[float, ...]  # false match rates, ascending, and the threshold that gives each
-    thresholds: tuple[float, ...]
-    intercept: float  # log odds of one person, at even prior odds: intercept - slope * distance
-    slope: float
-    bins: tuple[float, ...]  # edges of the histograms
-    genuine_histogram: tuple[int, ...]
-    impostor_histogram: tuple[int, ...]
+    evidence: Evidence
+
+    @property
+    def people(self) -> int:
+        return sum(population.people for population in self.populations)
 
     @property
     def smallest_fmr(self) -> float:
-        """The smallest false match rate that the data supports; above 1 if it supports none."""
-        return RULE_OF_30 / max(1, self.impostor_people)
+        """The smallest false match rate that can be promised for every population; inf if none."""
+        return max(part.rates[0] if part.rates else math.inf for part in self.populations)
+
+    @property
+    def strictest(self) -> float:
+        """The threshold of the smallest false match rate that can be promised."""
+        return min(part.thresholds[0] for part in self.populations if part.thresholds)
 
     def threshold(self, fmr: float) -> float:
-        """The largest threshold measured to give at most the false match rate `fmr`.
+        """The largest distance at which the false match rate is below `fmr`.
 
-        Raises CalibrationError for a rate that the data cannot support.
+        With 95 % confidence, for people like those of each population. Raises CalibrationError for
+        a rate that the data cannot support.
         """
         if not 0 < fmr < 1:
             raise CalibrationError(f"a false match rate lies between 0 and 1, not at {fmr:g}")
-        known = [at for rate, at in zip(self.rates, self.thresholds, strict=True) if rate <= fmr]
-        if not known:
+        found = [population.threshold(fmr) for population in self.populations]
+        known = [threshold for threshold in found if threshold is not None]
+        if len(known) < len(found):
+            support = f"{self.smallest_fmr:.2g} and more"
             raise CalibrationError(
                 f"no threshold can be promised for a false match rate of {fmr:.2g}: the "
-                f"{self.people} people behind this calibration support "
-                + (f"{self.rates[0]:.2g} and more" if self.rates else "no rate at all")
+                f"{self.people:,} people behind this calibration support "
+                + (support if self.smallest_fmr < 1 else "no rate at all")
+                + "; calibrate with more people"
             )
-        return known[-1]
-
-    def log_odds(self, distance: float) -> float:
-        """Natural logarithm of the odds that two faces are one person, at even prior odds."""
-        return self.intercept - self.slope * distance
-
-    def probability(self, distance: float) -> float:
-        """The probability that two faces are one person, at even prior odds."""
-        return 1 / (1 + math.exp(min(-self.log_odds(distance), 700)))
+        return min(known)
 
     def save(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
@@ -80,96 +109,246 @@ class Calibration:
         """Raises ModelError if the file is missing or damaged."""
         try:
             fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            for name, value in fields.items():
-                fields[name] = tuple(value) if isinstance(value, list) else value
-            return cls(**fields)
+            populations = tuple(
+                Population(**{key: _tuple(value) for key, value in population.items()})
+                for population in fields.pop("populations")
+            )
+            evidence = Evidence(tuple(fields.pop("evidence")["weights"]))
+            return cls(populations=populations, evidence=evidence, **fields)
         except FileNotFoundError as error:
             raise ModelError(f"{path}: missing, so that no threshold is known") from error
-        except (ValueError, TypeError, AttributeError) as error:
-            raise ModelError(f"{path}: damaged ({error})") from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ModelError(
+                f"{path}: damaged, or of another facesearch; calibrate the model anew ({error})"
+            ) from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def calibration_of(model: Model) -> Calibration:
-    """The calibration that came with a model. Raises ModelError."""
+    """The calibration of a model. Raises ModelError."""
     return Calibration.load(model.folder / CALIBRATION)
 
 
-def calibrate(
-    embeddings: NDArray[np.float32], people: NDArray[np.int64], seed: int = 0
-) -> Calibration:
-    """Measure thresholds on faces of known people.
+def cohort_of(model: Model) -> Cohort:
+    """The people with whom a model is calibrated. Raises ModelError."""
+    return Cohort.load(model.folder / COHORT)
 
-    embeddings: unit vectors, (N, D). people: who is on each, (N,). Of many a `sample` is measured.
-    A false match rate is tabulated if the pairs of different people are enough to expect 30 false
-    matches at it (Doddington et al., Speech Communication 31, 2000: with 30 errors seen, the true
-    rate lies within 30 % of the measured one with 90 % confidence); photos of one pair of people
-    are not independent, so that pairs of people are counted rather than pairs of photos.
+
+def calibrate(cohort: Cohort, seed: int = 0) -> Calibration:
+    """Measure what distances mean.
+
     Raises CalibrationError without a genuine or an impostor pair.
     """
-    rows = sample(people, seed)
-    embeddings, people = embeddings[rows], people[rows]
-    genuine, impostor = all_pairs(embeddings, people)
-    if not len(genuine) or not len(impostor):
+    populations, f1_pairs, trials = [], [], []
+    for number, name in enumerate(cohort.names):
+        part = cohort.of(number)
+        genuine, impostor = all_pairs(part.embeddings, part.people)
+        populations.append(_population(name, part, genuine, impostor))
+        if len(genuine) and len(impostor):
+            f1_pairs.append(balanced(genuine, impostor, seed))
+            trials.append(evidence_trials(part, seed))
+    if not f1_pairs:
         raise CalibrationError("calibration needs at least one genuine and one impostor pair")
-    count = len(np.unique(people))
-    pairs_of_people = count * (count - 1) // 2
-    distance, same = balanced(genuine, impostor, seed)
+    distance, same = (np.concatenate(parts) for parts in zip(*f1_pairs, strict=True))
     f1_threshold, f1 = best_f1(distance[same], distance[~same])
-    smallest = RULE_OF_30 / pairs_of_people
-    rates: list[float] = []
-    if smallest < 0.5:
-        rates = np.geomspace(smallest, 0.5, 1 + math.ceil(40 * math.log10(0.5 / smallest))).tolist()
-        rates = sorted({*rates, *(rate for rate in (0.1, 0.01, 1e-3, 1e-4) if rate >= smallest)})
-    intercept, slope = _logistic(genuine, impostor)
-    bins = np.linspace(0, 2, 81)
-    return Calibration(
-        people=count,
-        photos=len(people),
+    return Calibration(tuple(populations), f1_threshold, f1, fit_evidence(trials))
+
+
+def _population(name: str, part: Cohort, genuine: Distances, impostor: Distances) -> Population:
+    rates, thresholds = _false_matches(part.embeddings[part.firsts])
+    return Population(
+        name=name,
+        people=len(part.firsts),
+        faces=len(part.people),
         genuine_pairs=len(genuine),
         impostor_pairs=len(impostor),
-        impostor_people=pairs_of_people,
-        f1_threshold=f1_threshold,
-        f1=f1,
-        rates=tuple(rates),
-        thresholds=tuple(threshold_at_fmr(impostor, rate) for rate in rates),
-        intercept=intercept,
-        slope=slope,
-        bins=tuple(bins.round(3).tolist()),
-        genuine_histogram=tuple(np.histogram(genuine, bins)[0].tolist()),
-        impostor_histogram=tuple(np.histogram(impostor, bins)[0].tolist()),
+        rates=rates,
+        thresholds=thresholds,
+        genuine_histogram=tuple(np.histogram(genuine, BINS)[0].tolist()),
+        impostor_histogram=tuple(np.histogram(impostor, BINS)[0].tolist()),
     )
 
 
-def fmr_for_gallery(fpir: float, comparisons: int) -> float:
-    """The false match rate at which a search of `comparisons` faces by a stranger names somebody
-    with the probability `fpir` at most.
+def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Upper limits of the false match rate, ascending, and the distance that keeps each.
 
-    As if the comparisons were independent; the strict side, for faces of one person are not.
-    Source: ISO/IEC 19795-1, FPIR = 1 - (1 - FMR)^N.
+    embeddings: one face of each person, (P, D). Only what was seen is used: distances with
+    RULE_OF_30 false matches or more. A fitted tail was tried and broke its promises: see
+    docs/error-rates.md.
     """
-    return -math.expm1(math.log1p(-fpir) / max(1, comparisons))
+    people = len(embeddings)
+    first, second = np.triu_indices(people, k=1)
+    distance = _distances(embeddings, embeddings)[first, second]
+    if len(distance) < 2 * RULE_OF_30:
+        return (), ()
+    steps = 1 + math.ceil(40 * math.log10(len(distance) / 2 / RULE_OF_30))
+    counts = np.unique(np.geomspace(RULE_OF_30, len(distance) / 2, steps).astype(int))
+    nearest = np.argsort(distance)[: counts[-1] + 1]
+    rates: list[float] = []
+    thresholds: list[float] = []
+    matches = np.zeros(people, np.int64)
+    before = 0
+    for count in counts:
+        new = nearest[before:count]
+        matches += np.bincount(first[new], minlength=people)
+        matches += np.bincount(second[new], minlength=people)
+        before = count
+        bound = pair_rate_bound(matches)
+        if not rates or bound > rates[-1]:
+            rates.append(bound)
+            # just short of the next impostor, so that a tie is refused
+            thresholds.append(float(np.nextafter(distance[nearest[count]], -np.inf)))
+    return tuple(rates), tuple(thresholds)
 
 
-def _logistic(genuine: Distances, impostor: Distances, rounds: int = 50) -> tuple[float, float]:
-    """Intercept and slope of the log odds in distance, both kinds of pairs weighing the same.
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """How near strangers come to one gallery: one face of each person of a cohort, searched in it.
 
-    Newton's method with a slight pull of the slope to zero, so that perfectly separated distances
-    give a finite answer. Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    No formula takes a rate from one comparison to many: what is counted is this gallery, with as
+    many people, and as many photos of each, as it has.
     """
-    x = np.concatenate([genuine, impostor])
-    y = np.concatenate([np.ones(len(genuine)), np.zeros(len(impostor))])
+
+    distances: Distances  # to the nearest person of the gallery, (P,)
+    populations: NDArray[np.int64]  # (P,)
+
+    def _parts(self) -> list[Distances]:
+        return [
+            np.sort(self.distances[self.populations == number])
+            for number in np.unique(self.populations)
+        ]
+
+    @property
+    def smallest_fpir(self) -> float:
+        """The smallest rate that can be promised for every population."""
+        return max((smallest_rate(len(part)) for part in self._parts()), default=1.0)
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    def threshold(self, fpir: float) -> float:
+        """The largest distance at which at most `fpir` of all strangers are given a name.
+
+        With 95 % confidence, for strangers like those of each population. A rate below
+        `smallest_fpir` gives the distance at which no stranger of the cohort has a name.
+        Needs at least one stranger.
+        """
+        found = []
+        for part in self._parts():
+            errors = max(0, most_errors(len(part), fpir))
+            found.append(
+                float(part[-1]) if errors >= len(part) else np.nextafter(part[errors], -np.inf)
+            )
+        return float(min(found))
+
+
+def strangers_to(
+    cohort: Cohort, enrolled: NDArray[np.float32], photos: NDArray[np.uint64]
+) -> Strangers:
+    """The people of a cohort as strangers to a gallery.
+
+    enrolled: templates, (P, D), at least one. photos: `content_key` of the gallery's photos;
+    whoever of the cohort is on one of them is enrolled, and no stranger.
+    """
+    known = cohort.photo_people[np.isin(cohort.photos, photos)]
+    rows = cohort.firsts
+    rows = rows[~np.isin(cohort.people[rows], known)]
+    nearest = np.empty(len(rows))
+    for at in range(0, len(rows), 1024):
+        part = _distances(cohort.embeddings[rows[at : at + 1024]], enrolled)
+        nearest[at : at + 1024] = part.min(axis=1)
+    return Strangers(nearest, cohort.populations[rows])
+
+
+def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
+    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
+    return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))
+
+
+# Probabilities
+
+Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]  # features (T, F); one person? (T,)
+
+
+def features(
+    distance: Distances, agreement: NDArray[np.float64], photos: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the evidence is a weighted sum of, (T, 6). photos: behind the template, at least 1."""
+    doubt = -np.log(1.001 - np.clip(agreement, 0, 1))
+    more = np.log(photos)
+    one = np.ones_like(distance)
+    return np.column_stack([one, -distance, doubt, -doubt * distance, more, -more * distance])
+
+
+def evidence_trials(part: Cohort, seed: int) -> Trials:
+    """Faces against templates of 1, 2 and 3 other photos, of their own person and of others."""
+    rng = np.random.default_rng(seed)
+    rows, same = [], []
+    starts, counts = np.unique(part.people, return_index=True, return_counts=True)[1:]
+    for photos in range(1, FACES_BEHIND + 1):
+        fit = np.flatnonzero(counts > photos)
+        if not len(fit):
+            break
+        drawn = np.array(
+            [starts[p] + rng.permutation(counts[p])[: photos + 1] for p in fit]
+        )  # the probe, then the photos of the template
+        owners = np.repeat(np.arange(len(fit)), photos)
+        behind = drawn[:, 1:].ravel()
+        template = templates(part.embeddings[behind], owners)
+        best = np.maximum.reduceat(part.agreements[behind], np.arange(0, len(behind), photos))
+        others = np.array([(np.arange(1, len(fit)) + p) % len(fit) for p in range(len(fit))])
+        for probe, person in enumerate(drawn[:, 0]):
+            against = rng.permutation(others[probe])[:IMPOSTORS_PER_PROBE]
+            against = np.concatenate([[probe], against])
+            distance = _distances(part.embeddings[person : person + 1], template[against])[0]
+            agreement = np.minimum(part.agreements[person], best[against]).astype(np.float64)
+            rows.append(features(distance, agreement, np.full(len(against), photos)))
+            same.append(against == probe)
+    return np.concatenate(rows), np.concatenate(same)
+
+
+def fit_evidence(trials: list[Trials], rounds: int = 50) -> Evidence:
+    """Logistic regression; every population counts the same, and in it both kinds of trials.
+
+    Newton's method with a slight pull to zero, so that perfectly separated distances give a finite
+    answer. Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    """
+    x = np.concatenate([rows for rows, _ in trials])
+    y = np.concatenate([same for _, same in trials])
     weight = np.concatenate(
-        [np.full(len(genuine), 0.5 / len(genuine)), np.full(len(impostor), 0.5 / len(impostor))]
-    )
-    design = np.column_stack([np.ones_like(x), -x])
-    ridge = np.diag([0.0, 1e-5])
-    beta = np.zeros(2)
+        [np.where(same, 0.5 / same.sum(), 0.5 / max(1, (~same).sum())) for _, same in trials]
+    ) / len(trials)
+    ridge = 1e-5 * np.eye(x.shape[1])
+    ridge[0, 0] = 1e-9
+    beta = np.zeros(x.shape[1])
     for _ in range(rounds):
-        p = 1 / (1 + np.exp(-np.clip(design @ beta, -500, 500)))
-        gradient = design.T @ (weight * (y - p)) - ridge @ beta
-        hessian = design.T @ (design * (weight * p * (1 - p))[:, None]) + ridge
-        step = np.linalg.solve(hessian + 1e-12 * np.eye(2), gradient)
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -500, 500)))
+        gradient = x.T @ (weight * (y - p)) - ridge @ beta
+        hessian = x.T @ (x * (weight * p * (1 - p))[:, None]) + ridge
+        step = np.linalg.solve(hessian, gradient)
         beta += np.clip(step, -20, 20)
         if np.abs(step).max() < 1e-9:
             break
-    return float(beta[0]), float(beta[1])
+    return Evidence(tuple(beta.tolist()))
+
+
+def probability(log_ratio: float, prior: float) -> float:
+    """That two faces are one person, if `prior` was the probability before they were compared."""
+    odds = log_ratio + math.log(prior / (1 - prior))
+    return 1 / (1 + math.exp(min(-odds, 700)))
+
+
+def posterior(log_ratios: list[float], people: int, prior: float) -> list[float]:
+    """The probability, for each of the nearest people, that a face is theirs.
+
+    log_ratios: of the people nearest to the face. people: in the gallery, each as likely as the
+    others beforehand. prior: that the face belongs to any of them.
+    """
+    each = [ratio + math.log(prior / people) for ratio in log_ratios]
+    logs = [*each, math.log1p(-prior)]
+    top = max(logs)
+    total = sum(math.exp(log - top) for log in logs)
+    return [math.exp(log - top) / total for log in each]

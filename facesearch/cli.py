@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 from facesearch import __version__
 from facesearch.errors import FacesearchError, MissingExtra, NothingEnrolled, PhotoError
-from facesearch.settings import find_gallery, find_model, model_home
+from facesearch.settings import find_gallery, find_model, model_home, shipped_models
 from facesearch.terminal import Form, say, show, shown_progress
 
 if TYPE_CHECKING:
@@ -170,6 +170,14 @@ Paths = Annotated[list[Path], typer.Argument(help="Photos, and folders of photos
 Threshold_ = Annotated[
     float | None, typer.Option(min=0, max=2, help="The largest distance to accept.")
 ]
+Prior = Annotated[
+    float,
+    typer.Option(
+        min=0.000001,
+        max=0.999999,
+        help="How likely a match was beforehand; the probability printed starts from it.",
+    ),
+]
 
 
 @app.command()
@@ -249,6 +257,7 @@ def identify(
         typer.Option(help="Accepted share of strangers who are given a name [default: 0.01]."),
     ] = None,
     threshold: Threshold_ = None,
+    prior: Prior = 0.5,
     annotate: Annotated[
         Path | None,
         typer.Option(help="Draw the answers: a file, or for several photos a folder."),
@@ -257,7 +266,7 @@ def identify(
     """Name every face in photos: match, unknown, ambiguous or unusable."""
     from facesearch import images
     from facesearch.calibrate import calibration_of
-    from facesearch.decide import Threshold
+    from facesearch.decide import Threshold, threshold_to_search
     from facesearch.embed import Embedder
     from facesearch.model import Model
 
@@ -272,12 +281,16 @@ def identify(
         if threshold is not None:
             limit = Threshold(threshold)
         else:
-            limit = gallery.threshold(calibration, fpir)
+            gallery.check_model(embedder)
+            strangers = gallery.strangers(embedder.model)
+            limit = threshold_to_search(calibration, strangers, fpir)
             warn(limit.warning)
 
         def rows() -> Iterator[dict[str, Any]]:
             nonlocal matches
-            answers = gallery.identify(paths, embedder, limit.distance, calibration, progress, top)
+            answers = gallery.identify(
+                paths, embedder, limit.distance, calibration, progress, top, prior
+            )
             for path, found in answers:
                 if isinstance(found, PhotoError):
                     errors.append(found)
@@ -352,6 +365,7 @@ def compare(
         typer.Option(help="Accepted share of different people called the same [default: 0.001]."),
     ] = None,
     threshold: Threshold_ = None,
+    prior: Prior = 0.5,
 ) -> None:
     """Tell whether two photos show the same person."""
     from facesearch import decide
@@ -369,7 +383,7 @@ def compare(
         else decide.threshold_to_compare(calibration, fmr)
     )
     warn(limit.warning)
-    result = decide.compare(embedder, calibration, a, b, limit.distance)
+    result = decide.compare(embedder, calibration, a, b, limit.distance, prior)
     row = {
         "a": str(a),
         "b": str(b),
@@ -482,6 +496,58 @@ def evaluate(
         ["model", "pairs", "accuracy", "f1", "threshold", "auc", "eer", "failed_to_detect"],
         options.form,
     )
+
+
+@app.command()
+def calibrate(
+    data: Annotated[
+        list[Path], typer.Argument(help="Folders of photos per person; each is one population.")
+    ],
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The pictures are aligned chips already.")
+    ] = False,
+    add: Annotated[
+        bool, typer.Option("--add", help="Keep the people whom the model is calibrated with now.")
+    ] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The model's new folder [default: its own; of a shipped one a copy]."),
+    ] = None,
+) -> None:
+    """Calibrate a model on people of your own: thresholds for the errors you accept.
+
+    They must be people whom the model was not trained on: many of them, a hundred thousand pairs
+    of people for a false match rate of 0.001. What is promised holds for each population.
+    """
+    from facesearch.embed import Embedder
+    from facesearch.model import Model
+    from facesearch.recalibrate import population, recalibrate
+
+    model = Model(find_model(options.model))
+    shipped = model.folder.parent == shipped_models()
+    folder = out or (model_home() / model.name if shipped else model.folder)
+    cohort = None
+    with shown_progress(options.quiet) as progress:
+        for part in data:
+            people, unused = population(Embedder(model), part, progress, aligned=aligned)
+            if unused:
+                warn(f"{part}: {unused} photos without a usable face were left out")
+            cohort = people if cohort is None else cohort.joined(people)
+    assert cohort is not None
+    calibration = recalibrate(model, cohort, folder, add=add)
+    rows = [
+        {
+            "population": part.name,
+            "people": part.people,
+            "faces": part.faces,
+            "genuine_pairs": part.genuine_pairs,
+            "impostor_pairs": part.impostor_pairs,
+            "smallest_fmr": part.rates[0] if part.rates else None,
+        }
+        for part in calibration.populations
+    ]
+    show(rows, list(rows[0]), options.form)
+    say(f"{folder}: calibrated; use it with --model {folder if out else model.name}")
 
 
 @people_app.command("list")

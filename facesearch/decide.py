@@ -5,12 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from facesearch.calibrate import DEFAULT_FMR, DEFAULT_FPIR, Calibration, fmr_for_gallery
-from facesearch.embed import Embedder, Portrait, unusable
+from facesearch.calibrate import (
+    DEFAULT_FMR,
+    DEFAULT_FPIR,
+    Calibration,
+    Strangers,
+    posterior,
+    probability,
+)
+from facesearch.embed import Embedder, SeenFace
 from facesearch.errors import CalibrationError
 
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
+EVEN = 0.5  # the prior where none is stated
 SURE = 0.9  # how likely the nearer of two people must be, of the two, for a name to be said
 
 
@@ -27,13 +35,17 @@ class Candidate:
     """A person near a face."""
 
     name: str
-    distance: float
+    distance: float  # to their template
     photo: Path  # the enrolled photo that lies nearest
+    log_ratio: float  # how much likelier the face is theirs than a stranger's, natural logarithm
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One of the four answers. distance, probability: of the nearest person; name: of a match."""
+    """One of the four answers. distance, probability: of the nearest person; name: of a match.
+
+    probability: that the face is the nearest person's.
+    """
 
     answer: Answer
     name: str | None
@@ -47,80 +59,84 @@ def threshold_to_compare(calibration: Calibration, fmr: float | None) -> Thresho
 
     Raises CalibrationError for a rate given that the data behind the model cannot support.
     """
-    if fmr is not None:
-        return Threshold(calibration.threshold(fmr))
-    return _default(calibration, DEFAULT_FMR, "false match rate", 1)
+    if fmr is not None or calibration.smallest_fmr <= DEFAULT_FMR:
+        return Threshold(calibration.threshold(DEFAULT_FMR if fmr is None else fmr))
+    return _strictest(calibration, "false match rate")
 
 
 def threshold_to_search(
-    calibration: Calibration, fpir: float | None, comparisons: int
+    calibration: Calibration, strangers: Strangers, fpir: float | None
 ) -> Threshold:
-    """For a search of `comparisons` enrolled faces with a false positive identification rate.
+    """For a search of the gallery that the strangers were searched in.
 
-    fpir: by default 0.01. Raises CalibrationError for a rate given that cannot be promised.
+    fpir: the accepted false positive identification rate, by default 0.01. Raises
+    CalibrationError for a rate given that cannot be promised.
     """
-    if fpir is None:
-        fmr = fmr_for_gallery(DEFAULT_FPIR, comparisons)
-        return _default(calibration, fmr, "false positive identification rate", comparisons)
-    if not 0 < fpir < 1:
-        raise CalibrationError(
-            f"a false positive identification rate lies between 0 and 1, not at {fpir:g}"
-        )
-    try:
-        return Threshold(calibration.threshold(fmr_for_gallery(fpir, comparisons)))
-    except CalibrationError as error:
-        if not calibration.rates:
-            raise
-        raise CalibrationError(
-            f"no threshold can be promised for a false positive identification rate of {fpir:.2g} "
-            f"among {comparisons} enrolled faces; this model supports "
-            f"{_fpir(calibration.rates[0], comparisons):.2g} and more here"
-        ) from error
+    rate = "false positive identification rate"
+    smallest = strangers.smallest_fpir
+    if fpir is not None:
+        if not 0 < fpir < 1:
+            raise CalibrationError(f"a {rate} lies between 0 and 1, not at {fpir:g}")
+        if fpir < smallest:
+            raise CalibrationError(
+                f"no threshold can be promised for a {rate} of {fpir:.2g}: the {len(strangers):,} "
+                f"strangers behind this calibration support {_up(smallest)} and more; calibrate "
+                "with more people"
+            )
+        return Threshold(strangers.threshold(fpir))
+    if not len(strangers):
+        return _strictest(calibration, rate)
+    warning = ""
+    if smallest > DEFAULT_FPIR:
+        warning = f"the smallest {rate} that this model can promise here is {_up(smallest)}"
+        warning += "; its threshold is used"
+    return Threshold(strangers.threshold(DEFAULT_FPIR), warning)
 
 
-def _default(calibration: Calibration, fmr: float, rate: str, comparisons: int) -> Threshold:
-    """The threshold for `fmr`, or the strictest known one with a warning."""
-    if not calibration.rates:
+def _strictest(calibration: Calibration, rate: str) -> Threshold:
+    """The strictest threshold known, where the default error cannot be promised."""
+    if calibration.smallest_fmr < 1:
+        promised = f"a false match rate of {_up(calibration.smallest_fmr)}"
         return Threshold(
-            calibration.f1_threshold,
-            f"this model was calibrated on {calibration.people} people, too few to know a {rate}; "
-            "the threshold is that of the best F1",
+            calibration.strictest,
+            f"the smallest error that this model can promise is {promised}; its threshold is used",
         )
-    if fmr < calibration.rates[0]:
-        promised = _fpir(calibration.rates[0], comparisons)
-        return Threshold(
-            calibration.thresholds[0],
-            f"the smallest {rate} that this model can promise here is {promised:.2g}; "
-            "its threshold is used",
-        )
-    return Threshold(calibration.threshold(fmr))
+    return Threshold(
+        calibration.f1_threshold,
+        f"this model was calibrated on {calibration.people} people, too few to know a {rate}; "
+        "the threshold is that of the best F1",
+    )
 
 
-def _fpir(fmr: float, comparisons: int) -> float:
-    return -math.expm1(comparisons * math.log1p(-fmr))
+def _up(rate: float) -> str:
+    """A rate with two digits, rounded up: what is said to be supported is."""
+    digits = 1 - math.floor(math.log10(rate))
+    return f"{math.ceil(rate * 10**digits - 1e-9) / 10**digits:.2g}"
 
 
-def decide(candidates: list[Candidate], threshold: float, calibration: Calibration) -> Decision:
+def decide(
+    candidates: list[Candidate], threshold: float, people: int, prior: float = EVEN
+) -> Decision:
     """The answer for a usable face, from the people near it, nearest first.
 
     Two people within the threshold are ambiguous unless the nearer one is at least SURE, of the
-    two, by the calibration's odds.
+    two. people: in the gallery. prior: the probability, before the face was looked at, that it is
+    one of theirs.
     """
     if not candidates:
         return Decision("unknown", None, None, None, "nobody is enrolled")
     nearest = candidates[0]
-    probability = calibration.probability(nearest.distance)
+    likely = posterior([near.log_ratio for near in candidates], people, prior)[0]
     if nearest.distance > threshold:
         reason = f"the nearest person is at {nearest.distance:.3f}, beyond {threshold:.3f}"
-        return Decision("unknown", None, nearest.distance, probability, reason)
+        return Decision("unknown", None, nearest.distance, likely, reason)
     if len(candidates) > 1 and candidates[1].distance <= threshold:
         second = candidates[1]
-        lead = calibration.log_odds(nearest.distance) - calibration.log_odds(second.distance)
-        if lead < math.log(SURE / (1 - SURE)):
+        if nearest.log_ratio - second.log_ratio < math.log(SURE / (1 - SURE)):
             reason = f"{nearest.name} at {nearest.distance:.3f} and {second.name} at "
             reason += f"{second.distance:.3f} are too close to tell apart"
-            return Decision("ambiguous", None, nearest.distance, probability, reason)
-    return Decision("match", nearest.name, nearest.distance, probability, "")
+            return Decision("ambiguous", None, nearest.distance, likely, reason)
+    return Decision("match", nearest.name, nearest.distance, likely, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,31 +158,39 @@ class Comparison:
 
 
 def compare(
-    embedder: Embedder, calibration: Calibration, a: Path, b: Path, threshold: float
+    embedder: Embedder,
+    calibration: Calibration,
+    a: Path,
+    b: Path,
+    threshold: float,
+    prior: float = EVEN,
 ) -> Comparison:
-    """Compare the largest faces of two photos. Raises PhotoError."""
+    """Compare the largest usable faces of two photos.
+
+    prior: the probability, before the photos were looked at, that they show one person.
+    Raises PhotoError.
+    """
     notes: list[str] = []
-    embeddings = []
+    faces: list[SeenFace] = []
     for path in (a, b):
-        portrait = embedder.read(path)
-        face, why = _main_face(portrait)
+        face, why = _main_face(embedder.faces(embedder.read(path)))
         if face is None:
             return Comparison(a, b, "unusable", None, threshold, None, f"{path}: {why}")
         if why:
             notes.append(f"{path}: {why}")
-        embeddings.append(embedder.embed(portrait.chips[face : face + 1])[0])
-    distance = math.dist(*embeddings)
+        faces.append(face)
+    distance = math.dist(faces[0].embedding, faces[1].embedding)
     answer: Answer = "match" if distance <= threshold else "unknown"
-    probability = calibration.probability(distance)
-    return Comparison(a, b, answer, distance, threshold, probability, "; ".join(notes))
+    worse = min(face.agreement for face in faces)
+    likely = probability(calibration.evidence.log_ratio(distance, worse), prior)
+    return Comparison(a, b, answer, distance, threshold, likely, "; ".join(notes))
 
 
-def _main_face(portrait: Portrait) -> tuple[int | None, str]:
-    """The number of the largest usable face, or None, and what there is to say about it."""
-    if not portrait.faces:
+def _main_face(faces: list[SeenFace]) -> tuple[SeenFace | None, str]:
+    """The largest usable face, or None, and what there is to say about it."""
+    if not faces:
         return None, "no face found"
-    reasons = [unusable(face, portrait.width, portrait.height) for face in portrait.faces]
-    good = [number for number, reason in enumerate(reasons) if not reason]
+    good = [face for face in faces if not face.reason]
     if not good:
-        return None, reasons[0]
+        return None, faces[0].reason
     return good[0], f"the largest of {len(good)} faces was used" * (len(good) > 1)

@@ -19,9 +19,7 @@ from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
 from facesearch.images import Pixels
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
-
-MIN_EYE_DISTANCE = 12  # pixels; below it dlib's points and any chip are guesses
-MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
+from facesearch.quality import unrecognisable, unusable
 
 WORKERS = os.cpu_count() or 1
 
@@ -36,6 +34,17 @@ class Portrait:
     height: int
     faces: list[Face]
     chips: Chips  # (len(faces), S, S, 3)
+    reasons: list[str]  # why each face cannot be recognised; empty for one that can
+
+
+@dataclass(frozen=True, slots=True)
+class SeenFace:
+    """A face as the model sees it."""
+
+    face: Face
+    embedding: Embeddings  # (D,)
+    agreement: float  # see Model.embed_rated
+    reason: str  # why it cannot be recognised; empty if it can
 
 
 class FaceReader:
@@ -53,9 +62,9 @@ class FaceReader:
         size = self.preprocessing.size
         chips = [self._chip(pixels, face, 0) for face in faces]
         shape = (len(faces), size, size, 3)
-        return Portrait(
-            pixels.shape[1], pixels.shape[0], faces, np.array(chips, np.uint8).reshape(shape)
-        )
+        reasons = [self._unusable(*pair, pixels) for pair in zip(faces, chips, strict=True)]
+        height, width = pixels.shape[:2]
+        return Portrait(width, height, faces, np.array(chips, np.uint8).reshape(shape), reasons)
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
         """The chip of the face that a photo is about, `margin` pixels more on every side.
@@ -68,9 +77,10 @@ class FaceReader:
             return None
         height, width = pixels.shape[:2]
         face = principal(faces, width, height)
-        if unusable(face, width, height):
+        chip = self._chip(pixels, face, 0)
+        if self._unusable(face, chip, pixels):
             return None
-        return self._chip(pixels, face, margin)
+        return self._chip(pixels, face, margin) if margin else chip
 
     def read_aligned(self, path: Path) -> Pixels:
         """A picture that is an aligned chip already, at the model's size. Raises PhotoError."""
@@ -81,6 +91,10 @@ class FaceReader:
     def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
         how = self.preprocessing
         return align(pixels, face.points, how.size, margin, how.template)
+
+    def _unusable(self, face: Face, chip: Pixels, pixels: Pixels) -> str:
+        height, width = pixels.shape[:2]
+        return unusable(face, chip, width, height, self.preprocessing.detector)
 
 
 class Embedder(FaceReader):
@@ -94,18 +108,15 @@ class Embedder(FaceReader):
         """Unit vectors, (N, D)."""
         return self.model.embed(chips)
 
-
-def unusable(face: Face, width: int, height: int) -> str:
-    """Why a face in a photo of this size cannot be recognised; empty if it can."""
-    if face.eye_distance < MIN_EYE_DISTANCE:
-        return f"face too small: {face.eye_distance:.0f} pixels between the eyes"
-    box = face.box
-    across = max(0.0, min(box.right, width) - max(box.left, 0))
-    down = max(0.0, min(box.bottom, height) - max(box.top, 0))
-    outside = 1 - across * down / (box.width * box.height)
-    if outside > MAX_OUTSIDE:
-        return f"face cut off: {outside:.0%} of it outside the photo"
-    return ""
+    def faces(self, portrait: Portrait) -> list[SeenFace]:
+        """The faces of a photo with their embeddings, in its order."""
+        embeddings, agreements = self.model.embed_rated(portrait.chips)
+        return [
+            SeenFace(face, embedding, float(agreement), reason or unrecognisable(agreement))
+            for face, reason, embedding, agreement in zip(
+                portrait.faces, portrait.reasons, embeddings, agreements, strict=True
+            )
+        ]
 
 
 def in_order(

@@ -1,6 +1,5 @@
 """A gallery: enrol people from photos, and name the faces of others."""
 
-import hashlib
 import os
 import unicodedata
 from collections.abc import Iterable, Iterator
@@ -10,18 +9,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal
 
-from facesearch import images
-from facesearch.calibrate import Calibration
-from facesearch.decide import Candidate, Decision, Threshold, decide, threshold_to_search
-from facesearch.embed import Embedder, Portrait, in_order, unusable
+import numpy as np
+
+from facesearch import cache, images
+from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
+from facesearch.cohort import content_key
+from facesearch.decide import EVEN, Candidate, Decision, decide
+from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.errors import GalleryError, PersonError, PhotoError
 from facesearch.face import Box
-from facesearch.index import FaceIndex
-from facesearch.model import Embeddings
+from facesearch.index import PersonIndex
+from facesearch.model import COHORT, Model
 from facesearch.progress import Progress
 from facesearch.store import ModelStamp, NewPhoto, Person, Store, StoredFace
+from facesearch.template import templates
 
-INDEX = "vectors.faiss"
+INDEX, STRANGERS = "vectors.faiss", "strangers.bin"
+LISTED = 10  # people near a face that its probability is shared among, at least
 BATCH = 32  # photos in a transaction: what a crash loses at most
 LONGEST_NAME = 255
 
@@ -72,7 +76,7 @@ class Gallery:
         """Raises GalleryError if there is no gallery in `folder` and none is to be made."""
         self.folder = folder
         self._store = Store(folder, create=create)
-        self._index: FaceIndex | None = None
+        self._index: PersonIndex | None = None
         self._revision = ""
 
     def __enter__(self) -> "Gallery":
@@ -108,7 +112,8 @@ class Gallery:
         try:
             return self._store.remove(clean_name(name))
         finally:
-            (self.folder / INDEX).unlink(missing_ok=True)  # it holds the vectors, too
+            for cached in (INDEX, STRANGERS):  # they hold what is derived from the faces
+                (self.folder / cached).unlink(missing_ok=True)
             self._current_index()
 
     def info(self) -> GalleryInfo:
@@ -123,7 +128,7 @@ class Gallery:
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
             index="current"
-            if FaceIndex.load(self.folder / INDEX, self._store.revision())
+            if PersonIndex.load(self.folder / INDEX, self._store.revision())
             else "to be rebuilt",
         )
 
@@ -144,7 +149,7 @@ class Gallery:
         a folder that cannot be written to.
         """
         self._store.check_writable()
-        self._check_model(embedder)
+        self.check_model(embedder)
         asked = list(photos)
         progress.start("enrolling", len(asked))
         for at in range(0, len(asked), BATCH):
@@ -170,7 +175,7 @@ class Gallery:
         for place, (name, path) in enumerate(photos):
             try:
                 clean_name(name)
-                hashes[place] = _sha256(path)
+                hashes[place] = images.sha256(path)
             except (PersonError, PhotoError) as error:
                 skip(place, str(error).removeprefix(f"{path}: "), error=True)
         known = self._store.known(list(hashes.values()))
@@ -195,7 +200,8 @@ class Gallery:
             if isinstance(portrait, PhotoError):
                 skip(place, str(portrait).removeprefix(f"{path}: "), error=True)
                 continue
-            chosen, reason = _choose(portrait, which)
+            faces = embedder.faces(portrait)
+            chosen, reason = _choose(faces, which)
             if not chosen:
                 skip(place, reason)
                 continue
@@ -205,8 +211,9 @@ class Gallery:
                 sha256=sha256,
                 width=portrait.width,
                 height=portrait.height,
-                faces=[portrait.faces[face] for face in chosen],
-                embeddings=embedder.embed(portrait.chips[chosen]),
+                faces=[seen.face for seen in chosen],
+                embeddings=np.array([seen.embedding for seen in chosen]),
+                agreements=[seen.agreement for seen in chosen],
             )
             done[place] = Enrolment(path, name, "enrolled", reason, len(chosen))
         if new:
@@ -227,87 +234,100 @@ class Gallery:
         calibration: Calibration,
         progress: Progress,
         top: int = 5,
+        prior: float = EVEN,
     ) -> Iterator[tuple[Path, list[Identification] | PhotoError]]:
         """Every face of every photo, with one of the four answers, the largest face first.
 
-        top: candidates listed for each face. A photo that cannot be read yields its PhotoError.
+        top: candidates listed for each face. prior: the probability, before a face is looked at,
+        that it is an enrolled person's. A photo that cannot be read yields its PhotoError.
         Raises GalleryError if nobody is enrolled, or with another model.
         """
-        self._check_model(embedder)
-        index = self._current_index()
-        if not len(index):
-            raise GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
+        self.check_model(embedder)
+        if not len(self._current_index()):
+            raise self._empty()
         paths = list(photos)
         progress.start("identifying", len(paths))
         for path, portrait in in_order(embedder.read, paths):
             progress.advance()
             if isinstance(portrait, PhotoError):
                 yield path, portrait
-            else:
-                yield path, self._name(path, portrait, embedder, threshold, calibration, top)
+                continue
+            faces = embedder.faces(portrait)
+            if not faces:
+                nothing = Decision("unusable", None, None, None, "no face found")
+                yield path, [Identification(path, None, None, nothing, threshold, [])]
+                continue
+            answers = []
+            for number, seen in enumerate(faces):
+                near: list[Candidate] = []
+                decision = Decision("unusable", None, None, None, seen.reason)
+                if not seen.reason:
+                    near = self._nearest_people(seen, max(LISTED, top), calibration)
+                    decision = decide(near, threshold, len(self._current_index()), prior)
+                answers.append(
+                    Identification(path, number, seen.face.box, decision, threshold, near[:top])
+                )
+            yield path, _each_person_once(answers)
 
-    def threshold(self, calibration: Calibration, fpir: float | None) -> Threshold:
-        """For a search of this gallery as large as it is now; see threshold_to_search."""
-        return threshold_to_search(calibration, fpir, len(self._current_index()))
+    def strangers(self, model: Model) -> Strangers:
+        """How near the people with whom a model was calibrated come to this gallery as it is.
 
-    def _name(
-        self,
-        path: Path,
-        portrait: Portrait,
-        embedder: Embedder,
-        threshold: float,
-        calibration: Calibration,
-        top: int,
-    ) -> list[Identification]:
-        if not portrait.faces:
-            nothing = Decision("unusable", None, None, None, "no face found")
-            return [Identification(path, None, None, nothing, threshold, [])]
-        answers = []
-        embeddings = embedder.embed(portrait.chips)
-        for number, face in enumerate(portrait.faces):
-            reason = unusable(face, portrait.width, portrait.height)
-            if reason:
-                decision, near = Decision("unusable", None, None, None, reason), []
-            else:
-                near = self._nearest_people(embeddings[number : number + 1], max(2, top))
-                decision = decide(near, threshold, calibration)
-            answers.append(Identification(path, number, face.box, decision, threshold, near[:top]))
-        return _each_person_once(answers)
-
-    def _nearest_people(self, query: Embeddings, count: int) -> list[Candidate]:
-        """The `count` nearest people; a person is as near as their nearest face."""
+        Raises GalleryError if nobody is enrolled, ModelError without a cohort.
+        """
         index = self._current_index()
-        count = min(count, self._store.person_count())
-        wanted = 4 * count
-        while True:
-            numbers, distances = index.search(query, wanted)
-            faces = self._store.faces(numbers[0].tolist())
-            nearest: dict[str, Candidate] = {}
-            for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-                face = faces.get(number)  # None if it was removed a moment ago
-                if face is not None:
-                    nearest.setdefault(face.name, Candidate(face.name, distance, face.photo))
-            if len(nearest) >= count or wanted >= len(index):
-                return list(nearest.values())[:count]
-            wanted *= 4
+        if not len(index):
+            raise self._empty()
+        cohort = model.folder / COHORT
+        stamp = f"{self._revision} {images.sha256(cohort) if cohort.is_file() else ''}"
+        kept = cache.load(self.folder / STRANGERS, stamp)
+        if kept is not None:
+            distances, populations = np.frombuffer(kept, np.float64).reshape(2, -1)
+            return Strangers(distances, populations.astype(np.int64))
+        keys = np.array([content_key(sha256) for sha256 in self._store.hashes()], np.uint64)
+        found = strangers_to(cohort_of(model), index.templates, keys)
+        content = np.stack([found.distances, found.populations.astype(np.float64)]).tobytes()
+        with suppress(OSError):
+            cache.save(self.folder / STRANGERS, content, stamp)
+        return found
+
+    def _empty(self) -> GalleryError:
+        return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
+
+    def _nearest_people(
+        self, seen: SeenFace, count: int, calibration: Calibration
+    ) -> list[Candidate]:
+        """The `count` nearest people, nearest first."""
+        numbers, distances = self._current_index().search(seen.embedding[None], count)
+        samples = self._store.samples(numbers[0].tolist())
+        found = []
+        for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
+            person = samples.get(number)
+            if person is None:
+                continue  # removed a moment ago
+            nearest = int((person.embeddings @ seen.embedding).argmax())
+            worse = min(seen.agreement, person.agreement)
+            ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
+            found.append(Candidate(person.name, distance, person.photos[nearest], ratio))
+        return found
 
     # The index and the model
 
-    def _current_index(self) -> FaceIndex:
+    def _current_index(self) -> PersonIndex:
         """The index of the gallery as it is now, rebuilt from the database if need be."""
         revision = self._store.revision()
         if self._index is None or revision != self._revision:
-            self._index = FaceIndex.load(self.folder / INDEX, revision)
+            self._index = PersonIndex.load(self.folder / INDEX, revision)
             if self._index is None:
-                revision, numbers, embeddings = self._store.vectors()
-                self._index = FaceIndex(numbers, embeddings)
+                revision, faces, embeddings = self._store.vectors()
+                people, owners = np.unique(faces, return_inverse=True)
+                self._index = PersonIndex(people, templates(embeddings, owners))
                 with suppress(OSError):  # it is only a cache
                     self._index.save(self.folder / INDEX, revision)
             self._revision = revision
         return self._index
 
-    def _check_model(self, embedder: Embedder) -> None:
-        """Embeddings of two models mean nothing to each other."""
+    def check_model(self, embedder: Embedder) -> None:
+        """Raises GalleryError if its embeddings mean nothing to this model."""
         mine, other = self._store.model(), embedder.model
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
@@ -334,14 +354,13 @@ def clean_name(name: str) -> str:
     return clean
 
 
-def _choose(portrait: Portrait, which: Which) -> tuple[list[int], str]:
-    """The numbers of the faces to enrol, and why some or all are not."""
-    if not portrait.faces:
+def _choose(faces: list[SeenFace], which: Which) -> tuple[list[SeenFace], str]:
+    """The faces to enrol, and why some or all are not."""
+    if not faces:
         return [], "no face found"
-    reasons = [unusable(face, portrait.width, portrait.height) for face in portrait.faces]
-    good = [number for number, reason in enumerate(reasons) if not reason]
+    good = [face for face in faces if not face.reason]
     if not good:
-        return [], reasons[0]
+        return [], faces[0].reason
     if len(good) == 1 or which == "all":
         return good, ""
     if which == "only":
@@ -379,8 +398,3 @@ def _each_person_once(answers: list[Identification]) -> list[Identification]:
             answer = replace(answer, decision=decision)
         result.append(answer)
     return result
-
-
-def _sha256(path: Path) -> str:
-    with images.opened(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

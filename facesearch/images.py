@@ -1,5 +1,6 @@
 """Image files to upright RGB pixels, and folders to lists of photos."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,12 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         raise PhotoError(f"{path}: a folder without a photo") from error
     except OSError as error:
         raise PhotoError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def sha256(path: Path) -> str:
+    """Of the file's content, in hexadecimal. Raises PhotoError."""
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _decode(file: BufferedReader, path: Path) -> Pixels:

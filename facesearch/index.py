@@ -1,34 +1,38 @@
-"""Nearest faces: exact search over embeddings; its file is only a cache. The door to FAISS."""
+"""Nearest people: exact search over templates; its file is only a cache. The door to FAISS."""
 
-import json
-import zlib
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
+from facesearch import cache
 from facesearch.model import Embeddings
 
-FOOTER = 256  # bytes after FAISS's own, which its reader does not look at
 
+class PersonIndex:
+    """Templates by the number of their person."""
 
-class FaceIndex:
-    """Embeddings by the number of their face."""
-
-    def __init__(self, numbers: NDArray[np.int64], embeddings: Embeddings) -> None:
-        """numbers: (N,). embeddings: unit vectors, (N, D)."""
-        self._index: faiss.Index = faiss.IndexIDMap2(faiss.IndexFlatL2(embeddings.shape[1]))
+    def __init__(self, numbers: NDArray[np.int64], templates: Embeddings) -> None:
+        """numbers: (P,). templates: unit vectors, (P, D)."""
+        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatL2(templates.shape[1]))
         if len(numbers):
-            self._index.add_with_ids(np.ascontiguousarray(embeddings), numbers)
+            self._index.add_with_ids(np.ascontiguousarray(templates), numbers)
 
     def __len__(self) -> int:
         return int(self._index.ntotal)
 
-    def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
-        """The nearest faces of each query, nearest first: numbers and distances, (Q, count).
+    @property
+    def templates(self) -> Embeddings:
+        """All of them, (P, D)."""
+        flat = faiss.downcast_index(self._index.index)
+        return np.asarray(flat.reconstruct_n(0, len(self)), np.float32)
 
-        query: unit vectors, (Q, D). Fewer columns if there are fewer faces.
+    def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
+        """The nearest people of each query, nearest first: numbers and distances, (Q, count).
+
+        query: unit vectors, (Q, D). Fewer columns if there are fewer people.
         """
         count = min(count, len(self))
         if count == 0:
@@ -38,31 +42,15 @@ class FaceIndex:
         return numbers, np.sqrt(np.maximum(squared, 0))
 
     def save(self, path: Path, revision: str) -> None:
-        """Write the file, with the state of the gallery that it was built from, in one step.
-
-        Raises OSError if it cannot be written.
-        """
-        content = faiss.serialize_index(self._index).tobytes()
-        stamp = {"revision": revision, "checksum": zlib.crc32(content)}
-        # one name: what a killed process left there does not stay
-        partial = path.with_name(f"{path.name}.new")
-        try:
-            partial.write_bytes(content + json.dumps(stamp).encode().ljust(FOOTER))
-            partial.replace(path)
-        except OSError:
-            partial.unlink(missing_ok=True)
-            raise
+        """Keep it for a gallery in this state. Raises OSError if it cannot be written."""
+        cache.save(path, faiss.serialize_index(self._index).tobytes(), revision)
 
     @classmethod
-    def load(cls, path: Path, revision: str) -> "FaceIndex | None":
+    def load(cls, path: Path, revision: str) -> "PersonIndex | None":
         """The index of a file, or None if it is missing, damaged, or of another revision."""
-        try:
-            content = path.read_bytes()
-            stamp = json.loads(content[-FOOTER:])
-            if stamp != {"revision": revision, "checksum": zlib.crc32(content[:-FOOTER])}:
-                return None
-        except (OSError, ValueError):
+        content = cache.load(path, revision)
+        if content is None:
             return None
         index = cls.__new__(cls)
-        index._index = faiss.deserialize_index(np.frombuffer(content[:-FOOTER], np.uint8))
+        index._index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
         return index

@@ -18,10 +18,11 @@ from facesearch.face import Point
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
-CALIBRATION, CARD = "calibration.json", "card.md"
+CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
 BATCH = 32
 
 Embeddings = NDArray[np.float32]
+Agreements = NDArray[np.float32]
 Chips = NDArray[np.uint8]
 
 
@@ -101,22 +102,39 @@ class Model:
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D), of chips, (N, size, size, 3) RGB."""
+        return self.embed_rated(chips)[0]
+
+    def embed_rated(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+        """Unit vectors, (N, D), and how well each chip agrees with its mirror image, (N,).
+
+        The agreement is the length of the mean of both unit vectors: 1 where the network sees the
+        same face in both, less where it is unsure of what it sees. 1 for a model that looks at no
+        mirror image.
+        """
         parts = [self._run(chips[at : at + BATCH]) for at in range(0, len(chips), BATCH)]
-        return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
+        if not parts:
+            return np.empty((0, self.dimension), np.float32), np.empty(0, np.float32)
+        vectors, agreements = zip(*parts, strict=True)
+        return np.concatenate(vectors), np.concatenate(agreements)
 
     @property
     def dimension(self) -> int:
         """D, the length of an embedding."""
         return int(self._session.get_outputs()[0].shape[1])
 
-    def _run(self, chips: Chips) -> Embeddings:
+    def _run(self, chips: Chips) -> tuple[Embeddings, Agreements]:
         how = self.preprocessing
         pixels = (chips.astype(np.float32).transpose(0, 3, 1, 2) - how.mean) / how.scale
         if how.flip_average:
             pixels = np.concatenate([pixels, pixels[..., ::-1]])
         feeds = {self._session.get_inputs()[0].name: np.ascontiguousarray(pixels)}
-        vectors: Embeddings = self._session.run(None, feeds)[0]
-        if how.flip_average:
-            vectors = vectors[: len(chips)] + vectors[len(chips) :]
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)
+        vectors = _unit(np.asarray(self._session.run(None, feeds)[0], np.float32))
+        if not how.flip_average:
+            return vectors, np.ones(len(chips), np.float32)
+        mean = np.asarray((vectors[: len(chips)] + vectors[len(chips) :]) / 2, np.float32)
+        return _unit(mean), np.linalg.norm(mean, axis=1)
+
+
+def _unit(vectors: Embeddings) -> Embeddings:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)

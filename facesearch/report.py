@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.calibrate import Calibration
+from facesearch.calibrate import BINS, Calibration
 from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
 from facesearch.model import CARD, LANDMARKS_ERROR, Chips
 
 REPORT, RESULTS = "report", "results.json"
+CALIBRATED = "## Calibration"  # a section of the card
 History = list[dict[str, float]]
 RATES = (0.1, 0.01, 0.001, 0.0001)
 
@@ -65,7 +66,7 @@ def write_report(
         pictures.append(f"pairs-{sample.name}")
     shown = "\n\n".join(f"![{name}]({name}.png)" for name in pictures)
     table = split_table(splits)
-    text = f"# Report\n\n{table}\n\n{_thresholds(calibration)}\n\n{shown}\n"
+    text = f"# Report\n\n{table}\n\n{thresholds_table(calibration)}\n\n{shown}\n"
     (report / "report.md").write_text(text, "utf-8")
     rows = [{"people": split.name, **asdict(split.result)} for split in splits]
     (report / RESULTS).write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
@@ -92,23 +93,46 @@ def split_table(splits: list[SplitResult]) -> str:
     return head + "\n".join(rows)
 
 
-def _thresholds(calibration: Calibration) -> str:
-    lines = [
-        f"Thresholds from {calibration.people:,} people whom training never saw "
-        f"({calibration.photos:,} photos, {calibration.genuine_pairs:,} genuine and "
-        f"{calibration.impostor_pairs:,} impostor pairs; {calibration.impostor_people:,} pairs of "
-        "different people):",
-        "",
-        "| for | threshold | impostor pairs below it |",
-        "|---|---|---|",
-        f"| best F1 ({calibration.f1:.3f}) | {calibration.f1_threshold:.4f} | |",
-    ]
-    for rate in RATES:
-        if rate >= calibration.smallest_fmr:
-            count = round(rate * calibration.impostor_pairs)
-            lines.append(f"| FMR {rate:g} | {calibration.threshold(rate):.4f} | {count:,} |")
-    lines += ["", f"The smallest FMR that this data supports is {calibration.smallest_fmr:.2g}."]
-    return "\n".join(lines)
+def write_section(page: Path, heading: str, text: str) -> None:
+    """Put a section of second rank into a Markdown page, in place of the one so called, or last."""
+    lines = page.read_text("utf-8").splitlines() if page.is_file() else ["# Model card", ""]
+    start = lines.index(heading) if heading in lines else len(lines)
+    after = start + 1
+    while after < len(lines) and not lines[after].startswith("## "):
+        after += 1
+    if start == len(lines) and lines[-1]:
+        lines.append("")
+        start = after = len(lines)
+    lines[start:after] = [heading, "", *text.splitlines(), ""]
+    page.write_text("\n".join(lines).rstrip() + "\n", "utf-8")
+
+
+def thresholds_table(calibration: Calibration) -> str:
+    """The people behind a calibration and its thresholds for false match rates, as Markdown."""
+    people = "\n".join(
+        f"| {part.name} | {part.people:,} | {part.faces:,} | {part.genuine_pairs:,} "
+        f"| {part.impostor_pairs:,} | {part.rates[0]:.2g} |"
+        if part.rates
+        else f"| {part.name} | {part.people:,} | {part.faces:,} | {part.genuine_pairs:,} "
+        f"| {part.impostor_pairs:,} | none |"
+        for part in calibration.populations
+    )
+    rates = [rate for rate in RATES if rate >= calibration.smallest_fmr]
+    thresholds = "\n".join(
+        f"| FMR {rate:g} | {calibration.threshold(rate):.4f} |" for rate in rates
+    )
+    return f"""Calibrated on people whom training never saw:
+
+| population | people | faces | genuine pairs | impostor pairs | smallest FMR |
+|---|---|---|---|---|---|
+{people}
+
+Thresholds that keep a false match rate for each of these populations, with 95 % confidence:
+
+| for | threshold |
+|---|---|
+| best F1 ({calibration.f1:.3f}) | {calibration.f1_threshold:.4f} |
+{thresholds}"""
 
 
 def _card(
@@ -145,7 +169,9 @@ on the validation people. Photos in which no face is found are not in these figu
 
 {table}
 
-{_thresholds(calibration)}
+{CALIBRATED}
+
+{thresholds_table(calibration)}
 
 ## Limits
 
@@ -206,7 +232,7 @@ def _draw_distances(splits: list[SplitResult], calibration: Calibration, path: P
     figure, all_axes = plt.subplots(
         len(splits), 1, figsize=(6, 2.4 * len(splits)), sharex=True, layout="constrained"
     )
-    bins = np.array(calibration.bins)
+    bins = np.array(BINS)
     for axes, split in zip(np.atleast_1d(all_axes), splits, strict=True):
         axes.hist(split.genuine, bins, density=True, alpha=0.6, label="genuine")
         axes.hist(split.impostor, bins, density=True, alpha=0.6, label="impostor")

@@ -18,7 +18,7 @@ from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
 from facesearch.model import Embeddings
 
-SCHEMA = "0001"  # the newest migration
+SCHEMA = "0002"  # the newest migration
 LOCK_SECONDS = 60
 
 
@@ -63,6 +63,7 @@ _faces = sa.Table(
     sa.Column("points", sa.JSON),
     sa.Column("score", sa.Float),
     sa.Column("embedding", sa.LargeBinary),
+    sa.Column("agreement", sa.Float),
 )
 _settings = sa.Table(
     "settings",
@@ -110,6 +111,7 @@ class NewPhoto:
     height: int
     faces: list[Face]
     embeddings: Embeddings  # (len(faces), D)
+    agreements: list[float]  # of each face with its mirror image
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +122,16 @@ class StoredFace:
     name: str
     photo: Path
     box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The enrolled faces of a person, to compare with."""
+
+    name: str
+    photos: list[Path]
+    embeddings: Embeddings  # (len(photos), D)
+    agreement: float  # of the best face with its mirror image
 
 
 class Store:
@@ -261,31 +273,50 @@ class Store:
         return found
 
     def vectors(self) -> tuple[str, NDArray[np.int64], Embeddings]:
-        """The revision, and the numbers (N,) and embeddings (N, D) of all faces."""
+        """The revision; of all faces the numbers of their people (N,) and the embeddings (N, D)."""
         with self._read() as connection:
             revision = _get(connection, "revision") or ""
             rows = connection.execute(
-                sa.select(_faces.c.id, _faces.c.embedding).order_by(_faces.c.id)
+                sa.select(_faces.c.person, _faces.c.embedding).order_by(_faces.c.id)
             ).all()
             dimension = int(_get(connection, "dimension") or 0)
-        numbers = np.array([row.id for row in rows], np.int64)
-        content = b"".join(row.embedding for row in rows)
-        return revision, numbers, np.frombuffer(content, "<f4").reshape(-1, max(1, dimension))
+        people = np.array([row.person for row in rows], np.int64)
+        return revision, people, _joined([row.embedding for row in rows], dimension)
 
-    def faces(self, numbers: list[int]) -> dict[int, StoredFace]:
-        """Faces by their numbers."""
+    def samples(self, people: list[int]) -> dict[int, Samples]:
+        """The faces of people by their numbers, in the order of their enrolment."""
         query = (
-            sa.select(_faces.c.id, _people.c.name, _photos.c.path, _faces.c.box)
+            sa.select(
+                _people.c.id,
+                _people.c.name,
+                _photos.c.path,
+                _faces.c.embedding,
+                _faces.c.agreement,
+            )
             .join(_people, _people.c.id == _faces.c.person)
             .join(_photos, _photos.c.id == _faces.c.photo)
+            .where(_people.c.id.in_(people))
+            .order_by(_faces.c.id)
         )
-        found = {}
+        grouped: dict[int, list[Any]] = {}
         with self._read() as connection:
-            for at in range(0, len(numbers), 500):  # SQLite bounds a statement's parameters
-                part = query.where(_faces.c.id.in_(numbers[at : at + 500]))
-                for number, name, path, box in connection.execute(part):
-                    found[number] = StoredFace(number, name, path, Box(*box))
-        return found
+            dimension = int(_get(connection, "dimension") or 0)
+            for row in connection.execute(query):
+                grouped.setdefault(row.id, []).append(row)
+        return {
+            person: Samples(
+                rows[0].name,
+                [row.path for row in rows],
+                _joined([row.embedding for row in rows], dimension),
+                max(row.agreement for row in rows),
+            )
+            for person, rows in grouped.items()
+        }
+
+    def hashes(self) -> list[str]:
+        """The SHA-256 of every photo, in hexadecimal."""
+        with self._read() as connection:
+            return list(connection.execute(sa.select(_photos.c.sha256)).scalars())
 
     def photo_count(self) -> int:
         return self._count(_photos)
@@ -316,12 +347,15 @@ class Store:
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
+        query = (
+            sa.select(_faces.c.id, _photos.c.path, _faces.c.box)
+            .join(_photos, _photos.c.id == _faces.c.photo)
+            .order_by(_faces.c.id)
+        )
         with self._read() as connection:
             person = _person(connection, name)
-            numbers = connection.execute(
-                sa.select(_faces.c.id).where(_faces.c.person == person).order_by(_faces.c.id)
-            ).scalars()
-            return list(self.faces(list(numbers)).values())
+            found = connection.execute(query.where(_faces.c.person == person))
+            return [StoredFace(number, name, path, Box(*box)) for number, path, box in found]
 
     # Writing
 
@@ -372,8 +406,11 @@ class Store:
                         "points": face.points,
                         "score": face.score,
                         "embedding": np.asarray(embedding, "<f4").tobytes(),
+                        "agreement": agreement,
                     }
-                    for face, embedding in zip(photo.faces, photo.embeddings, strict=True)
+                    for face, embedding, agreement in zip(
+                        photo.faces, photo.embeddings, photo.agreements, strict=True
+                    )
                 ]
                 connection.execute(_faces.insert(), rows)
         return fresh
@@ -410,6 +447,11 @@ class Store:
                 "what was removed is not overwritten yet; the next removal does it"
             )
         return count
+
+
+def _joined(embeddings: list[bytes], dimension: int) -> Embeddings:
+    """Stored embeddings as an array, (N, D)."""
+    return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, max(1, dimension))
 
 
 def _make_folder(folder: Path) -> None:

@@ -20,9 +20,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from facesearch import __version__, model
+from facesearch import __version__, images, model
 from facesearch.augment import augmentation
 from facesearch.calibrate import calibrate
+from facesearch.cohort import Cohort, content_key
 from facesearch.data import ChipCache, People, Split, fingerprint, people_in, split_people
 from facesearch.embed import FaceReader
 from facesearch.errors import DataError, ModelError, TrainingCollapsed
@@ -35,7 +36,7 @@ from facesearch.metrics import (
     fnmr_at_fmr,
     sample,
 )
-from facesearch.model import Chips, Embeddings, Model, Preprocessing
+from facesearch.model import Agreements, Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
 from facesearch.progress import Progress
 from facesearch.report import REPORT, SamplePairs, SplitResult, write_report
@@ -291,7 +292,9 @@ def _make(
         "command": command,
     }
     (staging / model.CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    _measure(staging, record, parts, config, run.history, progress, pictures)
+    kept = [photo for photo in _all(split.validation) if cache.row(photo) is not None]
+    keys = np.array([content_key(images.sha256(photo)) for photo in kept], np.uint64)
+    _measure(staging, record, parts, keys, config, run.history, progress, pictures)
     (staging / "left_out.txt").write_bytes(os.fsencode("\n".join([*cache.left_out.values(), ""])))
     return staging
 
@@ -300,19 +303,33 @@ def _measure(
     folder: Path,
     record: dict[str, Any],
     parts: dict[str, Faces],
+    keys: NDArray[np.uint64],
     config: TrainConfig,
     history: list[dict[str, float]],
     progress: Progress,
     pictures: bool,
 ) -> None:
-    """Calibrate on the validation people, then measure every part, the test people once."""
+    """Calibrate on the validation people, then measure every part, the test people once.
+
+    keys: `content_key` of the validation people's photos.
+    """
     serving = Model(folder)
     progress.start("measuring", len(parts))
     embeddings: dict[str, Embeddings] = {}
+    agreements: dict[str, Agreements] = {}
     for name, faces in parts.items():
-        embeddings[name] = serving.embed(faces.inner(config.size))
+        embeddings[name], agreements[name] = serving.embed_rated(faces.inner(config.size))
         progress.advance(name)
-    calibration = calibrate(embeddings["validation"], parts["validation"].people, config.seed)
+    cohort = Cohort.drawn(
+        embeddings["validation"],
+        agreements["validation"],
+        parts["validation"].people,
+        keys,
+        record["data"]["folder"],
+        config.seed,
+    )
+    calibration = calibrate(cohort, config.seed)
+    cohort.save(folder / model.COHORT)
     calibration.save(folder / model.CALIBRATION)
     splits, samples = [], []
     for name, faces in parts.items():

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch.embed import Embedder, in_order, unusable
+from facesearch.embed import Embedder, in_order
 from facesearch.errors import PhotoError
-from facesearch.face import Box, Face
 
 
 def embedding(embedder: Embedder, path: Path) -> np.ndarray:
@@ -66,17 +65,34 @@ def test_a_photo_without_a_face_has_no_chips(embedder: Embedder, no_face: Path) 
     assert embedder.read_principal(no_face) is None
 
 
-def face(left: float, top: float, side: float, eyes: float) -> Face:
-    x, y = left + side / 2, top + side / 2
-    points = ((x - eyes / 2, y), (x + eyes / 2, y), (x, y + 5), (x - 5, y + 9), (x + 5, y + 9))
-    return Face(Box(left, top, left + side, top + side), points, 1.0)
+def test_faces_carry_embeddings_and_reasons(embedder: Embedder, hopper: Path) -> None:
+    portrait = embedder.read(hopper)
+    (seen,) = embedder.faces(portrait)
+    assert seen.face == portrait.faces[0]
+    assert np.array_equal(seen.embedding, embedder.embed(portrait.chips)[0])
+    assert 0.97 < seen.agreement <= 1
+    assert seen.reason == ""
 
 
-def test_unusable_faces_have_a_reason() -> None:
-    assert unusable(face(10, 10, 80, 35), 100, 100) == ""
-    assert unusable(face(10, 10, 20, 8), 100, 100) == "face too small: 8 pixels between the eyes"
-    assert unusable(face(-50, 10, 80, 35), 100, 100).startswith("face cut off: 62%")
-    assert unusable(face(-20, 10, 80, 35), 100, 100) == ""
+def test_agreement_is_the_length_of_the_mean(embedder: Embedder, hopper: Path) -> None:
+    chips = embedder.read(hopper).chips
+    both = np.concatenate([chips, chips[:, :, ::-1]])
+    symmetric = np.concatenate([chips[:, :, :40], chips[:, :, 39::-1]], axis=2)
+    vectors, agreements = embedder.model.embed_rated(np.concatenate([both, symmetric]))
+    assert agreements[0] == pytest.approx(agreements[1], abs=1e-5)
+    assert np.allclose(vectors[0], vectors[1], atol=1e-5)
+    assert agreements[2] == pytest.approx(1, abs=1e-5)
+    assert embedder.model.embed_rated(chips[:0])[1].shape == (0,)
+
+
+def test_chips_that_are_aligned_already(embedder: Embedder, hopper: Path, tmp_path: Path) -> None:
+    size = embedder.preprocessing.size
+    chip = embedder.read_principal(hopper)
+    assert chip is not None
+    Image.fromarray(chip).save(tmp_path / "chip.png")
+    assert np.array_equal(embedder.read_aligned(tmp_path / "chip.png"), chip)
+    Image.fromarray(chip).resize((200, 200)).save(tmp_path / "large.png")
+    assert embedder.read_aligned(tmp_path / "large.png").shape == (size, size, 3)
 
 
 def test_in_order_keeps_order_and_errors(tmp_path: Path) -> None:

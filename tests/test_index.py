@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.index import FaceIndex
+from facesearch.index import PersonIndex
 
 
 @pytest.fixture
@@ -17,7 +17,7 @@ def vectors() -> NDArray[np.float32]:
 
 def test_search_agrees_with_brute_force(vectors: NDArray[np.float32]) -> None:
     numbers = np.arange(50) * 3 + 7
-    index = FaceIndex(numbers, vectors)
+    index = PersonIndex(numbers, vectors)
     query = vectors[:5] + 0.05
     query /= np.linalg.norm(query, axis=1, keepdims=True)
     found, distances = index.search(query, 10)
@@ -27,10 +27,10 @@ def test_search_agrees_with_brute_force(vectors: NDArray[np.float32]) -> None:
     assert np.allclose(distances, np.take_along_axis(slow, order, axis=1), atol=1e-3)
 
 
-def test_more_neighbours_than_faces(vectors: NDArray[np.float32]) -> None:
-    found, distances = FaceIndex(np.arange(3), vectors[:3]).search(vectors[:2], 10)
+def test_more_neighbours_than_people(vectors: NDArray[np.float32]) -> None:
+    found, distances = PersonIndex(np.arange(3), vectors[:3]).search(vectors[:2], 10)
     assert found.shape == distances.shape == (2, 3)
-    empty = FaceIndex(np.empty(0, np.int64), np.empty((0, 128), np.float32))
+    empty = PersonIndex(np.empty(0, np.int64), np.empty((0, 128), np.float32))
     assert empty.search(vectors[:2], 10)[0].shape == (2, 0)
 
 
@@ -38,18 +38,18 @@ def test_the_file_is_believed_only_if_whole_and_current(
     tmp_path: Path, vectors: NDArray[np.float32]
 ) -> None:
     path = tmp_path / "vectors.faiss"
-    assert FaceIndex.load(path, "1") is None
-    FaceIndex(np.arange(50), vectors).save(path, "1")
+    assert PersonIndex.load(path, "1") is None
+    PersonIndex(np.arange(50), vectors).save(path, "1")
     assert [entry.name for entry in tmp_path.iterdir()] == ["vectors.faiss"]
-    loaded = FaceIndex.load(path, "1")
+    loaded = PersonIndex.load(path, "1")
     assert loaded is not None
     assert loaded.search(vectors[4:5], 1)[0][0, 0] == 4
-    assert FaceIndex.load(path, "2") is None
+    assert PersonIndex.load(path, "2") is None
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[: len(whole) // 2], b"", b"x" * 1000, whole[1:]):
         path.write_bytes(damaged)
-        assert FaceIndex.load(path, "1") is None
+        assert PersonIndex.load(path, "1") is None
     flipped = bytearray(whole)
     flipped[len(whole) // 2] ^= 1
     path.write_bytes(flipped)
-    assert FaceIndex.load(path, "1") is None
+    assert PersonIndex.load(path, "1") is None

@@ -27,6 +27,7 @@ def photo(name: str, number: int, faces: int = 1) -> NewPhoto:
         height=480,
         faces=[Face(Box(1.5, 2, 30, 40), points, 0.5)] * faces,
         embeddings=rng.normal(size=(faces, 128)).astype(np.float32),
+        agreements=[0.9 + number / 100] * faces,
     )
 
 
@@ -41,12 +42,18 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert store.model() == MODEL
     people = [(person.name, person.faces, person.photos) for person in store.people()]
     assert people == [("ann", 3, 2), ("bob", 1, 1)]
-    _, numbers, vectors = store.vectors()
-    assert numbers.tolist() == [1, 2, 3, 4]
+    _, people_of, vectors = store.vectors()
+    assert people_of.tolist() == [1, 1, 1, 2]
     assert np.array_equal(vectors[0], photo("ann", 1).embeddings[0])
     assert np.array_equal(vectors[3], photo("bob", 3).embeddings[0])
-    face = store.faces([4])[4]
+    samples = store.samples([1, 2, 99])
+    assert samples.keys() == {1, 2}
+    assert samples[1].photos == [Path("/photos/1.jpg"), *[Path("/photos/2.jpg")] * 2]
+    assert np.array_equal(samples[1].embeddings, vectors[:3])
+    assert (samples[1].name, samples[1].agreement) == ("ann", pytest.approx(0.92))
+    (face,) = store.faces_of("bob")
     assert (face.name, face.photo, face.box) == ("bob", Path("/photos/3.jpg"), Box(1.5, 2, 30, 40))
+    assert sorted(store.hashes()) == [photo(name, n).sha256 for n, name in enumerate("abc", 1)]
     second = photo("ann", 2).sha256
     assert store.known([second, "0"]) == {second: {"ann"}}
     assert [face.number for face in store.faces_of("ann")] == [1, 2, 3]
@@ -138,6 +145,21 @@ def test_a_gallery_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
     raw.close()
     with pytest.raises(GalleryError, match="newer facesearch"):
         Store(tmp_path, create=False)
+
+
+def test_an_older_gallery_is_brought_up_to_date(tmp_path: Path) -> None:
+    store = Store(tmp_path, create=True)
+    store.add([photo("ann", 1)], MODEL)
+    revision = store.revision()
+    store.close()
+    with sqlite3.connect(tmp_path / "gallery.db") as raw:
+        raw.execute("ALTER TABLE faces DROP COLUMN agreement")
+        raw.execute("UPDATE alembic_version SET version_num = '0001'")
+    raw.close()
+    store = Store(tmp_path, create=False)
+    assert store.samples([1])[1].agreement == 1
+    assert np.array_equal(store.samples([1])[1].embeddings, photo("ann", 1).embeddings)
+    assert store.revision() != revision  # what was made from the older one is made anew
 
 
 def test_two_models_do_not_mix(store: Store) -> None:

@@ -66,6 +66,7 @@ def test_a_run_leaves_a_whole_model(model: Model, album: Path) -> None:
     assert sorted(path.name for path in model.folder.iterdir()) == [
         "calibration.json",
         "card.md",
+        "cohort.safetensors",
         "config.json",
         "landmarks.dat",
         "landmarks.json",

@@ -1,0 +1,89 @@
+"""A new calibration for a model: from folders of people to thresholds, written as one."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from facesearch import images, model
+from facesearch.calibrate import Calibration, calibrate, cohort_of
+from facesearch.cohort import Cohort, content_key
+from facesearch.data import people_in
+from facesearch.embed import Embedder, in_order
+from facesearch.errors import DataError, ModelError, PhotoError
+from facesearch.model import Agreements, Embeddings, Model
+from facesearch.progress import Progress
+from facesearch.report import CALIBRATED, thresholds_table, write_section
+
+BATCH = 256  # chips kept before they are embedded
+
+
+def population(
+    embedder: Embedder, folder: Path, progress: Progress, *, aligned: bool = False
+) -> tuple[Cohort, int]:
+    """The people of a folder with a folder per person, and how many photos could not be used.
+
+    aligned: the pictures are chips already. Raises DataError if nobody is left.
+    """
+    read = embedder.read_aligned if aligned else embedder.read_principal
+    photos = [
+        (number, path) for number, paths in enumerate(people_in(folder).values()) for path in paths
+    ]
+    progress.start(f"reading {folder.name}", len(photos))
+    people: list[int] = []
+    keys: list[int] = []
+    chips: list[images.Pixels] = []
+    embeddings: list[Embeddings] = []
+    agreements: list[Agreements] = []
+
+    def flush() -> None:
+        vectors, agree = embedder.model.embed_rated(np.array(chips))
+        embeddings.append(vectors)
+        agreements.append(agree)
+        chips.clear()
+
+    found = in_order(read, [path for _, path in photos])
+    for (number, path), (_, chip) in zip(photos, found, strict=True):
+        progress.advance()
+        if chip is None or isinstance(chip, PhotoError):
+            continue
+        people.append(number)
+        keys.append(content_key(images.sha256(path)))
+        chips.append(chip)
+        if len(chips) == BATCH:
+            flush()
+    if chips:
+        flush()
+    if not people:
+        raise DataError(f"{folder}: no photo in which a face can be used")
+    cohort = Cohort.drawn(
+        np.concatenate(embeddings),
+        np.concatenate(agreements),
+        np.array(people, np.int64),
+        np.array(keys, np.uint64),
+        folder.resolve().name,
+    )
+    return cohort, len(photos) - len(people)
+
+
+def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) -> Calibration:
+    """Calibrate a model with `cohort`, beside the people it has already if `add`.
+
+    out: where the model with its new calibration goes, perhaps its own folder. Everything else
+    of the model stays as it is, and so does its fingerprint: galleries go on. Raises ModelError if
+    `out` holds another model, and CalibrationError if the cohort has no genuine or impostor pair.
+    """
+    if add:
+        cohort = cohort_of(served).joined(cohort)
+    calibration = calibrate(cohort)
+    if not (out.exists() and out.samefile(served.folder)):
+        if (out / model.CONFIG).exists() and Model(out).fingerprint != served.fingerprint:
+            raise ModelError(f"{out}: another model is here; choose another --out")
+        if not (out / model.CONFIG).exists():
+            shutil.copytree(served.folder, out, dirs_exist_ok=True)
+    for name, save in ((model.COHORT, cohort.save), (model.CALIBRATION, calibration.save)):
+        partial = out / f"{name}.new"
+        save(partial)
+        partial.replace(out / name)
+    write_section(out / model.CARD, CALIBRATED, thresholds_table(calibration))
+    return calibration
