@@ -231,10 +231,10 @@ def test_strangers_are_counted_again_when_the_gallery_changes(
     assert np.array_equal(one.populations, again.populations)
     enrol(gallery, embedder, "Eileen", collins)
     both = gallery.strangers(embedder.model)
-    assert (both.distances <= one.distances).all()
+    assert (both.distances <= one.distances + 1e-5).all()
     assert both.threshold(0.01) <= one.threshold(0.01)
     (gallery.folder / "strangers.bin").write_bytes(b"damaged")
-    assert np.array_equal(gallery.strangers(embedder.model).distances, both.distances)
+    assert np.allclose(gallery.strangers(embedder.model).distances, both.distances)
 
 
 def test_more_photos_of_a_person_are_one_comparison(
