@@ -93,6 +93,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Protocol(StrEnum):
+    """What is measured."""
+
+    pairs = "pairs"
+    open_set = "open-set"
+
+
 def main() -> None:
     """The command `facesearch`."""
     warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
@@ -472,30 +479,84 @@ def _need_torch() -> None:
 @app.command()
 def evaluate(
     data: Annotated[Path, typer.Argument(help="A folder of photos per person.")],
-    pairs: Annotated[Path, typer.Option(help="A list of pairs in LFW's format.")],
+    pairs: Annotated[
+        Path | None, typer.Option(help="A list of pairs in LFW's format, instead of all pairs.")
+    ] = None,
+    protocol: Annotated[
+        Protocol, typer.Option(help="Pairs of photos, or searches of galleries by strangers, too.")
+    ] = Protocol.pairs,
+    people: Annotated[
+        Path | None, typer.Option(help="A list of people in LFW's format: nobody else.")
+    ] = None,
+    enrolled: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1, help="open-set: people in a gallery; may be repeated [default: 10, 100, 1000]."
+        ),
+    ] = None,
+    photos: Annotated[
+        int | None, typer.Option(min=1, help="open-set: photos enrolled of a person [default: 3].")
+    ] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The pictures are aligned chips already.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="A folder for a report with tables and plots.")
+    ] = None,
 ) -> None:
-    """Measure a model on a list of pairs: accuracy, F1, AUC and error rates.
+    """Measure a model on people whom it was not trained on, with 95 % intervals.
 
-    A list without folds is judged at the model's best-F1 threshold; with folds, each at the
-    threshold that is most accurate on the others. Photos without a face count as failures.
+    With --pairs LFW's protocol: of a list with folds each is judged at the threshold that is most
+    accurate on the others, one without at the model's best-F1 threshold. Without it all pairs.
+    Photos without a face count as failures.
     """
+    searches = protocol is Protocol.open_set
+    if pairs is not None and (searches or people is not None):
+        raise typer.BadParameter("--pairs excludes --people and --protocol open-set")
+    if not searches and (enrolled or photos is not None):
+        raise typer.BadParameter("--enrolled and --photos belong to --protocol open-set")
+    from facesearch import evaluate as measure
+    from facesearch import findings
     from facesearch.calibrate import calibration_of
-    from facesearch.data import read_pairs
+    from facesearch.data import listed, people_in, read_pairs
     from facesearch.embed import Embedder
-    from facesearch.evaluate import evaluate as measure
     from facesearch.model import Model
+    from facesearch.openset import PHOTOS
 
     model = Model(find_model(options.model))
-    threshold = calibration_of(model).f1_threshold
-    listed = read_pairs(pairs, data)
+    command = shlex.join(["facesearch", *sys.argv[1:]])
+    chosen = {} if pairs is not None else people_in(data)
+    if people is not None:
+        chosen = listed(chosen, people)
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)  # before the work of minutes
+    found: findings.Found
     with shown_progress(options.quiet) as progress:
-        found = measure(Embedder(model), listed, threshold, progress)
-    row = {"model": model.name, **asdict(found.result), "failed_to_detect": found.failed_to_detect}
-    show(
-        [row],
-        ["model", "pairs", "accuracy", "f1", "threshold", "auc", "eer", "failed_to_detect"],
-        options.form,
-    )
+        embedder = Embedder(model)
+        if searches:
+            found = measure.evaluate_open_set(
+                embedder,
+                chosen,
+                progress,
+                enrolled=enrolled or (),
+                photos=photos or PHOTOS,
+                aligned=aligned,
+            )
+        else:
+            threshold = calibration_of(model).f1_threshold
+            if pairs is not None:
+                asked = read_pairs(pairs, data)
+                found = measure.evaluate(embedder, asked, threshold, progress, aligned=aligned)
+            else:
+                found = measure.evaluate_all(embedder, chosen, threshold, progress, aligned=aligned)
+    if found.unreadable:
+        count, first = len(found.unreadable), found.unreadable[0]
+        warn(f"{count} photos cannot be read and count as failures; the first: {first}")
+    if report is not None:
+        findings.write(report, command, model.name, found)
+    table = findings.table(found)
+    rows = table if options.form == "table" else findings.rows(model.name, found)
+    show(rows, list(table[0]), options.form)
 
 
 @app.command()

@@ -90,6 +90,25 @@ def people_list(path: Path) -> list[str]:
     return [line.split("\t")[0] for line in lines[1:] if line.strip()]
 
 
+def listed(people: People, path: Path) -> People:
+    """The people whom a list in LFW's format names.
+
+    Raises DataError if it cannot be read or names somebody who is not there.
+    """
+    try:
+        names = people_list(path)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not a list of people") from error
+    if not names:
+        raise DataError(f"{path}: names nobody; the first line holds a count, each other a name")
+    for name in names:
+        if name not in people:
+            raise DataError(f"{path}: {name}: no folder of photos has this name")
+    return {name: people[name] for name in sorted(set(names))}
+
+
 @dataclass(frozen=True, slots=True)
 class Pair:
     """Two photos and whether they show one person; `fold` counts from 0."""

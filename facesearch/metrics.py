@@ -5,10 +5,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from facesearch.tally import Ranked
+
 Distances = NDArray[np.float64]
 
 MOST_FACES = 5000  # whose pairs, 12 million, are looked at all together
 MOST_OF_ONE = 12  # faces of a person, that is 66 genuine pairs
+RATES = (0.01, 0.001, 0.0001)  # false match rates at which false non-matches are told
 NEVER = 2.0001  # the distance given to a pair with a photo in which no face was found
 
 
@@ -74,24 +77,13 @@ def best_accuracy_threshold(genuine: Distances, impostor: Distances) -> float:
 
 
 def auc(genuine: Distances, impostor: Distances) -> float:
-    """The chance that a genuine pair is nearer than an impostor pair; ties count half.
-
-    Source: Hanley and McNeil, Radiology 143, 1982 (the Mann-Whitney statistic).
-    """
-    ordered = np.sort(impostor)
-    below = np.searchsorted(ordered, genuine, side="left")
-    equal = np.searchsorted(ordered, genuine, side="right") - below
-    return float(1 - (below + equal / 2).mean() / len(ordered))
+    """The chance that a genuine pair is nearer than an impostor pair; ties count half."""
+    return Ranked(genuine, impostor).tally().auc()
 
 
 def eer(genuine: Distances, impostor: Distances) -> float:
     """The error at which false matches and false non-matches are as frequent, interpolated."""
-    fmr, fnmr = error_rates(genuine, impostor, candidates(genuine, impostor))
-    after = int(np.argmax(fmr >= fnmr))  # fmr rises from 0 and fnmr falls to 0: they do cross
-    before = max(after - 1, 0)
-    gap_before, gap_after = fnmr[before] - fmr[before], fmr[after] - fnmr[after]
-    share = gap_before / (gap_before + gap_after) if gap_before + gap_after else 0.0
-    return float(fmr[before] + share * (fmr[after] - fmr[before]))
+    return Ranked(genuine, impostor).tally().eer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +100,19 @@ class PairResult:
     fnmr_at_fmr: dict[str, float | None]  # None: too few impostor pairs for the rate
 
 
-def evaluate_pairs(
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What thresholds make of a list of pairs."""
+
+    accepted: NDArray[np.bool_]  # (N,), each pair at the threshold of its fold
+    thresholds: tuple[float, ...]  # of each fold
+    accuracies: tuple[float, ...]
+
+
+def judge(
     distance: Distances, same: NDArray[np.bool_], fold: NDArray[np.int64], threshold: float
-) -> PairResult:
-    """Accuracy, F1, AUC and errors of pairs.
+) -> Judged:
+    """Which pairs match.
 
     distance, same, fold: (N,). With several folds each fold is judged with the threshold that is
     most accurate on the others, as LFW's View 2 wants it; a single one with `threshold`.
@@ -128,19 +129,27 @@ def evaluate_pairs(
         accepted[inside] = distance[inside] <= threshold
         accuracies.append(float(np.mean(accepted[inside] == same[inside])))
         thresholds.append(threshold)
+    return Judged(accepted, tuple(thresholds), tuple(accuracies))
+
+
+def evaluate_pairs(
+    distance: Distances, same: NDArray[np.bool_], fold: NDArray[np.int64], threshold: float
+) -> PairResult:
+    """Accuracy, F1, AUC and errors of pairs, as `judge` judges them."""
+    judged = judge(distance, same, fold, threshold)
     genuine, impostor = distance[same], distance[~same]
-    hits = int(np.sum(accepted & same))
+    hits = int(np.sum(judged.accepted & same))
     return PairResult(
         pairs=len(distance),
-        accuracy=float(np.mean(accuracies)),
-        accuracy_std=float(np.std(accuracies)),
-        f1=2 * hits / max(1, int(accepted.sum()) + len(genuine)),
-        threshold=float(np.mean(thresholds)),
+        accuracy=float(np.mean(judged.accuracies)),
+        accuracy_std=float(np.std(judged.accuracies)),
+        f1=2 * hits / max(1, int(judged.accepted.sum()) + len(genuine)),
+        threshold=float(np.mean(judged.thresholds)),
         auc=auc(genuine, impostor),
         eer=eer(genuine, impostor),
         fnmr_at_fmr={
             str(rate): fnmr_at_fmr(genuine, impostor, rate) if rate * len(impostor) >= 1 else None
-            for rate in (0.01, 0.001)
+            for rate in RATES
         },
     )
 

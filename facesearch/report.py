@@ -5,16 +5,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from facesearch.calibrate import BINS, Calibration
-from facesearch.metrics import Distances, PairResult, candidates, error_rates, fnmr_at_fmr
-from facesearch.model import CARD, LANDMARKS_ERROR, Chips
+from facesearch.calibrate import Calibration
+from facesearch.metrics import Distances, PairResult, fnmr_at_fmr
+from facesearch.model import CARD, LANDMARKS_ERROR
+from facesearch.plots import (
+    History,
+    SamplePairs,
+    draw_det,
+    draw_distances,
+    draw_losses,
+    draw_pairs,
+    draw_roc,
+)
+from facesearch.tally import binned
 
 REPORT, RESULTS = "report", "results.json"
 CALIBRATED = "## Calibration"  # a section of the card
-History = list[dict[str, float]]
 RATES = (0.1, 0.01, 0.001, 0.0001)
 
 
@@ -26,17 +32,6 @@ class SplitResult:
     result: PairResult  # of as many impostor pairs as genuine ones
     genuine: Distances
     impostor: Distances  # of all impostor pairs
-
-
-@dataclass(frozen=True, slots=True)
-class SamplePairs:
-    """A few pairs of chips to look at."""
-
-    name: str
-    first: Chips  # (P, S, S, 3)
-    second: Chips
-    same: NDArray[np.bool_]
-    distance: Distances
 
 
 def write_report(
@@ -52,17 +47,16 @@ def write_report(
     record: config.json's. samples: shown as they are, so leave them empty for a model that is
     given away.
     """
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     report = folder / REPORT
     report.mkdir(exist_ok=True)
-    _draw_losses(history, report / "loss.png")
-    _draw_curves(splits, report)
-    _draw_distances(splits, calibration, report / "distances.png")
+    tallies = {split.name: binned(split.genuine, split.impostor) for split in splits}
+    draw_losses(history, report / "loss.png")
+    draw_roc(tallies, report / "roc.png")
+    draw_det(tallies, report / "det.png")
+    draw_distances(tallies, calibration.f1_threshold, "best F1", report / "distances.png")
     pictures = ["loss", "roc", "det", "distances"]
     for sample in samples:
-        _draw_pairs(sample, calibration.f1_threshold, report / f"pairs-{sample.name}.png")
+        draw_pairs(sample, calibration.f1_threshold, report / f"pairs-{sample.name}.png")
         pictures.append(f"pairs-{sample.name}")
     shown = "\n\n".join(f"![{name}]({name}.png)" for name in pictures)
     table = split_table(splits)
@@ -183,91 +177,3 @@ has consequences. Not for deciding about people without a person in between.
 
 The weights derive from the photos named above; their terms are those of the photos.
 """
-
-
-def _draw_losses(history: History, path: Path) -> None:
-    from matplotlib import pyplot as plt
-
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    epochs = [record["epoch"] for record in history]
-    axes.plot(epochs, [record["train_loss"] for record in history], label="training")
-    axes.plot(epochs, [record["validation_loss"] for record in history], label="validation")
-    axes.set(xlabel="epoch", ylabel="contrastive loss", title="Loss")
-    axes.legend()
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def _draw_curves(splits: list[SplitResult], folder: Path) -> None:
-    from matplotlib import pyplot as plt
-
-    figures = {name: plt.subplots(figsize=(5, 5), layout="constrained") for name in ("roc", "det")}
-    for split in splits:
-        at = candidates(split.genuine, split.impostor)
-        at = at[np.unique(np.geomspace(1, len(at), 4000).astype(int)) - 1]  # dense at low rates
-        fmr, fnmr = error_rates(split.genuine, split.impostor, at)
-        seen = fmr > 0
-        figures["roc"][1].plot(fmr[seen], 1 - fnmr[seen], label=split.name)
-        figures["det"][1].plot(fmr[seen], fnmr[seen], label=split.name)
-    figures["roc"][1].set(
-        xscale="log", xlabel="false match rate", ylabel="true match rate", title="ROC"
-    )
-    figures["det"][1].set(
-        xscale="log",
-        yscale="log",
-        xlabel="false match rate",
-        ylabel="false non-match rate",
-        title="DET",
-    )
-    for name, (figure, axes) in figures.items():
-        axes.grid(alpha=0.3)
-        axes.legend()
-        figure.savefig(folder / f"{name}.png", dpi=110)
-        plt.close(figure)
-
-
-def _draw_distances(splits: list[SplitResult], calibration: Calibration, path: Path) -> None:
-    from matplotlib import pyplot as plt
-
-    figure, all_axes = plt.subplots(
-        len(splits), 1, figsize=(6, 2.4 * len(splits)), sharex=True, layout="constrained"
-    )
-    bins = np.array(BINS)
-    for axes, split in zip(np.atleast_1d(all_axes), splits, strict=True):
-        axes.hist(split.genuine, bins, density=True, alpha=0.6, label="genuine")
-        axes.hist(split.impostor, bins, density=True, alpha=0.6, label="impostor")
-        axes.axvline(calibration.f1_threshold, color="black", linewidth=1, label="best F1")
-        axes.set(title=split.name, yticks=[])
-        axes.legend()
-    figure.supxlabel("distance")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
-
-
-def _draw_pairs(sample: SamplePairs, threshold: float, path: Path) -> None:
-    from matplotlib import pyplot as plt
-
-    columns = 4
-    rows = -(-len(sample.same) // columns)
-    figure, grid = plt.subplots(rows, columns, figsize=(9, 1.7 * rows), layout="constrained")
-    for axes in np.atleast_1d(grid).flat:
-        axes.axis("off")
-    for axes, a, b, same, distance in zip(
-        np.atleast_1d(grid).flat,
-        sample.first,
-        sample.second,
-        sample.same,
-        sample.distance,
-        strict=False,
-    ):
-        axes.imshow(np.concatenate([a, b], axis=1))
-        said = distance <= threshold
-        right = bool(said == same)
-        axes.set_title(
-            f"{'same' if said else 'different'} ({distance:.2f}): {'right' if right else 'WRONG'}",
-            fontsize=8,
-            color="darkgreen" if right else "darkred",
-        )
-    figure.suptitle(f"{sample.name}: pairs with the model's answer")
-    figure.savefig(path, dpi=110)
-    plt.close(figure)

@@ -38,8 +38,9 @@ from facesearch.metrics import (
 )
 from facesearch.model import Agreements, Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
+from facesearch.plots import SamplePairs
 from facesearch.progress import Progress
-from facesearch.report import REPORT, SamplePairs, SplitResult, write_report
+from facesearch.report import REPORT, SplitResult, write_report
 
 WORK = ".work"  # the folder for chips and checkpoints inside a model under construction
 CHECKPOINT = "checkpoint.safetensors"

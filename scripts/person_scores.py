@@ -5,9 +5,9 @@
 On the even half of the people of ../shared/data/train, which calibrates and does not measure, with
 the embeddings of the shipped model, of dlib's network (teacher.npy) and, where given, of SFace
 (sface_embeddings.py). Galleries of 100 and 1,000 people, or as many as there are; thresholds at
-exactly FPIR 0.01 of the drawn strangers, so that only the scores differ. The cohort that normalises is the odd half:
-of both populations, or without the gallery's own, as it is for a user whose photos are like no
-cohort.
+exactly FPIR 0.01 of the drawn strangers, so that only the scores differ. The cohort that normalises
+is the odd half: of both populations, or without the gallery's own, as it is for a user whose photos
+are like no cohort's.
 """
 
 import argparse
@@ -33,7 +33,7 @@ Score = Callable[[Embeddings, Embeddings, NDArray[np.int64]], Scores]
 def by_person(
     cosines: Scores, owners: NDArray[np.int64], rule: Callable[[Scores], Scores]
 ) -> Scores:
-    """`rule` takes the sorted cosines of each person's faces, (probes, faces), to one, (probes,)."""
+    """`rule` takes the sorted cosines of a person's faces, (probes, faces), to one, (probes,)."""
     people = [np.sort(cosines[:, owners == person], axis=1) for person in np.unique(owners)]
     return np.stack([rule(one) for one in people], axis=1)
 

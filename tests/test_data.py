@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch.data import ChipCache, people_in, read_pairs, split_people
+from facesearch.data import ChipCache, listed, people_in, read_pairs, split_people
 from facesearch.embed import Embedder
 from facesearch.errors import DataError
 
@@ -177,3 +177,19 @@ def test_chips_are_made_once_and_survive_a_kill(
     other.fill(photos, progress)
     assert progress.total == 12
     assert json.loads(index.read_text().splitlines()[0])["margin"] == 8
+
+
+def test_the_people_of_a_list(tmp_path: Path) -> None:
+    people = people_in(crowd(tmp_path / "crowd", 2, 2))
+    chosen = tmp_path / "people.txt"
+    chosen.write_text("2\np003\t1\np000\t3\n\n")
+    assert listed(people, chosen) == {name: people[name] for name in ("p000", "p003")}
+    for text, reason in (("1\neve\t1\n", "eve: no folder"), ("0\n", "names nobody")):
+        chosen.write_text(text)
+        with pytest.raises(DataError, match=reason):
+            listed(people, chosen)
+    chosen.write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match="not a list of people"):
+        listed(people, chosen)
+    with pytest.raises(DataError, match="cannot be read"):
+        listed(people, tmp_path / "gone.txt")

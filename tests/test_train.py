@@ -354,4 +354,4 @@ def test_the_command_line_trains_and_measures(
         "failed_to_detect",
     ]
     assert (row["model"], row["pairs"], row["failed_to_detect"]) == ("mine", 4, 0)
-    assert set(row["fnmr_at_fmr"]) == {"0.01", "0.001"}
+    assert set(row["fnmr_at_fmr"]) == {"0.01", "0.001", "0.0001"}
