@@ -14,7 +14,7 @@ from facesearch.embed import Embedder, in_order
 from facesearch.errors import DataError, PhotoError
 from facesearch.images import Pixels
 from facesearch.metrics import NEVER, RATES, PairResult, evaluate_pairs, judge
-from facesearch.model import Embeddings
+from facesearch.model import Agreements, Embeddings
 from facesearch.openset import PHOTOS, SIZES, OpenSet, check, open_set
 from facesearch.progress import Progress
 from facesearch.tally import Tally
@@ -27,6 +27,7 @@ class Gathered:
     """The embeddings of the faces that photos are about, one row a photo."""
 
     embeddings: Embeddings  # (N, D); zeros where no face was found
+    agreements: Agreements  # (N,); see Model.embed_rated
     found: NDArray[np.bool_]  # (N,)
     unreadable: tuple[PhotoError, ...]  # these photos count as photos without a face
 
@@ -40,6 +41,7 @@ def gather(
     """
     read = embedder.read_aligned if aligned else embedder.read_principal
     embeddings = np.zeros((len(photos), embedder.model.dimension), np.float32)
+    agreements = np.zeros(len(photos), np.float32)
     found = np.zeros(len(photos), bool)
     unreadable: list[PhotoError] = []
     rows: list[int] = []
@@ -47,7 +49,8 @@ def gather(
 
     def embed() -> None:
         if chips:
-            embeddings[rows] = embedder.embed(np.array(chips, np.uint8))
+            chosen = embedder.model.embed_rated(np.array(chips, np.uint8))
+            embeddings[rows], agreements[rows] = chosen
         rows.clear()
         chips.clear()
 
@@ -63,7 +66,7 @@ def gather(
                 embed()
         progress.advance()
     embed()
-    return Gathered(embeddings, found, tuple(unreadable))
+    return Gathered(embeddings, agreements, found, tuple(unreadable))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,12 @@ from facesearch import images, model
 from facesearch.calibrate import Calibration, calibrate, cohort_of
 from facesearch.cohort import Cohort, content_key
 from facesearch.data import people_in
-from facesearch.embed import Embedder, in_order
-from facesearch.errors import DataError, ModelError, PhotoError
-from facesearch.model import Agreements, Embeddings, Model
+from facesearch.embed import Embedder
+from facesearch.errors import DataError, ModelError
+from facesearch.evaluate import gather
+from facesearch.model import Model
 from facesearch.progress import Progress
 from facesearch.report import CALIBRATED, thresholds_table, write_section
-
-BATCH = 256  # chips kept before they are embedded
 
 
 def population(
@@ -25,45 +24,21 @@ def population(
 
     aligned: the pictures are chips already. Raises DataError if nobody is left.
     """
-    read = embedder.read_aligned if aligned else embedder.read_principal
-    photos = [
-        (number, path) for number, paths in enumerate(people_in(folder).values()) for path in paths
-    ]
-    progress.start(f"reading {folder.name}", len(photos))
-    people: list[int] = []
-    keys: list[int] = []
-    chips: list[images.Pixels] = []
-    embeddings: list[Embeddings] = []
-    agreements: list[Agreements] = []
-
-    def flush() -> None:
-        vectors, agree = embedder.model.embed_rated(np.array(chips))
-        embeddings.append(vectors)
-        agreements.append(agree)
-        chips.clear()
-
-    found = in_order(read, [path for _, path in photos])
-    for (number, path), (_, chip) in zip(photos, found, strict=True):
-        progress.advance()
-        if chip is None or isinstance(chip, PhotoError):
-            continue
-        people.append(number)
-        keys.append(content_key(images.sha256(path)))
-        chips.append(chip)
-        if len(chips) == BATCH:
-            flush()
-    if chips:
-        flush()
-    if not people:
+    people = people_in(folder)
+    photos = [path for paths in people.values() for path in paths]
+    owners = np.repeat(np.arange(len(people)), [len(paths) for paths in people.values()])
+    faces = gather(embedder, photos, progress, aligned=aligned)
+    rows = np.flatnonzero(faces.found)
+    if not len(rows):
         raise DataError(f"{folder}: no photo in which a face can be used")
     cohort = Cohort.drawn(
-        np.concatenate(embeddings),
-        np.concatenate(agreements),
-        np.array(people, np.int64),
-        np.array(keys, np.uint64),
+        faces.embeddings[rows],
+        faces.agreements[rows],
+        owners[rows],
+        np.array([content_key(images.sha256(photos[row])) for row in rows], np.uint64),
         folder.resolve().name,
     )
-    return cohort, len(photos) - len(people)
+    return cohort, len(photos) - len(rows)
 
 
 def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) -> Calibration:

@@ -6,7 +6,9 @@ are kept below .cache/held-out, by the model's fingerprint.
 """
 
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +16,12 @@ from numpy.typing import NDArray
 from unpack_chips import unpack
 
 from facesearch.data import people_in, people_list
-from facesearch.embed import Embedder, in_order
-from facesearch.errors import PhotoError
+from facesearch.embed import Embedder
+from facesearch.evaluate import gather
 from facesearch.model import Agreements, Embeddings, Model
+from facesearch.progress import Silent
+
+Faces = tuple[Embeddings, Agreements, NDArray[np.int64]]  # and who is on each
 
 CACHE = Path(__file__).parent.parent / ".cache" / "held-out"
 
@@ -34,15 +39,15 @@ class People:
 def held_out(data: Path, model: Model, half: str = "odd") -> list[People]:
     """The three populations, LFW's first; `half` of the people of the chips."""
     return [
-        _kept(model, "press", lambda: _press(data / "lfw", model)),
+        _kept(model, "press", partial(_press, data / "lfw", model)),
         *(
-            _kept(model, f"{name}-{half}", lambda name=name: _chips(data, model, name, half))
+            _kept(model, f"{name}-{half}", partial(_chips, data, model, name, half))
             for name in ("celebrities", "families")
         ),
     ]
 
 
-def _kept(model: Model, name: str, make) -> People:  # type: ignore[no-untyped-def]
+def _kept(model: Model, name: str, make: Callable[[], Faces]) -> People:
     path = CACHE / model.fingerprint[:16] / f"{name}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,27 +58,21 @@ def _kept(model: Model, name: str, make) -> People:  # type: ignore[no-untyped-d
     return People(name.split("-")[0], kept["vectors"], kept["agreements"], people)
 
 
-def _press(lfw: Path, model: Model):  # type: ignore[no-untyped-def]
+def _press(lfw: Path, model: Model) -> Faces:
     names = people_list(lfw / "peopleDevTest.txt")
     found = people_in(lfw)
-    photos = [(n, path) for n, name in enumerate(names) for path in found[name]]
-    return _embedded(model, photos, Embedder(model).read_principal)
+    return _embedded(model, [found[name] for name in names], aligned=False)
 
 
-def _chips(data: Path, model: Model, name: str, half: str):  # type: ignore[no-untyped-def]
+def _chips(data: Path, model: Model, name: str, half: str) -> Faces:
     with tempfile.TemporaryDirectory() as folder:
         unpack(data / "train", Path(folder), half)
         found = people_in(Path(folder) / name)
-        photos = [(n, path) for n, paths in enumerate(found.values()) for path in paths]
-        return _embedded(model, photos, Embedder(model).read_aligned)
+        return _embedded(model, list(found.values()), aligned=True)
 
 
-def _embedded(model: Model, photos, read):  # type: ignore[no-untyped-def]
-    chips, people = [], []
-    results = in_order(read, [path for _, path in photos])
-    for (number, _), (_, chip) in zip(photos, results, strict=True):
-        if chip is not None and not isinstance(chip, PhotoError):
-            chips.append(chip)
-            people.append(number)
-    vectors, agreements = model.embed_rated(np.array(chips))
-    return vectors, agreements, np.array(people)
+def _embedded(model: Model, people: list[list[Path]], *, aligned: bool) -> Faces:
+    photos = [path for paths in people for path in paths]
+    owners = np.repeat(np.arange(len(people)), [len(paths) for paths in people])
+    faces = gather(Embedder(model), photos, Silent(), aligned=aligned)
+    return faces.embeddings[faces.found], faces.agreements[faces.found], owners[faces.found]

@@ -338,13 +338,19 @@ def test_ctrl_c_in_training_can_be_resumed(run: Run, people: Path, tmp_path: Pat
     assert run("--model", "mine", "compare", *sorted(people.glob("person-00/*"))[:2]).code in (0, 1)
 
 
-def test_quiet_says_only_what_matters(run: Run, people: Path, hopper: Path) -> None:
+def test_quiet_says_only_what_matters(run: Run, hopper: Path, tmp_path: Path) -> None:
     """Warnings go, the result of the command stays."""
-    assert run("enroll", "--tree", people, "--quiet").code == 0
-    loud, quiet = run("identify", hopper, "--json"), run("identify", hopper, "--json", "--quiet")
+    tree = tmp_path / "tree"
+    (tree / "Grace").mkdir(parents=True)
+    for place in (tree, tree / "Grace"):
+        shutil.copy(hopper, place / "portrait.jpg")
+    loud, quiet = (
+        run("enroll", "--tree", tree, "--gallery", tmp_path / name, "--json", *options)
+        for name, options in (("loud", ()), ("quiet", ("--quiet",)))
+    )
     assert loud.out == quiet.out
-    assert "warning: the smallest false positive identification rate" in loud.err
-    assert quiet.err == ""
+    assert "warning: 1 photos lie beside the people's folders" in loud.err
+    assert quiet.err == "1 people: 1 enrolled, 0 known already, 0 skipped\n"
 
 
 def test_folders_whose_names_are_no_names(run: Run, people: Path, tmp_path: Path) -> None:
@@ -580,3 +586,57 @@ def test_progress_bars_on_a_terminal(people: Path) -> None:
     assert b"enrolling" in shown
     assert len(out.splitlines()) == 5
     assert all(json.loads(line)["status"] == "enrolled" for line in out.splitlines())
+
+
+def test_errors_that_a_user_accepts(run: Run, people: Path, hopper: Path) -> None:
+    """A larger error gives a larger threshold; one that nobody can promise is refused."""
+    assert run("enroll", "--tree", people).code == 0
+    limits = [
+        run("identify", hopper, "--fpir", rate, "--json").lines[0]["threshold"]
+        for rate in ("0.01", "0.1", "0.5")
+    ]
+    assert limits == sorted(limits)
+    assert len(set(limits)) == 3
+    refused = run("identify", hopper, "--fpir", "0.00001")
+    one_line_error(refused, CALIBRATION, "1e-05", "support 0.0", "calibrate with more people")
+
+
+def test_the_prior_moves_the_probability_and_nothing_else(run: Run, hopper: Path) -> None:
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    for command in (("identify", hopper), ("compare", hopper, hopper)):
+        rare, even = (
+            run(*command, "--prior", prior, "--json").lines[0] for prior in ("0.000001", "0.5")
+        )
+        assert rare.pop("probability") < even.pop("probability")
+        assert rare == even
+    assert run("compare", hopper, hopper, "--prior", "1").code == 2
+
+
+def test_calibrate(run: Run, people: Path, hopper: Path, no_face: Path, tmp_path: Path) -> None:
+    """A shipped model's new calibration goes into the model home, and galleries go on."""
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    before = run("compare", hopper, hopper, "--json").lines[0]["threshold"]
+    mine = tmp_path / "mine"
+    shutil.copytree(people, mine)
+    shutil.copy(no_face, mine / "person-00")
+    done = run("calibrate", mine, "--json")
+    assert done.code == 0, done
+    (row,) = done.lines
+    assert (row["population"], row["people"], row["smallest_fmr"]) == ("mine", 6, None)
+    assert "1 photos without a usable face were left out" in done.err
+    after = run("compare", hopper, hopper, "--json")
+    assert after.lines[0]["threshold"] != before
+    assert "too few to know a false match rate" in after.err
+    assert run("identify", hopper, "--threshold", "0.5").code == 0
+    added = run("calibrate", people, "--add", "--json")
+    assert [row["population"] for row in added.lines] == ["mine", people.name]
+    whole = run("calibrate", people, "--add", "--model", "default", "--out", tmp_path / "other")
+    assert whole.code == 0
+    assert (tmp_path / "other" / "network.onnx").exists()
+    one_line_error(run("calibrate", no_face.parent), DATA, "no folder of photos")
+    one_line_error(run("calibrate", people, "--model", "nowhere"), MODEL, "no such model")
+
+
+def test_calibrate_on_aligned_chips(run: Run, people: Path, tmp_path: Path) -> None:
+    done = run("calibrate", people, "--aligned", "--json")
+    assert (done.code, done.lines[0]["faces"]) == (0, 24)  # four of each person at most
