@@ -409,7 +409,7 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
-    from facesearch.model import LANDMARKS
+    from facesearch.model import Model
     from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
@@ -428,7 +428,7 @@ def train(
                 data,
                 folder,
                 config,
-                find_model(options.model) / LANDMARKS,
+                Model(find_model(options.model)).finder,
                 progress,
                 device=device.value,
                 resume=resume,

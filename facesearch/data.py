@@ -229,13 +229,13 @@ class ChipCache:
 
     def _key(self) -> dict[str, object]:
         how = self._reader.preprocessing
-        landmarks = hashlib.sha256(self._reader.landmarks.read_bytes()).hexdigest()
+        finder = hashlib.sha256(self._reader.finder.read_bytes()).hexdigest()
         return {
             "size": how.size,
             "margin": self._margin,
             "template": [list(point) for point in how.template],
             "detector": how.detector,
-            "landmarks": landmarks,
+            "finder": finder,
         }
 
 

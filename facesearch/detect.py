@@ -1,18 +1,30 @@
-"""Faces in a photo: boxes and five points. The only door to dlib."""
+"""Faces in a photo: boxes and five points, by our own network or by dlib, whose only door it is."""
 
+import math
 import threading
 from pathlib import Path
 
 import dlib
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, Point
 
-MAX_SIDE = 1600  # pixels; a larger photo is searched in a smaller copy
-BOX_SIDE = 200  # pixels; the size at which the five points are looked for
+MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
+BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
+
+DETAIL = 640  # pixels; the longest side of the copy that the network looks at
+MIN_FACE = 10.0  # pixels of the photo; narrower faces are left out
+SURE = 0.5  # of the network's score, in (0, 1)
+SAME = 0.4  # overlap (intersection over union) of two boxes of one face
+PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
+STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
+CELL = 32  # the copy's sides are made multiples of it
+
+Array = NDArray[np.float64]
 
 
 _local = threading.local()  # dlib's detector keeps its pyramid inside itself: one a thread
@@ -33,7 +45,7 @@ def boxes(image: NDArray[np.uint8]) -> list[tuple[Box, float]]:
     ]
 
 
-class Detector:
+class DlibDetector:
     """dlib's frontal detector and facesearch's own predictor of the five points.
 
     Finds upright, nearly frontal faces at least 80 pixels wide, or 40 where there is no larger one;
@@ -102,3 +114,158 @@ def _shrunk(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+class NetworkDetector:
+    """facesearch's own network: faces of any size at any angle, a single look for most photos.
+
+    Looks at a copy whose longest side is at most `detail`. Where it finds nothing it looks again:
+    enlarged to twice that, at half the size, and turned. The points are those of the face held
+    upright: the first eye is the one that is on the left then. Safe to call from several threads.
+    """
+
+    name = "network"
+
+    def __init__(
+        self, graph: Path, detail: int = DETAIL, min_face: float = MIN_FACE, sure: float = SURE
+    ) -> None:
+        """graph: detector.onnx. detail, min_face: pixels. Raises ModelError if it is not one."""
+        self.detail = detail
+        self.min_face = min_face
+        self.sure = sure
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # photos are read on all cores already
+        # every photo has a shape of its own; the arena would keep the memory of all of them
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+            self._outputs = [f"stride{stride}" for stride in STRIDES]
+            if {"pixels"} != {entry.name for entry in self._session.get_inputs()}:
+                raise ValueError("its input is not called pixels")
+        # ONNX Runtime's own errors share no base but Exception
+        except Exception as error:
+            raise ModelError(f"{graph}: no detector that ONNX Runtime can run") from error
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Every face in `image`, (H, W, 3) RGB, the largest first."""
+        height, width = image.shape[:2]
+        for longest, turns in self._looks(max(height, width)):
+            factor = max(height, width) / longest
+            working = np.rot90(_resized(image, factor), turns)
+            boxes, points, scores = self._look(np.ascontiguousarray(working))
+            if not len(boxes):
+                continue
+            corners, points = _turned_back(boxes, points, turns, working.shape[:2])
+            # the copy's sides are rounded: each way has a factor of its own
+            shape = (working.shape[:2] if turns % 2 == 0 else working.shape[1::-1])[::-1]
+            scale = np.array([width, height]) / shape
+            corners, points = corners * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5
+            faces = [
+                Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
+                for box, five, s in zip(corners, points, scores, strict=True)
+            ]
+            faces = [face for face in faces if face.box.width >= self.min_face]
+            if faces:
+                return sorted(faces, key=_order)
+        return []
+
+    def _looks(self, longest: int) -> list[tuple[int, int]]:
+        """Sizes of the longest side, and quarter turns, to try until a face is found."""
+        first = min(longest, self.detail)
+        return [(first, 0), (2 * first, 0), (math.ceil(first / 2), 0)] + [
+            (first, turns) for turns in (1, 2, 3)
+        ]
+
+    def _look(self, image: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
+        """Boxes (N, 4), points (N, 5, 2) and scores (N,) in pixels of `image`, surest first."""
+        height, width = image.shape[:2]
+        padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)
+        padded[0, :, :height, :width] = image.transpose(2, 0, 1)
+        maps = self._session.run(self._outputs, {"pixels": padded})
+        return merged(*decoded([fields[0] for fields in maps], self.sure))
+
+
+def decoded(maps: list[NDArray[np.float32]], sure: float) -> tuple[Array, Array, Array]:
+    """What the network's maps say: boxes (N, 4), points (N, 5, 2), scores (N,) of at least `sure`.
+
+    maps: a (15, rows, columns) for each of STRIDES: the score's logit; the box's centre from its
+    cell's, and the logarithms of its sides; the points from the cell's centre; all in cells.
+    Box edges count from the corner of the first pixel, points from its middle.
+    """
+    logit = math.log(sure / (1 - sure))
+    parts = []
+    for fields, stride in zip(maps, STRIDES, strict=True):
+        rows, columns = np.nonzero(fields[0] >= logit)
+        chosen = fields[:, rows, columns].T.astype(np.float64)
+        centres = np.column_stack([columns, rows]) + 0.5
+        middles, halves = centres + chosen[:, 1:3], np.exp(chosen[:, 3:5].clip(max=6)) / 2
+        points = (centres[:, None] + chosen[:, 5:].reshape(-1, 5, 2)) * stride - 0.5
+        boxes = np.concatenate([middles - halves, middles + halves], axis=1) * stride
+        parts.append((boxes, points, 1 / (1 + np.exp(-chosen[:, 0]))))
+    boxes, points, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return boxes, points, scores
+
+
+def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Array]:
+    """One answer for each face: boxes that overlap the surest are averaged with it, by score."""
+    order = np.argsort(-scores, kind="stable")
+    boxes, points, scores = boxes[order], points[order], scores[order]
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    left = np.ones(len(boxes), bool)
+    found: list[tuple[Array, Array, float]] = []
+    for at in range(len(boxes)):
+        if not left[at]:
+            continue
+        low = np.maximum(boxes[at, :2], boxes[:, :2])
+        high = np.minimum(boxes[at, 2:], boxes[:, 2:])
+        shared = (high - low).clip(0).prod(axis=1)
+        same = left & (shared / (areas[at] + areas - shared) > SAME)
+        left &= ~same
+        # a part of the face alone, or the face with its hair, is the same face as well
+        left &= shared < PART * np.minimum(areas, areas[at])
+        weights = scores[same] / scores[same].sum()
+        found.append((weights @ boxes[same], np.tensordot(weights, points[same], 1), scores[at]))
+    if not found:
+        return np.empty((0, 4)), np.empty((0, 5, 2)), np.empty(0)
+    return (
+        np.array([box for box, _, _ in found]),
+        np.array([five for _, five, _ in found]),
+        np.array([score for _, _, score in found]),
+    )
+
+
+def _order(face: Face) -> tuple[float, float, float]:
+    """Largest first; equals from the top, then from the left."""
+    return -round(face.box.width * face.box.height, 3), face.box.top, face.box.left
+
+
+def _up(side: int) -> int:
+    return -(-side // CELL) * CELL
+
+
+def _resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """The image shrunk by `factor` (enlarged where it is below 1), antialiased."""
+    if factor == 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+
+
+def _turned_back(
+    boxes: Array, points: Array, turns: int, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Boxes and points of an image that `np.rot90` turned, of this shape, in the unturned one."""
+    corners = boxes.reshape(-1, 2, 2)
+    height, width = shape[:2]
+    for _ in range(turns % 4):  # each undoes a quarter turn against the clock
+        corners = np.stack([height - corners[..., 1], corners[..., 0]], axis=-1)
+        points = np.stack([height - 1 - points[..., 1], points[..., 0]], axis=-1)
+        height, width = width, height
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high], axis=1), points

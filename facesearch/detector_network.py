@@ -124,7 +124,7 @@ def export_detector(network: DetectorNetwork, path: Path) -> None:
             str(path),
             input_names=["pixels"],
             output_names=outputs,
-            dynamic_axes={"pixels": axes} | {name: axes for name in outputs},
+            dynamic_axes={"pixels": axes} | dict.fromkeys(outputs, axes),
             opset_version=17,
             dynamo=False,
         )

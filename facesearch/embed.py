@@ -13,7 +13,7 @@ import numpy as np
 
 from facesearch import images
 from facesearch.align import align
-from facesearch.detect import Detector
+from facesearch.detect import DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
 from facesearch.images import Pixels
@@ -40,10 +40,12 @@ class Portrait:
 class FaceReader:
     """Photos to faces and chips, as a model's preprocessing wants them."""
 
-    def __init__(self, preprocessing: Preprocessing, landmarks: Path) -> None:
+    def __init__(self, preprocessing: Preprocessing, finder: Path) -> None:
+        """finder: the file that the detector named in `preprocessing` needs."""
         self.preprocessing = preprocessing
-        self.landmarks = landmarks
-        self._detector = Detector(landmarks)
+        self.finder = finder
+        named = {"dlib": DlibDetector, "network": NetworkDetector}
+        self._detector: DlibDetector | NetworkDetector = named[preprocessing.detector](finder)
 
     def read(self, path: Path) -> Portrait:
         """Every face of a photo. Raises PhotoError."""
@@ -80,7 +82,7 @@ class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
     def __init__(self, model: Model) -> None:
-        super().__init__(model.preprocessing, model.landmarks)
+        super().__init__(model.preprocessing, model.finder)
         self.model = model
 
     def embed(self, chips: Chips) -> Embeddings:

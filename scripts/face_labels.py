@@ -36,7 +36,7 @@ Pixels = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What the teachers see in one photo, in its pixels.
+    """What the teachers see in one photo, in its pixels, counted from the first one's corner.
 
     boxes: (N, 4), points: (N, 5, 2) of faces that both see; exact: (N,), whether their points
     agree. unsure: (M, 6), boxes that only one of them sees, its score, 0 for CenterFace or 1 for
@@ -86,7 +86,7 @@ def label(pixels: Pixels) -> Labels:
         apart = np.linalg.norm(guess.points - match.points, axis=1).mean() / side
         frontal = _containing(upright, marks[2], side)
         if frontal is not None:
-            pupils = eyes(pixels, frontal)
+            pupils = eyes(pixels, frontal) + 0.5  # dlib counts from the middle of a pixel
             # turned faces fool dlib's predictor: it must stay near what the others see
             if np.linalg.norm(pupils - marks[:2], axis=1).max() < CLOSE * side:
                 marks[:2] = pupils
@@ -110,12 +110,14 @@ def _best(box: NDArray[np.float64], guesses: list[Guess]) -> Guess | None:
     return guesses[int(shares.argmax())] if shares.max() >= SAME else None
 
 
-def _containing(boxes: list[list[int]], point: NDArray[np.float64], side: float) -> list[int] | None:
+def _containing(
+    boxes: list[list[int]], point: NDArray[np.float64], side: float
+) -> list[int] | None:
     """dlib's box of a face with this nose and about this size."""
-    for box in boxes:
-        left, top, right, bottom = box
-        if left < point[0] < right and top < point[1] < bottom and 0.6 < (right - left) / side < 1.7:
-            return box
+    for left, top, right, bottom in boxes:
+        inside = left < point[0] < right and top < point[1] < bottom
+        if inside and 0.6 < (right - left) / side < 1.7:
+            return [left, top, right, bottom]
     return None
 
 

@@ -40,7 +40,9 @@ def turned_boxes(boxes: Array, matrix: Array) -> Array:
     return np.concatenate([centres - new, centres + new], axis=1)
 
 
-def warped(pixels: Pixels, matrix: Array, size: tuple[int, int]) -> tuple[Pixels, NDArray[np.bool_]]:
+def warped(
+    pixels: Pixels, matrix: Array, size: tuple[int, int]
+) -> tuple[Pixels, NDArray[np.bool_]]:
     """`pixels` moved by a similarity (photo to tile; pixel corners count) into (height, width).
 
     Shrinking is antialiased. Returns the tile and where it shows the photo.

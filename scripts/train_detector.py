@@ -19,10 +19,17 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 from face_labels import STORE, Labelled
 from numpy.typing import NDArray
-from PIL import Image
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 from safetensors.torch import load_file, save_file
 from scenes import Scene, SceneMaker, turned_boxes, warped
 from torch import Tensor, nn
@@ -34,7 +41,9 @@ from facesearch.detector_network import (
     DetectorConfig,
     DetectorNetwork,
     export_detector,
+    load_detector,
 )
+from facesearch.model import DETECTOR, DETECTOR_INT8
 
 SIDES = ((320, 16, 0.8), (448, 8, 0.2))  # a batch's scenes: side, how many, how often
 FACES, IGNORED = 32, 24  # at most, in a scene
@@ -196,7 +205,8 @@ def losses(said: Cells, target: Batch) -> dict[str, Tensor]:
     which = face[rows, columns]
     weight = wanted[rows, columns]
     boxes = target.boxes[rows, which]
-    parts["box"] = 2.5 * ((1 - generalised_overlap(said.boxes[rows, columns], boxes)) * weight).sum()
+    loose = 1 - generalised_overlap(said.boxes[rows, columns], boxes)
+    parts["box"] = 2.5 * (loose * weight).sum()
     side = (boxes[:, 2:] - boxes[:, :2]).prod(-1).clamp(min=1).sqrt()
     apart = said.points[rows, columns] - target.points[rows, which]
     miss = apart.abs().mean(dim=(1, 2)) / side
@@ -364,6 +374,51 @@ def train(args: argparse.Namespace) -> None:
             kept = spent
 
 
+class Calibration(CalibrationDataReader):  # type: ignore[misc]
+    """Training scenes, one at a time, for the ranges of the int8 graph."""
+
+    def __init__(self, count: int = 64) -> None:
+        batches = iter(Scenes(seed=5))
+        pixels = [scene for _ in range(-(-count // 8)) for scene in next(batches).pixels]
+        self._left = [{"pixels": scene[None].float().numpy()} for scene in pixels[:count]]
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        return self._left.pop() if self._left else None
+
+
+def export(run: Path, out: Path) -> None:
+    """detector.onnx and detector-int8.onnx of a run's averaged weights."""
+    config = DetectorConfig(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in json.loads((run / "run.json").read_text())["config"].items()
+        }
+    )
+    network = load_detector(config, run / "average.safetensors")
+    whole, small = out / DETECTOR, out / DETECTOR_INT8
+    export_detector(network, whole)
+    prepared = run / "prepared.onnx"
+    quant_pre_process(str(whole), str(prepared), skip_symbolic_shape=True)
+    graph = onnx.load(prepared).graph
+    # the last layer of each head stays whole: points need more than eight bits
+    heads = [node.name for node in graph.node if set(node.output) & {o.name for o in graph.output}]
+    quantize_static(
+        str(prepared),
+        str(small),
+        Calibration(),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        # seven bits of weight: processors without VNNI add pairs of products in sixteen
+        reduce_range=True,
+        op_types_to_quantize=["Conv", "Add", "Resize"],
+        nodes_to_exclude=heads,
+    )
+    for path in (whole, small):
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB", flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, help="the model folder to export to")
@@ -374,8 +429,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument("--export", action="store_true", help="only export the last checkpoint")
     args = parser.parse_args()
-    train(args)
+    if not args.export:
+        train(args)
+    if args.out:
+        export(args.run, args.out)
 
 
 if __name__ == "__main__":
