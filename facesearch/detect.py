@@ -254,7 +254,7 @@ def _resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     picture = Image.fromarray(np.ascontiguousarray(image))
-    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=2.0))
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
 
 
 def _turned_back(
