@@ -17,7 +17,6 @@ MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
 BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
 
 DETAIL = 640  # pixels; the longest side of the copy that the network looks at
-MIN_FACE = 10.0  # pixels of the photo; narrower faces are left out
 SURE = 0.5  # of the network's score, in (0, 1)
 SAME = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
@@ -54,6 +53,7 @@ class DlibDetector:
     """
 
     name = "dlib"
+    least_side = None  # it searches photos as they are
 
     def __init__(self, landmarks: Path) -> None:
         """landmarks: a dlib shape predictor of five points. Raises ModelError if it is not."""
@@ -67,14 +67,7 @@ class DlibDetector:
         factor = max(1.0, max(image.shape[:2]) / MAX_SIDE)
         working = image if factor == 1 else _shrunk(image, factor)
         faces = [
-            Face(
-                box=box.scaled(factor),
-                points=tuple(
-                    (factor * (x + 0.5) - 0.5, factor * (y + 0.5) - 0.5)
-                    for x, y in self.points(working, box)
-                ),
-                score=score,
-            )
+            Face(box, tuple(self.points(working, box)), score).scaled(factor)
             for box, score in boxes(working)
         ]
         return sorted(faces, key=lambda face: -face.box.width)
@@ -126,12 +119,10 @@ class NetworkDetector:
 
     name = "network"
 
-    def __init__(
-        self, graph: Path, detail: int = DETAIL, min_face: float = MIN_FACE, sure: float = SURE
-    ) -> None:
-        """graph: detector.onnx. detail, min_face: pixels. Raises ModelError if it is not one."""
+    def __init__(self, graph: Path, detail: int = DETAIL, sure: float = SURE) -> None:
+        """graph: detector.onnx. detail: pixels. Raises ModelError if `graph` is no detector."""
         self.detail = detail
-        self.min_face = min_face
+        self.least_side = 2 * detail  # pixels of a photo's longer side that it makes use of
         self.sure = sure
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
@@ -168,9 +159,7 @@ class NetworkDetector:
                 Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
                 for box, five, s in zip(corners, points, scores, strict=True)
             ]
-            faces = [face for face in faces if face.box.width >= self.min_face]
-            if faces:
-                return sorted(faces, key=_order)
+            return sorted(faces, key=_order)
         return []
 
     def _looks(self, longest: int) -> list[tuple[int, int]]:

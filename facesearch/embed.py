@@ -1,5 +1,6 @@
 """The one way of a photo: pixels, faces, chips, embeddings."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -12,14 +13,15 @@ from typing import TypeVar
 import numpy as np
 
 from facesearch import images
-from facesearch.align import align
-from facesearch.detect import DlibDetector, NetworkDetector
+from facesearch.align import TEMPLATE_SIZE, align
+from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
-from facesearch.images import Pixels
+from facesearch.images import Pixels, Reduced
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 
 MIN_EYE_DISTANCE = 12  # pixels; below it dlib's points and any chip are guesses
+MIN_FACE = 10.0  # pixels; what is narrower is not even reported
 MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
 
 WORKERS = os.cpu_count() or 1
@@ -40,22 +42,40 @@ class Portrait:
 class FaceReader:
     """Photos to faces and chips, as a model's preprocessing wants them."""
 
-    def __init__(self, preprocessing: Preprocessing, finder: Path) -> None:
-        """finder: the file that the detector named in `preprocessing` needs."""
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        finder: Path,
+        detail: int = DETAIL,
+        min_face: float = MIN_FACE,
+    ) -> None:
+        """finder: the file that the detector named in `preprocessing` needs.
+
+        detail: the longest side, in pixels, of what the network looks at. min_face: pixels of the
+        photo; narrower faces are left out.
+        """
         self.preprocessing = preprocessing
         self.finder = finder
-        named = {"dlib": DlibDetector, "network": NetworkDetector}
-        self._detector: DlibDetector | NetworkDetector = named[preprocessing.detector](finder)
+        self.min_face = min_face
+        self._detector: DlibDetector | NetworkDetector = (
+            NetworkDetector(finder, detail)
+            if preprocessing.detector == NetworkDetector.name
+            else DlibDetector(finder)
+        )
+        (ax, ay), (bx, by) = preprocessing.template[:2]
+        self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
 
     def read(self, path: Path) -> Portrait:
         """Every face of a photo. Raises PhotoError."""
-        pixels = images.read(path)
-        faces = self._detector(pixels)
+        photo, faces = self._find(path)
         size = self.preprocessing.size
-        chips = [self._chip(pixels, face, 0) for face in faces]
+        chips = [self._chip(photo.pixels, face, 0) for face in faces]
         shape = (len(faces), size, size, 3)
         return Portrait(
-            pixels.shape[1], pixels.shape[0], faces, np.array(chips, np.uint8).reshape(shape)
+            photo.width,
+            photo.height,
+            [face.scaled(photo.factor) for face in faces],
+            np.array(chips, np.uint8).reshape(shape),
         )
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
@@ -63,15 +83,30 @@ class FaceReader:
 
         None if there is no usable face. Raises PhotoError.
         """
-        pixels = images.read(path)
-        faces = self._detector(pixels)
+        photo, faces = self._find(path)
         if not faces:
             return None
-        height, width = pixels.shape[:2]
+        height, width = photo.pixels.shape[:2]
         face = principal(faces, width, height)
-        if unusable(face, width, height):
+        if unusable(face.scaled(photo.factor), photo.width, photo.height):
             return None
-        return self._chip(pixels, face, margin)
+        return self._chip(photo.pixels, face, margin)
+
+    def _find(self, path: Path) -> tuple[Reduced, list[Face]]:
+        """A photo and its faces, in the pixels it was read with.
+
+        A large JPEG is read smaller, unless a face then has fewer pixels than its chip.
+        """
+        photo = images.read_reduced(path, self._detector.least_side)
+        faces = [
+            face
+            for face in self._detector(photo.pixels)
+            if face.box.width * photo.factor >= self.min_face
+        ]
+        if photo.factor > 1 and any(face.eye_distance < self._chip_eyes for face in faces):
+            whole = images.read_reduced(path, None)
+            return whole, [face.scaled(photo.factor) for face in faces]
+        return photo, faces
 
     def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
         how = self.preprocessing
