@@ -79,9 +79,18 @@ def warped(
 class SceneMaker:
     """Draws scenes from sets of labelled photos."""
 
-    def __init__(self, sets: list[tuple[Labelled, NDArray[np.int64], float]], seed: int) -> None:
-        """sets: photos, which of them to use, and how often each set is drawn from."""
+    def __init__(
+        self,
+        sets: list[tuple[Labelled, NDArray[np.int64], float]],
+        seed: int,
+        alarms: list[tuple[int, int, Array]] | None = None,
+    ) -> None:
+        """sets: photos, which of them to use, and how often each set is drawn from.
+
+        alarms: where an earlier network saw a face that is none: set, photo, box (4,).
+        """
         self._sets = sets
+        self._alarms = alarms or []
         self._chances = np.array([chance for *_, chance in sets])
         self.rng = np.random.default_rng(seed)
         self._noise = self.rng.normal(0, 1, (1 << 21)).astype(np.float32)
@@ -166,15 +175,20 @@ class SceneMaker:
     ) -> tuple[Array, Array, NDArray[np.bool_], Array]:
         """Draw one photo into the canvas; its faces and doubtful boxes, in the canvas."""
         rng = self.rng
-        photos, at = self._photo()
+        alarm = None
+        if self._alarms and rng.random() < 0.1:
+            which, at, alarm = self._alarms[rng.integers(len(self._alarms))]
+            photos = self._sets[which][0]
+        else:
+            photos, at = self._photo()
         pixels, labels = photos.pixels(at), photos.labels[at]
         height, width = bottom - top, right - left
         doubtful = labels.unsure[
             labels.unsure[:, 4] >= np.take(DOUBT, labels.unsure[:, 5].astype(int))
         ][:, :4]
         boxes, points, exact = labels.boxes, labels.points, labels.exact
-        if len(boxes) and rng.random() > 0.1:
-            box = boxes[rng.integers(len(boxes))]
+        if alarm is not None or (len(boxes) and rng.random() > 0.1):
+            box = boxes[rng.integers(len(boxes))] if alarm is None else alarm
             side = np.sqrt((box[2:] - box[:2]).prod())
             # from a photo that just fills the tile to a face larger than the tile
             fill = max(width, height) / max(pixels.shape[:2]) * side
@@ -195,7 +209,7 @@ class SceneMaker:
             spin = spin @ np.diag([-1.0, 1.0])
         matrix = np.column_stack([spin, onto - spin @ middle])
         tile, seen = warped(pixels, matrix, (height, width))
-        canvas[top:bottom, left:right][seen] = tile[seen]
+        np.copyto(canvas[top:bottom, left:right], tile, where=seen[..., None])
         matrix[:, 2] += [left, top]
         window = np.array([left, top, right, bottom], np.float64)
         boxes = turned_boxes(boxes, matrix)

@@ -1,7 +1,9 @@
 """Train facesearch's face detector on what teachers see, and export it for ONNX Runtime.
 
     python scripts/face_labels.py ../shared/data
-    python scripts/train_detector.py --out models/default --minutes 85
+    python scripts/train_detector.py --minutes 84
+    python scripts/train_detector.py --mine     # while it is stopped; then go on with --resume
+    python scripts/train_detector.py --export --out models/default
 
 Writes detector.onnx and detector-int8.onnx. The learning rate follows the clock, not the number of
 steps: training ends when it was told to, however busy the machine is. A run that was stopped goes
@@ -36,6 +38,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
+from facesearch.detect import decoded, merged
 from facesearch.detector_network import (
     STRIDES,
     DetectorConfig,
@@ -48,6 +51,7 @@ from facesearch.model import DETECTOR, DETECTOR_INT8
 SIDES = ((320, 16, 0.8), (448, 8, 0.2))  # a batch's scenes: side, how many, how often
 FACES, IGNORED = 32, 24  # at most, in a scene
 VALIDATION = 200  # the last photos of each training set, for watching the training alone
+ALARMS = STORE / "alarms.json"
 CHANCES = {"lfw-train": 0.65, "wild-train": 0.35}
 
 
@@ -76,11 +80,49 @@ class Scenes(IterableDataset[Batch]):
         for name, chance in CHANCES.items():
             photos = Labelled(name)
             sets.append((photos, np.arange(len(photos) - VALIDATION), chance))
-        maker = SceneMaker(sets, self._seed + (worker.id if worker else 0))
+        maker = SceneMaker(sets, self._seed + (worker.id if worker else 0), mined())
         chances = [chance for *_, chance in SIDES]
         while True:
             side, count, _ = SIDES[maker.rng.choice(len(SIDES), p=chances)]
             yield batch([maker.scene(side) for _ in range(count)])
+
+
+def mined() -> list[tuple[int, int, NDArray[np.float64]]]:
+    """The false alarms that `mine` found, if it has been asked: set, photo, box (4,)."""
+    if not ALARMS.exists():
+        return []
+    return [(which, at, np.array(box)) for which, at, *box in json.loads(ALARMS.read_text())]
+
+
+@torch.no_grad()
+def mine(network: DetectorNetwork, least: float = 0.15) -> None:
+    """Keep what the network takes for faces, where no teacher does, on the training photos."""
+    found: list[list[float]] = []
+    for which, name in enumerate(CHANCES):
+        photos = Labelled(name)
+        for at in range(len(photos) - VALIDATION):
+            pixels, labels = photos.pixels(at), photos.labels[at]
+            height, width = (-(-side // 32) * 32 for side in pixels.shape[:2])
+            padded = torch.zeros(1, 3, height, width)
+            padded[0, :, : pixels.shape[0], : pixels.shape[1]] = torch.from_numpy(
+                pixels.transpose(2, 0, 1).copy()
+            )
+            said = [fields[0].numpy() for fields in network(padded)]
+            boxes, _, _ = merged(*decoded(said, least))
+            faces = np.concatenate([labels.boxes, labels.unsure[:, :4]])
+            for box in boxes:
+                if not len(faces) or shared(box, faces).max() < 0.1:
+                    found.append([which, at, *box.round(1).tolist()])
+    ALARMS.write_text(json.dumps(found))
+    print(f"{len(found)} false alarms with a score of {least} or more", flush=True)
+
+
+def shared(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The share of the smaller of a box, (4,), and each of others, (N, 4), that lies in both."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    own = (box[2:] - box[:2]).prod()
+    return np.asarray((high - low).clip(0).prod(axis=1) / np.minimum(areas, own))
 
 
 def batch(scenes: list[Scene]) -> Batch:
@@ -321,7 +363,7 @@ def train(args: argparse.Namespace) -> None:
     # other photos after a stop: the loader's place is not kept
     loader = DataLoader(Scenes(args.seed + 100 + step), batch_size=None, num_workers=args.workers)
     means: dict[str, float] = {}
-    begun, shown, kept, waited = time.monotonic() - spent, spent, spent, 0.0
+    begun, shown, saved, waited = time.monotonic() - spent, spent, spent, 0.0
     batches = iter(loader)
     while spent < args.minutes * 60:
         asked = time.monotonic()
@@ -360,7 +402,7 @@ def train(args: argparse.Namespace) -> None:
                 flush=True,
             )
             shown = spent
-        if spent - kept > args.every or spent >= args.minutes * 60:
+        if spent - saved > args.every or spent >= args.minutes * 60:
             tensors = {
                 "network": network.state_dict(),
                 "average": average.state_dict(),
@@ -371,7 +413,7 @@ def train(args: argparse.Namespace) -> None:
             record["validation"] = validate(average)
             save(args.run, tensors, record)
             print(f"{spent:.0f} s: {record['validation']}", flush=True)
-            kept = spent
+            saved = spent
 
 
 class Calibration(CalibrationDataReader):  # type: ignore[misc]
@@ -386,15 +428,18 @@ class Calibration(CalibrationDataReader):  # type: ignore[misc]
         return self._left.pop() if self._left else None
 
 
+def kept(run: Path) -> DetectorNetwork:
+    """The averaged network of a run's last checkpoint."""
+    fields = json.loads((run / "run.json").read_text())["config"]
+    sizes = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
+    }
+    return load_detector(DetectorConfig(**sizes), run / "average.safetensors")
+
+
 def export(run: Path, out: Path) -> None:
     """detector.onnx and detector-int8.onnx of a run's averaged weights."""
-    config = DetectorConfig(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in json.loads((run / "run.json").read_text())["config"].items()
-        }
-    )
-    network = load_detector(config, run / "average.safetensors")
+    network = kept(run)
     whole, small = out / DETECTOR, out / DETECTOR_INT8
     export_detector(network, whole)
     prepared = run / "prepared.onnx"
@@ -429,8 +474,14 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--resume", action="store_true")
+    parser.add_argument(
+        "--mine", action="store_true", help="only look for false alarms to train on from now on"
+    )
     parser.add_argument("--export", action="store_true", help="only export the last checkpoint")
     args = parser.parse_args()
+    if args.mine:
+        mine(kept(args.run))
+        return
     if not args.export:
         train(args)
     if args.out:
