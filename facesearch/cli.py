@@ -428,7 +428,7 @@ def train(
                 data,
                 folder,
                 config,
-                Model(find_model(options.model)).finder,
+                Model(find_model(options.model)).finders,
                 progress,
                 device=device.value,
                 resume=resume,

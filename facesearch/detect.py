@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
+from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align, similarity
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, Point
 
@@ -17,11 +18,19 @@ MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
 BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
 
 DETAIL = 640  # pixels; the longest side of the copy that the network looks at
-SURE = 0.6  # of the network's score, in (0, 1); chosen on photos beside the training
+SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
+CLEAR = 0.4  # of its score there; both chosen on photos beside the training
 SAME = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
 STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
 CELL = 32  # the copy's sides are made multiples of it
+
+# where a face found is looked at again, upright: (side of the chip, pixels of it that the face's
+# 112 x 112 template takes, the point of the template that lies in its middle)
+CLOSE_LOOK = (160, 143.0, (56.0, 66.0))
+# dlib's box, measured on LFW's dev-train people, is 91.6 pixels of the template wide, here 120
+CLOSE_POINTS = (240, 120 / 91.6 * TEMPLATE_SIZE, (58.3, 73.4))
+ASTRAY = 0.25  # of the eye distance; dlib's points further than this from the network's are dropped
 
 Array = NDArray[np.float64]
 
@@ -75,11 +84,17 @@ class DlibDetector:
     def points(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
         """The five points of the face in `box`, in pixels of `image`, (H, W, 3) RGB."""
         around, inner, factor, (left, top) = patch(image, box)
-        shape = self._predictor(around, dlib.rectangle(*inner[:2], inner[2] - 1, inner[3] - 1))
         return [
-            ((part.x + 0.5) / factor - 0.5 + left, (part.y + 0.5) / factor - 0.5 + top)
-            for part in shape.parts()
+            ((x + 0.5) / factor - 0.5 + left, (y + 0.5) / factor - 0.5 + top)
+            for x, y in self.placed(around, Box(*inner))
         ]
+
+    def placed(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
+        """The predictor's five points, whole pixels, of the face in a box of whole pixels."""
+        left, top, right, bottom = box.rounded()
+        rectangle = dlib.rectangle(left, top, right - 1, bottom - 1)
+        shape = self._predictor(np.ascontiguousarray(image), rectangle)
+        return [(part.x, part.y) for part in shape.parts()]
 
 
 def patch(
@@ -114,13 +129,21 @@ class NetworkDetector:
 
     Looks at a copy whose longest side is at most `detail`. Where it finds nothing it looks again:
     enlarged to twice that, at half the size, and turned. The points are those of the face held
-    upright: the first eye is the one that is on the left then. Safe to call from several threads.
+    upright: the first eye is the one that is on the left then. Each face is looked at again,
+    upright and at one size, so that its points depend little on its angle and size in the photo;
+    dlib's predictor then places them. Safe to call from several threads.
     """
 
     name = "network"
 
-    def __init__(self, graph: Path, detail: int = DETAIL, sure: float = SURE) -> None:
-        """graph: detector.onnx. detail: pixels. Raises ModelError if `graph` is no detector."""
+    def __init__(
+        self, graph: Path, landmarks: Path, *, detail: int = DETAIL, sure: float = SURE
+    ) -> None:
+        """graph: detector.onnx. landmarks: as DlibDetector's. detail: pixels.
+
+        Raises ModelError for files that are not these.
+        """
+        self._dlib = DlibDetector(landmarks)
         self.detail = detail
         self.least_side = 2 * detail  # pixels of a photo's longer side that it makes use of
         self.sure = sure
@@ -147,20 +170,44 @@ class NetworkDetector:
         for longest, turns in self._looks(max(height, width)):
             factor = max(height, width) / longest
             working = np.rot90(_resized(image, factor), turns)
-            boxes, points, scores = self._look(np.ascontiguousarray(working))
-            if not len(boxes):
-                continue
+            boxes, points, scores = self._look(np.ascontiguousarray(working), self.sure)
             corners, points = _turned_back(boxes, points, turns, working.shape[:2])
             # the copy's sides are rounded: each way has a factor of its own
-            shape = (working.shape[:2] if turns % 2 == 0 else working.shape[1::-1])[::-1]
+            shape = working.shape[1::-1] if turns % 2 == 0 else working.shape[:2]
             scale = np.array([width, height]) / shape
             corners, points = corners * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5
             faces = [
                 Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
-                for box, five, s in zip(corners, points, scores, strict=True)
+                for box, five, s in zip(
+                    corners, (self._refined(image, five) for five in points), scores, strict=True
+                )
+                if five is not None
             ]
-            return sorted(faces, key=_order)
+            if faces:
+                return sorted(faces, key=_order)
         return []
+
+    def _refined(self, image: NDArray[np.uint8], points: Array) -> Array | None:
+        """The points, (5, 2), of a face found in `image`, placed more exactly.
+
+        None if the face is no longer one when it is looked at from near.
+        """
+        chip, back = _upright(image, points, *CLOSE_LOOK)
+        boxes, found, _ = self._look(chip, CLEAR)
+        middle = len(chip) / 2
+        apart = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).max(axis=1)
+        sides = boxes[:, 2] - boxes[:, 0]
+        same = (apart < middle / 2) & (sides > 0.6 * middle) & (sides < 2.2 * middle)
+        if not same.any():
+            return None
+        nearest = np.where(same, apart, np.inf).argmin()
+        points = found[nearest] @ back[:, :2].T + back[:, 2]
+        chip, back = _upright(image, points, *CLOSE_POINTS)
+        quarter = len(chip) / 4
+        placed = np.array(self._dlib.placed(chip, Box(quarter, quarter, 3 * quarter, 3 * quarter)))
+        placed = placed @ back[:, :2].T + back[:, 2]
+        far = np.linalg.norm(placed - points, axis=1).max()
+        return placed if far < ASTRAY * np.linalg.norm(points[1] - points[0]) else points
 
     def _looks(self, longest: int) -> list[tuple[int, int]]:
         """Sizes of the longest side, and quarter turns, to try until a face is found."""
@@ -169,13 +216,13 @@ class NetworkDetector:
             (first, turns) for turns in (1, 2, 3)
         ]
 
-    def _look(self, image: NDArray[np.uint8]) -> tuple[Array, Array, Array]:
+    def _look(self, image: NDArray[np.uint8], sure: float) -> tuple[Array, Array, Array]:
         """Boxes (N, 4), points (N, 5, 2) and scores (N,) in pixels of `image`, surest first."""
         height, width = image.shape[:2]
         padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)
         padded[0, :, :height, :width] = image.transpose(2, 0, 1)
         maps = self._session.run(self._outputs, {"pixels": padded})
-        return merged(*decoded([fields[0] for fields in maps], self.sure))
+        return merged(*decoded([fields[0] for fields in maps], sure))
 
 
 def decoded(maps: list[NDArray[np.float32]], sure: float) -> tuple[Array, Array, Array]:
@@ -225,6 +272,19 @@ def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Ar
         np.array([five for _, five, _ in found]),
         np.array([score for _, _, score in found]),
     )
+
+
+def _upright(
+    image: NDArray[np.uint8], points: Array, side: int, scale: float, middle: Point
+) -> tuple[NDArray[np.uint8], Array]:
+    """A face set upright in a square chip, and the matrix, (2, 3), that leads back to the image.
+
+    scale: pixels of the chip for the template's 112. middle: the template's point in its middle.
+    """
+    onto = (np.array(TEMPLATE) - middle) * (scale / TEMPLATE_SIZE) + side / 2
+    chip = align(image, points, side, 0, onto * (TEMPLATE_SIZE / side))
+    forward = np.vstack([similarity(points, onto), [0, 0, 1]])
+    return chip, np.linalg.inv(forward)[:2]
 
 
 def _order(face: Face) -> tuple[float, float, float]:

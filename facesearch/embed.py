@@ -3,7 +3,7 @@
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -45,22 +45,22 @@ class FaceReader:
     def __init__(
         self,
         preprocessing: Preprocessing,
-        finder: Path,
+        finders: Sequence[Path],
         detail: int = DETAIL,
         min_face: float = MIN_FACE,
     ) -> None:
-        """finder: the file that the detector named in `preprocessing` needs.
+        """finders: the files that the detector named in `preprocessing` needs.
 
         detail: the longest side, in pixels, of what the network looks at. min_face: pixels of the
         photo; narrower faces are left out.
         """
         self.preprocessing = preprocessing
-        self.finder = finder
+        self.finders = finders
         self.min_face = min_face
         self._detector: DlibDetector | NetworkDetector = (
-            NetworkDetector(finder, detail)
+            NetworkDetector(*finders, detail=detail)
             if preprocessing.detector == NetworkDetector.name
-            else DlibDetector(finder)
+            else DlibDetector(*finders)
         )
         (ax, ay), (bx, by) = preprocessing.template[:2]
         self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
@@ -117,7 +117,7 @@ class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
     def __init__(self, model: Model) -> None:
-        super().__init__(model.preprocessing, model.finder)
+        super().__init__(model.preprocessing, model.finders)
         self.model = model
 
     def embed(self, chips: Chips) -> Embeddings:

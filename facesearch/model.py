@@ -19,7 +19,8 @@ from facesearch.face import Point
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
 DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
-FINDERS = {"dlib": LANDMARKS, "network": DETECTOR}  # the file with which each detector finds faces
+# the files with which each detector finds faces
+FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR, LANDMARKS)}
 CALIBRATION, CARD = "calibration.json", "card.md"
 BATCH = 32
 
@@ -63,7 +64,7 @@ class Model:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        for needed in (GRAPH, self.finder.name):
+        for needed in (GRAPH, *FINDERS[self.preprocessing.detector]):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
 
@@ -72,15 +73,15 @@ class Model:
         return self.folder.name
 
     @property
-    def finder(self) -> Path:
-        """The file with which its detector finds faces and their points."""
-        return self.folder / FINDERS[self.preprocessing.detector]
+    def finders(self) -> list[Path]:
+        """The files with which its detector finds faces and their points."""
+        return [self.folder / file for file in FINDERS[self.preprocessing.detector]]
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
-        for part in (GRAPH, self.finder.name):
+        for part in (GRAPH, *FINDERS[self.preprocessing.detector]):
             digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
         digest.update(json.dumps(asdict(self.preprocessing), sort_keys=True).encode())
         return digest.hexdigest()

@@ -87,7 +87,8 @@ def _back(face: Guess, turns: int, shape: tuple[int, ...]) -> Guess:
 
 def detectors(model: Path) -> dict[str, Find]:
     """Every detector as a function of a photo."""
-    whole, small = NetworkDetector(model / DETECTOR), NetworkDetector(model / DETECTOR_INT8)
+    whole = NetworkDetector(model / DETECTOR, model / LANDMARKS)
+    small = NetworkDetector(model / DETECTOR_INT8, model / LANDMARKS)
     dlib = DlibDetector(model / LANDMARKS)
     centerface, yunet = CenterFace(), YuNet()
     return {

@@ -23,10 +23,12 @@ from facesearch.model import FINDERS, Model
 FMR = 1e-3
 
 
-def measure(model: Model, detector: str, finder: Path, photos: list[Path]) -> dict[str, float]:
+def measure(
+    model: Model, detector: str, finders: list[Path], photos: list[Path]
+) -> dict[str, float]:
     """TAR at FMR with failures counted, the photos without a face, and seconds."""
     started = time.monotonic()
-    reader = FaceReader(replace(model.preprocessing, detector=detector), finder)
+    reader = FaceReader(replace(model.preprocessing, detector=detector), finders)
     chips = [chip for _, chip in in_order(reader.read_principal, photos)]
     names = np.unique([path.parent.name for path in photos], return_inverse=True)[1]
     found = np.array([isinstance(chip, np.ndarray) for chip in chips])
@@ -55,7 +57,10 @@ def main() -> None:
     args = parser.parse_args()
     model, photos = Model(args.model), lfw_photos(args.lfw, LFW_TEST)
     folder = args.detectors or args.model
-    figures = {name: measure(model, name, folder / file, photos) for name, file in FINDERS.items()}
+    figures = {
+        name: measure(model, name, [folder / file for file in files], photos)
+        for name, files in FINDERS.items()
+    }
     if args.out:
         args.out.write_text(json.dumps(figures, indent=1) + "\n")
     print(f"{len(photos)} photos, FMR {FMR}\n")

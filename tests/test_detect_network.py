@@ -10,14 +10,16 @@ from PIL import Image
 
 from facesearch.align import align
 from facesearch.detect import STRIDES, NetworkDetector, decoded, merged
+from facesearch.embed import Embedder
 from facesearch.errors import ModelError
 from facesearch.face import Face
-from facesearch.model import DETECTOR, DETECTOR_INT8
+from facesearch.model import DETECTOR, DETECTOR_INT8, LANDMARKS
 from facesearch.settings import shipped_models
 
 Pixels = NDArray[np.uint8]
 
 FOLDER = shipped_models() / "default"
+POINTS = FOLDER / LANDMARKS
 # read off the photograph by hand: eye centres, nose tip, mouth corners
 HOPPER = np.array([(221, 190), (304, 187), (270, 238), (237, 274), (306, 270)])
 WIDTH = 155  # of her face, in the photograph
@@ -25,7 +27,7 @@ WIDTH = 155  # of her face, in the photograph
 
 @pytest.fixture(scope="module")
 def network() -> NetworkDetector:
-    return NetworkDetector(FOLDER / DETECTOR)
+    return NetworkDetector(FOLDER / DETECTOR, POINTS)
 
 
 def scaled(image: Pixels, factor: float) -> Pixels:
@@ -69,14 +71,15 @@ def test_turned_faces_are_found_with_the_eyes_of_the_upright_one(
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
-def test_a_photo_turned_by_quarters_gives_the_same_chip(
-    network: NetworkDetector, hopper_pixels: Pixels, turns: int
+def test_a_photo_turned_by_quarters_gives_the_same_embedding(
+    network: NetworkDetector, embedder: Embedder, hopper_pixels: Pixels, turns: int
 ) -> None:
-    (upright,) = network(hopper_pixels)
+    size = embedder.preprocessing.size
     image = np.ascontiguousarray(np.rot90(hopper_pixels, turns))
-    (face,) = network(image)
-    apart = align(image, face.points).astype(float) - align(hopper_pixels, upright.points)
-    assert np.abs(apart).mean() < 10
+    (upright,), (face,) = network(hopper_pixels), network(image)
+    chips = [align(hopper_pixels, upright.points, size), align(image, face.points, size)]
+    first, second = embedder.embed(np.array(chips))
+    assert np.linalg.norm(first - second) < 0.35
 
 
 @pytest.mark.parametrize("width", [20, 24, 32, 48])
@@ -140,8 +143,8 @@ def test_detail_finds_what_the_working_size_loses(hopper_pixels: Pixels) -> None
     large, small = scaled(hopper_pixels, 3), scaled(hopper_pixels, 0.16)
     canvas[: large.shape[0], : large.shape[1]] = large
     canvas[2500 : 2500 + small.shape[0], 2500 : 2500 + small.shape[1]] = small
-    assert len(NetworkDetector(FOLDER / DETECTOR)(canvas)) == 1
-    first, second = NetworkDetector(FOLDER / DETECTOR, detail=3200)(canvas)
+    assert len(NetworkDetector(FOLDER / DETECTOR, POINTS)(canvas)) == 1
+    first, second = NetworkDetector(FOLDER / DETECTOR, POINTS, detail=3200)(canvas)
     assert miss(first, (HOPPER + 0.5) * 3 - 0.5) < 0.12
     assert miss(second, (HOPPER + 0.5) * 0.16 - 0.5 + 2500) < 0.2
 
@@ -165,7 +168,7 @@ def test_nothing(network: NetworkDetector, no_face: Path) -> None:
 
 
 def test_int8_agrees(network: NetworkDetector, hopper_pixels: Pixels, group_photo: Path) -> None:
-    small = NetworkDetector(FOLDER / DETECTOR_INT8)
+    small = NetworkDetector(FOLDER / DETECTOR_INT8, POINTS)
     for image in (hopper_pixels, np.asarray(Image.open(group_photo))):
         whole, quick = network(image), small(image)
         assert len(whole) == len(quick)
@@ -186,7 +189,7 @@ def test_a_file_that_is_no_detector(tmp_path: Path) -> None:
     path.write_bytes(b"nonsense")
     for wrong in (path, FOLDER / "network.onnx"):
         with pytest.raises(ModelError, match="no detector that ONNX Runtime can run"):
-            NetworkDetector(wrong)
+            NetworkDetector(wrong, POINTS)
 
 
 def test_cells_become_boxes_and_points() -> None:

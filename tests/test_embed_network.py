@@ -8,22 +8,22 @@ import pytest
 from PIL import Image
 
 from facesearch.embed import FaceReader
-from facesearch.model import DETECTOR, Preprocessing
+from facesearch.model import FINDERS, Preprocessing
 from facesearch.settings import shipped_models
 
 HOW = Preprocessing(detector="network")
-FINDER = shipped_models() / "default" / DETECTOR
+FILES = [shipped_models() / "default" / file for file in FINDERS["network"]]
 
 
 @pytest.fixture(scope="module")
 def reader() -> FaceReader:
-    return FaceReader(HOW, FINDER)
+    return FaceReader(HOW, FILES)
 
 
 def enlarged(photo: Path, to: Path, factor: int) -> Path:
-    image = Image.open(photo).convert("RGB")
-    size = image.width * factor, image.height * factor
-    image.resize(size, Image.Resampling.BICUBIC).save(to, quality=97)
+    with Image.open(photo) as image:
+        size = image.width * factor, image.height * factor
+        image.convert("RGB").resize(size, Image.Resampling.BICUBIC).save(to, quality=97)
     return to
 
 
@@ -33,12 +33,13 @@ def test_a_large_photo_gives_the_chip_of_the_small_one(
     """Its coordinates are those of the whole photo, though it was decoded at half its size."""
     large = enlarged(hopper, tmp_path / "large.jpg", 5)
     small, portrait = reader.read(hopper), reader.read(large)
-    assert (portrait.width, portrait.height) == Image.open(large).size
+    with Image.open(large) as image:
+        assert (portrait.width, portrait.height) == image.size
     (face,), (expected,) = portrait.faces, small.faces
     apart = np.array(face.points) - np.array(expected.scaled(5).points)
     assert np.linalg.norm(apart, axis=1).max() < 0.04 * face.eye_distance
     difference = portrait.chips.astype(float) - small.chips
-    assert np.abs(difference).mean() < 6
+    assert np.abs(difference).mean() < 9
     chip = reader.read_principal(large)
     assert chip is not None
     assert (chip == portrait.chips[0]).all()
@@ -57,14 +58,14 @@ def test_a_small_face_in_a_large_photo_is_cut_from_all_its_pixels(
 
 
 def test_small_faces_are_left_out_on_request(hopper: Path) -> None:
-    (face,) = FaceReader(HOW, FINDER).read(hopper).faces
-    assert len(FaceReader(HOW, FINDER, min_face=face.box.width - 1).read(hopper).faces) == 1
-    assert FaceReader(HOW, FINDER, min_face=face.box.width + 1).read(hopper).faces == []
+    (face,) = FaceReader(HOW, FILES).read(hopper).faces
+    assert len(FaceReader(HOW, FILES, min_face=face.box.width - 1).read(hopper).faces) == 1
+    assert FaceReader(HOW, FILES, min_face=face.box.width + 1).read(hopper).faces == []
 
 
 def test_the_detector_is_the_model_s(hopper: Path) -> None:
-    dlib = FaceReader(replace(HOW, detector="dlib"), FINDER.with_name("landmarks.dat"))
-    (ours,), (theirs,) = FaceReader(HOW, FINDER).read(hopper).faces, dlib.read(hopper).faces
+    dlib = FaceReader(replace(HOW, detector="dlib"), FILES[1:])
+    (ours,), (theirs,) = FaceReader(HOW, FILES).read(hopper).faces, dlib.read(hopper).faces
     assert ours.box != theirs.box
     apart = np.linalg.norm(np.array(ours.points) - np.array(theirs.points), axis=1)
     assert apart.max() < 0.15 * ours.eye_distance
