@@ -166,26 +166,33 @@ class NetworkDetector:
 
     def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
         """Every face in `image`, (H, W, 3) RGB, the largest first."""
-        height, width = image.shape[:2]
-        for longest, turns in self._looks(max(height, width)):
-            factor = max(height, width) / longest
-            working = np.rot90(_resized(image, factor), turns)
-            boxes, points, scores = self._look(np.ascontiguousarray(working), self.sure)
-            corners, points = _turned_back(boxes, points, turns, working.shape[:2])
-            # the copy's sides are rounded: each way has a factor of its own
-            shape = working.shape[1::-1] if turns % 2 == 0 else working.shape[:2]
-            scale = np.array([width, height]) / shape
-            corners, points = corners * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5
+        for looks in self._looks(max(image.shape[:2])):
+            found = [self._looked(image, longest, turns) for longest, turns in looks]
+            boxes, points, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+            if len(found) > 1:
+                boxes, points, scores = merged(boxes, points, scores)
+            refined = [self._refined(image, five) for five in points]
             faces = [
                 Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
-                for box, five, s in zip(
-                    corners, (self._refined(image, five) for five in points), scores, strict=True
-                )
+                for box, five, s in zip(boxes, refined, scores, strict=True)
                 if five is not None
             ]
             if faces:
                 return sorted(faces, key=_order)
         return []
+
+    def _looked(
+        self, image: NDArray[np.uint8], longest: int, turns: int
+    ) -> tuple[Array, Array, Array]:
+        """Boxes, points and scores of `image`, seen with this longest side and quarter turns."""
+        height, width = image.shape[:2]
+        small = _resized(image, max(height, width) / longest)
+        working = np.ascontiguousarray(np.rot90(small, turns))
+        boxes, points, scores = self._look(working, self.sure)
+        boxes, points = _turned_back(boxes, points, turns, working.shape[:2])
+        # the copy's sides are rounded: each way has a factor of its own
+        scale = np.array([width / small.shape[1], height / small.shape[0]])
+        return boxes * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5, scores
 
     def _refined(self, image: NDArray[np.uint8], points: Array) -> Array | None:
         """The points, (5, 2), of a face found in `image`, placed more exactly.
@@ -209,12 +216,18 @@ class NetworkDetector:
         far = np.linalg.norm(placed - points, axis=1).max()
         return placed if far < ASTRAY * np.linalg.norm(points[1] - points[0]) else points
 
-    def _looks(self, longest: int) -> list[tuple[int, int]]:
-        """Sizes of the longest side, and quarter turns, to try until a face is found."""
+    def _looks(self, longest: int) -> list[list[tuple[int, int]]]:
+        """Sizes of the longest side, and quarter turns, to try until a face is found.
+
+        The first look is at `detail`, and where that is more than usual at DETAIL as well: a face
+        of more than some 500 pixels is larger than any that the network learnt.
+        """
         first = min(longest, self.detail)
-        return [(first, 0), (2 * first, 0), (math.ceil(first / 2), 0)] + [
-            (first, turns) for turns in (1, 2, 3)
-        ]
+        looks = [[(first, 0)] if first <= DETAIL else [(DETAIL, 0), (first, 0)]]
+        if first <= 2 * DETAIL:
+            looks.append([(2 * first, 0)])
+        looks.append([(math.ceil(first / 2), 0)])
+        return looks + [[(min(first, DETAIL), turns)] for turns in (1, 2, 3)]
 
     def _look(self, image: NDArray[np.uint8], sure: float) -> tuple[Array, Array, Array]:
         """Boxes (N, 4), points (N, 5, 2) and scores (N,) in pixels of `image`, surest first."""

@@ -138,12 +138,12 @@ def test_order_is_stable_and_begins_with_the_largest(
 
 
 def test_detail_finds_what_the_working_size_loses(hopper_pixels: Pixels) -> None:
-    """A large face, so that there is no second look, and one of four pixels at the first."""
+    """A large face, so that there is no second look, and one of two pixels at the first."""
     canvas = np.full((3200, 3200, 3), 90, np.uint8)
     large, small = scaled(hopper_pixels, 3), scaled(hopper_pixels, 0.16)
     canvas[: large.shape[0], : large.shape[1]] = large
     canvas[2500 : 2500 + small.shape[0], 2500 : 2500 + small.shape[1]] = small
-    assert len(NetworkDetector(FOLDER / DETECTOR, POINTS)(canvas)) == 1
+    assert len(NetworkDetector(FOLDER / DETECTOR, POINTS, detail=320)(canvas)) == 1
     first, second = NetworkDetector(FOLDER / DETECTOR, POINTS, detail=3200)(canvas)
     assert miss(first, (HOPPER + 0.5) * 3 - 0.5) < 0.12
     assert miss(second, (HOPPER + 0.5) * 0.16 - 0.5 + 2500) < 0.2
