@@ -10,7 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align, similarity
+from facesearch.align import TEMPLATE, TEMPLATE_SIZE, similarity
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, Point
 
@@ -295,9 +295,25 @@ def _upright(
     scale: pixels of the chip for the template's 112. middle: the template's point in its middle.
     """
     onto = (np.array(TEMPLATE) - middle) * (scale / TEMPLATE_SIZE) + side / 2
-    chip = align(image, points, side, 0, onto * (TEMPLATE_SIZE / side))
-    forward = np.vstack([similarity(points, onto), [0, 0, 1]])
-    return chip, np.linalg.inv(forward)[:2]
+    back = np.linalg.inv(np.vstack([similarity(points, onto), [0, 0, 1]]))[:2]
+    corners = back @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    height, width = image.shape[:2]
+    low = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, (width - 1, height - 1))
+    high = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 3, low + 1, (width, height))
+    part = Image.fromarray(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]))
+    # plainer than `align`, in a third of the time: this chip is for finding points alone
+    reduction = max(1, int(math.hypot(back[0, 0], back[1, 0]) + 0.3))
+    part = part.reduce(reduction)
+    # Pillow counts from the corner of a pixel
+    shift = (back @ [-0.5, -0.5, 1] + 0.5 - low) / reduction
+    linear = back[:, :2] / reduction
+    chip = part.transform(
+        (side, side),
+        Image.Transform.AFFINE,
+        (*linear[0], shift[0], *linear[1], shift[1]),
+        resample=Image.Resampling.BILINEAR,
+    )
+    return np.asarray(chip), back
 
 
 def _order(face: Face) -> tuple[float, float, float]:

@@ -156,7 +156,7 @@ def test_a_large_photo_is_searched_small_and_answered_large(
     small = scaled(hopper_pixels, 640 / max(hopper_pixels.shape[:2]))
     (face,) = network(small)
     (twice,) = network(small.repeat(2, axis=0).repeat(2, axis=1))
-    assert np.allclose(np.array(twice.points), np.array(face.points) * 2 + 0.5, atol=1e-3)
+    assert miss(twice, np.array(face.points) * 2 + 0.5) < 0.03  # the near look has other pixels
     assert twice.box.left == pytest.approx(2 * face.box.left, abs=1e-3)
     assert twice.box.bottom == pytest.approx(2 * face.box.bottom, abs=1e-3)
 
