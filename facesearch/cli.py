@@ -430,7 +430,7 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
-    from facesearch.model import LANDMARKS
+    from facesearch.model import Model
     from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
@@ -449,7 +449,7 @@ def train(
                 data,
                 folder,
                 config,
-                find_model(options.model) / LANDMARKS,
+                Model(find_model(options.model)).finders,
                 progress,
                 device=device.value,
                 resume=resume,

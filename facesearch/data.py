@@ -248,13 +248,13 @@ class ChipCache:
 
     def _key(self) -> dict[str, object]:
         how = self._reader.preprocessing
-        landmarks = hashlib.sha256(self._reader.landmarks.read_bytes()).hexdigest()
+        finders = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._reader.finders]
         return {
             "size": how.size,
             "margin": self._margin,
             "template": [list(point) for point in how.template],
             "detector": how.detector,
-            "landmarks": landmarks,
+            "finders": finders,
         }
 
 

@@ -1,18 +1,38 @@
-"""Faces in a photo: boxes and five points. The only door to dlib."""
+"""Faces in a photo: boxes and five points, by our own network or by dlib, whose only door it is."""
 
+import math
 import threading
 from pathlib import Path
 
 import dlib
 import numpy as np
+import onnxruntime
 from numpy.typing import NDArray
 from PIL import Image
 
+from facesearch.align import TEMPLATE, TEMPLATE_SIZE, similarity
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, Point
 
-MAX_SIDE = 1600  # pixels; a larger photo is searched in a smaller copy
-BOX_SIDE = 200  # pixels; the size at which the five points are looked for
+MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
+BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
+
+DETAIL = 640  # pixels; the longest side of the copy that the network looks at
+SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
+CLEAR = 0.4  # of its score there; both chosen on photos beside the training
+SAME = 0.4  # overlap (intersection over union) of two boxes of one face
+PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
+STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
+CELL = 32  # the copy's sides are made multiples of it
+
+# where a face found is looked at again, upright: (side of the chip, pixels of it that the face's
+# 112 x 112 template takes, the point of the template that lies in its middle)
+CLOSE_LOOK = (160, 143.0, (56.0, 66.0))
+# dlib's box, measured on LFW's dev-train people, is 91.6 pixels of the template wide, here 120
+CLOSE_POINTS = (240, 120 / 91.6 * TEMPLATE_SIZE, (58.3, 73.4))
+ASTRAY = 0.25  # of the eye distance; dlib's points further than this from the network's are dropped
+
+Array = NDArray[np.float64]
 
 
 _local = threading.local()  # dlib's detector keeps its pyramid inside itself: one a thread
@@ -33,7 +53,7 @@ def boxes(image: NDArray[np.uint8]) -> list[tuple[Box, float]]:
     ]
 
 
-class Detector:
+class DlibDetector:
     """dlib's frontal detector and facesearch's own predictor of the five points.
 
     Finds upright, nearly frontal faces at least 80 pixels wide, or 40 where there is no larger one;
@@ -42,6 +62,7 @@ class Detector:
     """
 
     name = "dlib"
+    least_side = None  # it searches photos as they are
 
     def __init__(self, landmarks: Path) -> None:
         """landmarks: a dlib shape predictor of five points. Raises ModelError if it is not."""
@@ -55,14 +76,7 @@ class Detector:
         factor = max(1.0, max(image.shape[:2]) / MAX_SIDE)
         working = image if factor == 1 else _shrunk(image, factor)
         faces = [
-            Face(
-                box=box.scaled(factor),
-                points=tuple(
-                    (factor * (x + 0.5) - 0.5, factor * (y + 0.5) - 0.5)
-                    for x, y in self.points(working, box)
-                ),
-                score=score,
-            )
+            Face(box, tuple(self.points(working, box)), score).scaled(factor)
             for box, score in boxes(working)
         ]
         return sorted(faces, key=lambda face: -face.box.width)
@@ -70,11 +84,17 @@ class Detector:
     def points(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
         """The five points of the face in `box`, in pixels of `image`, (H, W, 3) RGB."""
         around, inner, factor, (left, top) = patch(image, box)
-        shape = self._predictor(around, dlib.rectangle(*inner[:2], inner[2] - 1, inner[3] - 1))
         return [
-            ((part.x + 0.5) / factor - 0.5 + left, (part.y + 0.5) / factor - 0.5 + top)
-            for part in shape.parts()
+            ((x + 0.5) / factor - 0.5 + left, (y + 0.5) / factor - 0.5 + top)
+            for x, y in self.placed(around, Box(*inner))
         ]
+
+    def placed(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
+        """The predictor's five points, whole pixels, of the face in a box of whole pixels."""
+        left, top, right, bottom = box.rounded()
+        rectangle = dlib.rectangle(left, top, right - 1, bottom - 1)
+        shape = self._predictor(np.ascontiguousarray(image), rectangle)
+        return [(part.x, part.y) for part in shape.parts()]
 
 
 def patch(
@@ -102,3 +122,228 @@ def _shrunk(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
     height, width = image.shape[:2]
     size = max(1, round(width / factor)), max(1, round(height / factor))
     return np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
+
+
+class NetworkDetector:
+    """facesearch's own network: faces of any size at any angle, a single look for most photos.
+
+    Looks at a copy whose longest side is at most `detail`. Where it finds nothing it looks again:
+    enlarged to twice that, at half the size, and turned. The points are those of the face held
+    upright: the first eye is the one that is on the left then. Each face is looked at again,
+    upright and at one size, so that its points depend little on its angle and size in the photo;
+    dlib's predictor then places them. Safe to call from several threads.
+    """
+
+    name = "network"
+
+    def __init__(
+        self, graph: Path, landmarks: Path, *, detail: int = DETAIL, sure: float = SURE
+    ) -> None:
+        """graph: detector.onnx. landmarks: as DlibDetector's. detail: pixels.
+
+        Raises ModelError for files that are not these.
+        """
+        self._dlib = DlibDetector(landmarks)
+        self.detail = detail
+        self.least_side = 2 * detail  # pixels of a photo's longer side that it makes use of
+        self.sure = sure
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.intra_op_num_threads = 1  # photos are read on all cores already
+        # every photo has a shape of its own; the arena would keep the memory of all of them
+        options.enable_cpu_mem_arena = False
+        options.enable_mem_pattern = False
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(graph), options, providers=["CPUExecutionProvider"]
+            )
+            self._outputs = [f"stride{stride}" for stride in STRIDES]
+            if {"pixels"} != {entry.name for entry in self._session.get_inputs()}:
+                raise ValueError("its input is not called pixels")
+        # ONNX Runtime's own errors share no base but Exception
+        except Exception as error:
+            raise ModelError(f"{graph}: no detector that ONNX Runtime can run") from error
+
+    def __call__(self, image: NDArray[np.uint8]) -> list[Face]:
+        """Every face in `image`, (H, W, 3) RGB, the largest first."""
+        for looks in self._looks(max(image.shape[:2])):
+            found = [self._looked(image, longest, turns) for longest, turns in looks]
+            boxes, points, scores = (np.concatenate(part) for part in zip(*found, strict=True))
+            if len(found) > 1:
+                boxes, points, scores = merged(boxes, points, scores)
+            refined = [self._refined(image, five) for five in points]
+            faces = [
+                Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
+                for box, five, s in zip(boxes, refined, scores, strict=True)
+                if five is not None
+            ]
+            if faces:
+                return sorted(faces, key=_order)
+        return []
+
+    def _looked(
+        self, image: NDArray[np.uint8], longest: int, turns: int
+    ) -> tuple[Array, Array, Array]:
+        """Boxes, points and scores of `image`, seen with this longest side and quarter turns."""
+        height, width = image.shape[:2]
+        small = _resized(image, max(height, width) / longest)
+        working = np.ascontiguousarray(np.rot90(small, turns))
+        boxes, points, scores = self._look(working, self.sure)
+        boxes, points = _turned_back(boxes, points, turns, working.shape[:2])
+        # the copy's sides are rounded: each way has a factor of its own
+        scale = np.array([width / small.shape[1], height / small.shape[0]])
+        return boxes * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5, scores
+
+    def _refined(self, image: NDArray[np.uint8], points: Array) -> Array | None:
+        """The points, (5, 2), of a face found in `image`, placed more exactly.
+
+        None if the face is no longer one when it is looked at from near.
+        """
+        chip, back = _upright(image, points, *CLOSE_LOOK)
+        boxes, found, _ = self._look(chip, CLEAR)
+        middle = len(chip) / 2
+        apart = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).max(axis=1)
+        sides = boxes[:, 2] - boxes[:, 0]
+        same = (apart < middle / 2) & (sides > 0.6 * middle) & (sides < 2.2 * middle)
+        if not same.any():
+            return None
+        nearest = np.where(same, apart, np.inf).argmin()
+        points = found[nearest] @ back[:, :2].T + back[:, 2]
+        chip, back = _upright(image, points, *CLOSE_POINTS)
+        quarter = len(chip) / 4
+        placed = np.array(self._dlib.placed(chip, Box(quarter, quarter, 3 * quarter, 3 * quarter)))
+        placed = placed @ back[:, :2].T + back[:, 2]
+        far = np.linalg.norm(placed - points, axis=1).max()
+        return placed if far < ASTRAY * np.linalg.norm(points[1] - points[0]) else points
+
+    def _looks(self, longest: int) -> list[list[tuple[int, int]]]:
+        """Sizes of the longest side, and quarter turns, to try until a face is found.
+
+        The first look is at `detail`, and where that is more than usual at DETAIL as well: a face
+        of more than some 500 pixels is larger than any that the network learnt.
+        """
+        first = min(longest, self.detail)
+        looks = [[(first, 0)] if first <= DETAIL else [(DETAIL, 0), (first, 0)]]
+        if first <= 2 * DETAIL:
+            looks.append([(2 * first, 0)])
+        looks.append([(math.ceil(first / 2), 0)])
+        return looks + [[(min(first, DETAIL), turns)] for turns in (1, 2, 3)]
+
+    def _look(self, image: NDArray[np.uint8], sure: float) -> tuple[Array, Array, Array]:
+        """Boxes (N, 4), points (N, 5, 2) and scores (N,) in pixels of `image`, surest first."""
+        height, width = image.shape[:2]
+        padded = np.zeros((1, 3, _up(height), _up(width)), np.float32)
+        padded[0, :, :height, :width] = image.transpose(2, 0, 1)
+        maps = self._session.run(self._outputs, {"pixels": padded})
+        return merged(*decoded([fields[0] for fields in maps], sure))
+
+
+def decoded(maps: list[NDArray[np.float32]], sure: float) -> tuple[Array, Array, Array]:
+    """What the network's maps say: boxes (N, 4), points (N, 5, 2), scores (N,) of at least `sure`.
+
+    maps: a (15, rows, columns) for each of STRIDES: the score's logit; the box's centre from its
+    cell's, and the logarithms of its sides; the points from the cell's centre; all in cells.
+    Box edges count from the corner of the first pixel, points from its middle.
+    """
+    logit = math.log(sure / (1 - sure))
+    parts = []
+    for fields, stride in zip(maps, STRIDES, strict=True):
+        rows, columns = np.nonzero(fields[0] >= logit)
+        chosen = fields[:, rows, columns].T.astype(np.float64)
+        centres = np.column_stack([columns, rows]) + 0.5
+        middles, halves = centres + chosen[:, 1:3], np.exp(chosen[:, 3:5].clip(max=6)) / 2
+        points = (centres[:, None] + chosen[:, 5:].reshape(-1, 5, 2)) * stride - 0.5
+        boxes = np.concatenate([middles - halves, middles + halves], axis=1) * stride
+        parts.append((boxes, points, 1 / (1 + np.exp(-chosen[:, 0]))))
+    boxes, points, scores = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return boxes, points, scores
+
+
+def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Array]:
+    """One answer for each face: boxes that overlap the surest are averaged with it, by score."""
+    order = np.argsort(-scores, kind="stable")
+    boxes, points, scores = boxes[order], points[order], scores[order]
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
+    left = np.ones(len(boxes), bool)
+    found: list[tuple[Array, Array, float]] = []
+    for at in range(len(boxes)):
+        if not left[at]:
+            continue
+        low = np.maximum(boxes[at, :2], boxes[:, :2])
+        high = np.minimum(boxes[at, 2:], boxes[:, 2:])
+        shared = (high - low).clip(0).prod(axis=1)
+        same = left & (shared / (areas[at] + areas - shared) > SAME)
+        left &= ~same
+        # a part of the face alone, or the face with its hair, is the same face as well
+        left &= shared < PART * np.minimum(areas, areas[at])
+        weights = scores[same] / scores[same].sum()
+        found.append((weights @ boxes[same], np.tensordot(weights, points[same], 1), scores[at]))
+    if not found:
+        return np.empty((0, 4)), np.empty((0, 5, 2)), np.empty(0)
+    return (
+        np.array([box for box, _, _ in found]),
+        np.array([five for _, five, _ in found]),
+        np.array([score for _, _, score in found]),
+    )
+
+
+def _upright(
+    image: NDArray[np.uint8], points: Array, side: int, scale: float, middle: Point
+) -> tuple[NDArray[np.uint8], Array]:
+    """A face set upright in a square chip, and the matrix, (2, 3), that leads back to the image.
+
+    scale: pixels of the chip for the template's 112. middle: the template's point in its middle.
+    """
+    onto = (np.array(TEMPLATE) - middle) * (scale / TEMPLATE_SIZE) + side / 2
+    back = np.linalg.inv(np.vstack([similarity(points, onto), [0, 0, 1]]))[:2]
+    corners = back @ np.array([[0, side, 0, side], [0, 0, side, side], [1, 1, 1, 1]])
+    height, width = image.shape[:2]
+    low = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, (width - 1, height - 1))
+    high = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 3, low + 1, (width, height))
+    part = Image.fromarray(np.ascontiguousarray(image[low[1] : high[1], low[0] : high[0]]))
+    # plainer than `align`, in a third of the time: this chip is for finding points alone
+    reduction = max(1, int(math.hypot(back[0, 0], back[1, 0]) + 0.3))
+    part = part.reduce(reduction)
+    # Pillow counts from the corner of a pixel
+    shift = (back @ [-0.5, -0.5, 1] + 0.5 - low) / reduction
+    linear = back[:, :2] / reduction
+    chip = part.transform(
+        (side, side),
+        Image.Transform.AFFINE,
+        (*linear[0], shift[0], *linear[1], shift[1]),
+        resample=Image.Resampling.BILINEAR,
+    )
+    return np.asarray(chip), back
+
+
+def _order(face: Face) -> tuple[float, float, float]:
+    """Largest first; equals from the top, then from the left."""
+    return -round(face.box.width * face.box.height, 3), face.box.top, face.box.left
+
+
+def _up(side: int) -> int:
+    return -(-side // CELL) * CELL
+
+
+def _resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
+    """The image shrunk by `factor` (enlarged where it is below 1), antialiased."""
+    if factor == 1:
+        return image
+    height, width = image.shape[:2]
+    size = max(1, round(width / factor)), max(1, round(height / factor))
+    picture = Image.fromarray(np.ascontiguousarray(image))
+    return np.asarray(picture.resize(size, Image.Resampling.BILINEAR, reducing_gap=1.0))
+
+
+def _turned_back(
+    boxes: Array, points: Array, turns: int, shape: tuple[int, ...]
+) -> tuple[Array, Array]:
+    """Boxes and points of an image that `np.rot90` turned, of this shape, in the unturned one."""
+    corners = boxes.reshape(-1, 2, 2)
+    height, width = shape[:2]
+    for _ in range(turns % 4):  # each undoes a quarter turn against the clock
+        corners = np.stack([height - corners[..., 1], corners[..., 0]], axis=-1)
+        points = np.stack([height - 1 - points[..., 1], points[..., 0]], axis=-1)
+        height, width = width, height
+    low, high = corners.min(axis=1), corners.max(axis=1)
+    return np.concatenate([low, high], axis=1), points

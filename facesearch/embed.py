@@ -1,8 +1,9 @@
 """The one way of a photo: pixels, faces, chips, embeddings."""
 
+import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -13,13 +14,15 @@ import numpy as np
 from PIL import Image
 
 from facesearch import images
-from facesearch.align import align
-from facesearch.detect import Detector
+from facesearch.align import TEMPLATE_SIZE, align
+from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
-from facesearch.images import Pixels
+from facesearch.images import Pixels, Reduced
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.quality import unrecognisable, unusable
+
+MIN_FACE = 10.0  # pixels; what is narrower is not even reported
 
 WORKERS = os.cpu_count() or 1
 
@@ -50,37 +53,54 @@ class SeenFace:
 class FaceReader:
     """Photos to faces and chips, as a model's preprocessing wants them."""
 
-    def __init__(self, preprocessing: Preprocessing, landmarks: Path) -> None:
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        finders: Sequence[Path],
+        detail: int = DETAIL,
+        min_face: float = MIN_FACE,
+    ) -> None:
+        """finders: the files that the detector named in `preprocessing` needs.
+
+        detail: the longest side, in pixels, of what the network looks at. min_face: pixels of the
+        photo; narrower faces are left out.
+        """
         self.preprocessing = preprocessing
-        self.landmarks = landmarks
-        self._detector = Detector(landmarks)
+        self.finders = finders
+        self.min_face = min_face
+        self._detector: DlibDetector | NetworkDetector = (
+            NetworkDetector(*finders, detail=detail)
+            if preprocessing.detector == NetworkDetector.name
+            else DlibDetector(*finders)
+        )
+        (ax, ay), (bx, by) = preprocessing.template[:2]
+        self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
 
     def read(self, path: Path) -> Portrait:
         """Every face of a photo. Raises PhotoError."""
-        pixels = images.read(path)
-        faces = self._detector(pixels)
+        photo, faces = self._find(path)
         size = self.preprocessing.size
-        chips = [self._chip(pixels, face, 0) for face in faces]
+        chips = [self._chip(photo.pixels, face, 0) for face in faces]
         shape = (len(faces), size, size, 3)
-        reasons = [self._unusable(*pair, pixels) for pair in zip(faces, chips, strict=True)]
-        height, width = pixels.shape[:2]
-        return Portrait(width, height, faces, np.array(chips, np.uint8).reshape(shape), reasons)
+        whole = [face.scaled(photo.factor) for face in faces]
+        reasons = [self._unusable(*pair, photo) for pair in zip(whole, chips, strict=True)]
+        stacked = np.array(chips, np.uint8).reshape(shape)
+        return Portrait(photo.width, photo.height, whole, stacked, reasons)
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
         """The chip of the face that a photo is about, `margin` pixels more on every side.
 
         None if there is no usable face. Raises PhotoError.
         """
-        pixels = images.read(path)
-        faces = self._detector(pixels)
+        photo, faces = self._find(path)
         if not faces:
             return None
-        height, width = pixels.shape[:2]
+        height, width = photo.pixels.shape[:2]
         face = principal(faces, width, height)
-        chip = self._chip(pixels, face, 0)
-        if self._unusable(face, chip, pixels):
+        chip = self._chip(photo.pixels, face, 0)
+        if self._unusable(face.scaled(photo.factor), chip, photo):
             return None
-        return self._chip(pixels, face, margin) if margin else chip
+        return self._chip(photo.pixels, face, margin) if margin else chip
 
     def read_aligned(self, path: Path) -> Pixels:
         """A picture that is an aligned chip already, at the model's size. Raises PhotoError."""
@@ -88,20 +108,37 @@ class FaceReader:
         picture = Image.fromarray(images.read(path))
         return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
 
+    def _find(self, path: Path) -> tuple[Reduced, list[Face]]:
+        """A photo and its faces, in the pixels it was read with.
+
+        A large JPEG is read smaller, unless a face then has fewer pixels than its chip.
+        """
+        photo = images.read_reduced(path, self._detector.least_side)
+        faces = [
+            face
+            for face in self._detector(photo.pixels)
+            if face.box.width * photo.factor >= self.min_face
+        ]
+        if photo.factor > 1 and any(face.eye_distance < self._chip_eyes for face in faces):
+            whole = images.read_reduced(path, None)
+            return whole, [face.scaled(photo.factor) for face in faces]
+        return photo, faces
+
     def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
         how = self.preprocessing
         return align(pixels, face.points, how.size, margin, how.template)
 
-    def _unusable(self, face: Face, chip: Pixels, pixels: Pixels) -> str:
-        height, width = pixels.shape[:2]
-        return unusable(face, chip, width, height, self.preprocessing.detector)
+    def _unusable(self, face: Face, chip: Pixels, photo: Reduced) -> str:
+        """face: in the pixels of the photo as it is, however small it was read."""
+        detector = self.preprocessing.detector
+        return unusable(face, chip, photo.width, photo.height, detector)
 
 
 class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
     def __init__(self, model: Model) -> None:
-        super().__init__(model.preprocessing, model.landmarks)
+        super().__init__(model.preprocessing, model.finders)
         self.model = model
 
     def embed(self, chips: Chips) -> Embeddings:

@@ -40,9 +40,14 @@ class Box:
 class Face:
     """One detection."""
 
-    box: Box
+    box: Box  # its edges count from the corner of the first pixel, points from its middle
     points: tuple[Point, ...]  # eye centres, nose tip, mouth corners; image-left before right
     score: float  # the detector's own; higher is surer
+
+    def scaled(self, factor: float) -> "Face":
+        """The same face in an image whose sides are `factor` times as long."""
+        points = tuple((factor * (x + 0.5) - 0.5, factor * (y + 0.5) - 0.5) for x, y in self.points)
+        return Face(self.box.scaled(factor), points, self.score)
 
     @property
     def eye_distance(self) -> float:

@@ -18,6 +18,9 @@ from facesearch.face import Point
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
+DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
+# the files with which each detector finds faces
+FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR, LANDMARKS)}
 CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
 BATCH = 32
 
@@ -54,7 +57,7 @@ class Model:
         try:
             self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
             self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
-            if self.preprocessing.detector != "dlib":
+            if self.preprocessing.detector not in FINDERS:
                 raise ValueError(f"its detector {self.preprocessing.detector!r} is not known here")
         except FileNotFoundError as error:
             raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
@@ -62,7 +65,7 @@ class Model:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        for needed in (GRAPH, LANDMARKS):
+        for needed in (GRAPH, *FINDERS[self.preprocessing.detector]):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
 
@@ -71,14 +74,15 @@ class Model:
         return self.folder.name
 
     @property
-    def landmarks(self) -> Path:
-        return self.folder / LANDMARKS
+    def finders(self) -> list[Path]:
+        """The files with which its detector finds faces and their points."""
+        return [self.folder / file for file in FINDERS[self.preprocessing.detector]]
 
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
-        for part in (GRAPH, LANDMARKS):
+        for part in (GRAPH, *FINDERS[self.preprocessing.detector]):
             digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
         digest.update(json.dumps(asdict(self.preprocessing), sort_keys=True).encode())
         return digest.hexdigest()

