@@ -19,7 +19,7 @@ BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
 
 DETAIL = 640  # pixels; the longest side of the copy that the network looks at
 SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
-CLEAR = 0.4  # of its score there; both chosen on photos beside the training
+CLEAR = 0.5  # of its score there; both chosen on photos beside the training
 SAME = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
 STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
