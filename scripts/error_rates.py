@@ -5,9 +5,15 @@
 Prints a table for comparisons (FMR), one for searches (FPIR) of galleries of 10, 100 and 1,000, and
 one for probabilities; writes them with a plot of their reliability into the model's report and
 card. See held_out.py for the data.
+
+    python scripts/error_rates.py ../shared/data --embeddings ../shared/data/train/teacher.npy
+
+prints the first two tables for another network, from its embeddings of all chips in the order of
+the index: calibrated on the even half of the people, measured on the odd one.
 """
 
 import argparse
+import csv
 import shlex
 import sys
 from itertools import pairwise
@@ -16,9 +22,11 @@ from pathlib import Path
 import numpy as np
 from held_out import People, held_out
 from numpy.typing import NDArray
+from unpack_chips import POPULATIONS
 
 from facesearch.calibrate import (
     Calibration,
+    calibrate,
     calibration_of,
     cohort_of,
     evidence_trials,
@@ -213,11 +221,38 @@ def probabilities(populations: list[People], calibration: Calibration, plot: Pat
     return "\n".join(lines)
 
 
+def of_another_network(data: Path, embeddings: Path) -> tuple[Cohort, list[People]]:
+    """The cohort of the even half and the people of the odd one."""
+    with (data / "train" / "index.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    vectors = np.load(embeddings).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    number = np.array([int(row["person"].strip("p")) for row in rows])
+    place = np.array([POPULATIONS.get(row["source"], "") for row in rows])
+    cohort: Cohort | None = None
+    measured = []
+    for name in ("celebrities", "families"):
+        even, odd = ((place == name) & (number % 2 == half) for half in (0, 1))
+        keys = np.zeros(int(even.sum()), np.uint64)
+        sure = np.ones(len(keys), np.float32)
+        part = Cohort.drawn(vectors[even], sure, number[even], keys, name)
+        cohort = part if cohort is None else cohort.joined(part)
+        _, people = np.unique(number[odd], return_inverse=True)
+        measured.append(People(name, vectors[odd], np.ones(int(odd.sum()), np.float32), people))
+    assert cohort is not None
+    return cohort, measured
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--embeddings", type=Path, help="of another network; print its tables")
     parser.add_argument("--model", type=Path, default=Path("models/default"))
     args = parser.parse_args()
+    if args.embeddings:
+        cohort, measured = of_another_network(args.data, args.embeddings)
+        print(comparisons(measured, calibrate(cohort)), searches(measured, cohort), sep="\n\n")
+        return
     model = Model(args.model)
     calibration, cohort = calibration_of(model), cohort_of(model)
     populations = held_out(args.data, model)
