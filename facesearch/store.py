@@ -319,14 +319,8 @@ class Store:
             return list(connection.execute(sa.select(_photos.c.sha256)).scalars())
 
     def photo_count(self) -> int:
-        return self._count(_photos)
-
-    def person_count(self) -> int:
-        return self._count(_people)
-
-    def _count(self, table: sa.Table) -> int:
         with self._read() as connection:
-            query = sa.select(sa.func.count()).select_from(table)
+            query = sa.select(sa.func.count()).select_from(_photos)
             return int(connection.execute(query).scalar_one())
 
     def people(self) -> list[Person]:
