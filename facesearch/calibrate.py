@@ -116,7 +116,9 @@ class Calibration:
             evidence = Evidence(tuple(fields.pop("evidence")["weights"]))
             return cls(populations=populations, evidence=evidence, **fields)
         except FileNotFoundError as error:
-            raise ModelError(f"{path}: missing, so that no threshold is known") from error
+            raise ModelError(
+                f"{path}: missing, so that no threshold is known; `facesearch calibrate` finds it"
+            ) from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise ModelError(
                 f"{path}: damaged, or of another facesearch; calibrate the model anew ({error})"

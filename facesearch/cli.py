@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,18 +17,29 @@ from typer.core import TyperGroup
 
 from facesearch import __version__
 from facesearch.errors import FacesearchError, MissingExtra, NothingEnrolled, PhotoError
-from facesearch.settings import find_gallery, find_model, model_home, shipped_models
+from facesearch.settings import (
+    DETAIL,
+    MIN_FACE,
+    find_gallery,
+    find_model,
+    model_home,
+    shipped_models,
+)
 from facesearch.terminal import Form, say, show, shown_progress
 
 if TYPE_CHECKING:
     from facesearch.decide import Threshold
+    from facesearch.embed import Embedder
     from facesearch.gallery import Enrolment, Gallery, Identification
+    from facesearch.model import Model
     from facesearch.progress import Progress
 
 INTERRUPTED = 130
 
 GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version"})
-GLOBAL_VALUES = frozenset({"--gallery", "--model"})
+GLOBAL_VALUES = frozenset(
+    {"--gallery", "--model", "--detector", "--precision", "--detail", "--min-face"}
+)
 
 
 class Commands(TyperGroup):
@@ -56,12 +68,16 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Who is this, and are these two the same person? Offline, from folders of photos.",
-    epilog="--gallery, --model, --json, --csv and --quiet may also follow the command.",
+    epilog="These options may also follow the command.",
 )
 people_app = typer.Typer(no_args_is_help=True, help="List, show, rename and remove people.")
 gallery_app = typer.Typer(no_args_is_help=True, help="Look after the gallery.")
+models_app = typer.Typer(
+    no_args_is_help=True, help="List models, and make one of a public network."
+)
 app.add_typer(people_app, name="people")
 app.add_typer(gallery_app, name="gallery")
+app.add_typer(models_app, name="models")
 
 
 @dataclass
@@ -70,11 +86,46 @@ class Options:
 
     gallery: Path | None = None
     model: str | None = None
+    detector: str | None = None
+    precision: str = "fp32"
+    detail: int = DETAIL
+    min_face: float = MIN_FACE
     form: Form = "table"
     quiet: bool = False
 
 
 options = Options()
+
+
+class Detector(StrEnum):
+    """What finds faces."""
+
+    network = "network"
+    dlib = "dlib"
+
+
+class Precision(StrEnum):
+    """Of the network's numbers."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
+class Template(StrEnum):
+    """Where a public network expects the five points."""
+
+    arcface = "arcface"
+
+
+class Pixels(StrEnum):
+    """What a public network takes for a pixel."""
+
+    rgb_0_255 = "rgb-0-255"
+    rgb_0_1 = "rgb-0-1"
+    rgb_1_1 = "rgb-1-1"
+    bgr_0_255 = "bgr-0-255"
+    bgr_0_1 = "bgr-0-1"
+    bgr_1_1 = "bgr-1-1"
 
 
 class Faces(StrEnum):
@@ -142,6 +193,30 @@ def common(
     model: Annotated[
         str | None, typer.Option(help="A model's name or folder; else FACESEARCH_MODEL, default.")
     ] = None,
+    detector: Annotated[
+        Detector | None,
+        typer.Option(
+            help="What finds faces: our own network (any angle, size or cover) or dlib (upright "
+            "and frontal) [default: the model's]."
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="In which the network computes; int8 is quicker, for models that have it."
+        ),
+    ] = Precision.fp32,
+    detail: Annotated[
+        int,
+        typer.Option(
+            min=160,
+            max=10000,
+            help="The network looks at photos this many pixels long; more: slower, smaller faces.",
+        ),
+    ] = DETAIL,
+    min_face: Annotated[
+        float, typer.Option(min=1, help="Leave out faces narrower than this many pixels.")
+    ] = MIN_FACE,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no warnings.")] = False,
@@ -155,7 +230,9 @@ def common(
     if as_json and as_csv:
         raise typer.BadParameter("--json and --csv exclude each other")
     global options
-    options = Options(gallery, model, "json" if as_json else "csv" if as_csv else "table", quiet)
+    finder = detector.value if detector else None
+    form: Form = "json" if as_json else "csv" if as_csv else "table"
+    options = Options(gallery, model, finder, precision.value, detail, min_face, form, quiet)
 
 
 def warn(line: str) -> None:
@@ -169,6 +246,18 @@ def opened(*, create: bool = False) -> "Iterator[Gallery]":
 
     with Gallery(find_gallery(options.gallery), create=create) as gallery:
         yield gallery
+
+
+def chosen_model() -> "Model":
+    from facesearch.model import Model
+
+    return Model(find_model(options.model), options.detector, options.precision)
+
+
+def embedder_of(model: "Model") -> "Embedder":
+    from facesearch.embed import Embedder
+
+    return Embedder(model, options.detail, options.min_face)
 
 
 # Commands
@@ -218,10 +307,8 @@ def enroll(
         assert name is not None
         name = clean_name(name)  # before any work is done
         asked = [(name, path) for path in images.expand(photos)]
-    from facesearch.embed import Embedder
-    from facesearch.model import Model
 
-    embedder = Embedder(Model(find_model(options.model)))
+    embedder = embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0}
 
     def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
@@ -274,8 +361,6 @@ def identify(
     from facesearch import images
     from facesearch.calibrate import calibration_of
     from facesearch.decide import Threshold, threshold_to_search
-    from facesearch.embed import Embedder
-    from facesearch.model import Model
 
     if fpir is not None and threshold is not None:
         raise typer.BadParameter("--fpir and --threshold exclude each other")
@@ -283,7 +368,7 @@ def identify(
     errors: list[PhotoError] = []
     matches = 0
     with opened() as gallery, shown_progress(options.quiet) as progress:
-        embedder = Embedder(Model(find_model(options.model)))
+        embedder = embedder_of(chosen_model())
         calibration = calibration_of(embedder.model)
         if threshold is not None:
             limit = Threshold(threshold)
@@ -377,12 +462,10 @@ def compare(
     """Tell whether two photos show the same person."""
     from facesearch import decide
     from facesearch.calibrate import calibration_of
-    from facesearch.embed import Embedder
-    from facesearch.model import Model
 
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("--fmr and --threshold exclude each other")
-    embedder = Embedder(Model(find_model(options.model)))
+    embedder = embedder_of(chosen_model())
     calibration = calibration_of(embedder.model)
     limit: Threshold = (
         decide.Threshold(threshold)
@@ -430,7 +513,6 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
-    from facesearch.model import Model
     from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
@@ -449,8 +531,10 @@ def train(
                 data,
                 folder,
                 config,
-                Model(find_model(options.model)).finders,
+                chosen_model().finders,
                 progress,
+                detail=options.detail,
+                min_face=options.min_face,
                 device=device.value,
                 resume=resume,
                 restart=restart,
@@ -469,8 +553,6 @@ def train(
 
 
 def _need_torch() -> None:
-    from importlib.util import find_spec
-
     missing = [package for package in ("torch", "torchvision", "onnx") if not find_spec(package)]
     if missing:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'facesearch[train]'")
@@ -519,11 +601,9 @@ def evaluate(
     from facesearch import findings
     from facesearch.calibrate import calibration_of
     from facesearch.data import listed, people_in, read_pairs
-    from facesearch.embed import Embedder
-    from facesearch.model import Model
     from facesearch.openset import PHOTOS
 
-    model = Model(find_model(options.model))
+    model = chosen_model()
     command = shlex.join(["facesearch", *sys.argv[1:]])
     chosen = {} if pairs is not None else people_in(data)
     if people is not None:
@@ -532,7 +612,7 @@ def evaluate(
         report.mkdir(parents=True, exist_ok=True)  # before the work of minutes
     found: findings.Found
     with shown_progress(options.quiet) as progress:
-        embedder = Embedder(model)
+        embedder = embedder_of(model)
         if searches:
             found = measure.evaluate_open_set(
                 embedder,
@@ -580,17 +660,17 @@ def calibrate(
     They must be people whom the model was not trained on: many of them, a hundred thousand pairs
     of people for a false match rate of 0.001. What is promised holds for each population.
     """
-    from facesearch.embed import Embedder
-    from facesearch.model import Model
     from facesearch.recalibrate import population, recalibrate
 
-    model = Model(find_model(options.model))
+    if options.detector is not None or options.precision != "fp32":
+        raise typer.BadParameter("a model is calibrated with its own detector, in fp32")
+    model = chosen_model()
     shipped = model.folder.parent == shipped_models()
     folder = out or (model_home() / model.name if shipped else model.folder)
     cohort = None
     with shown_progress(options.quiet) as progress:
         for part in data:
-            people, unused = population(Embedder(model), part, progress, aligned=aligned)
+            people, unused = population(embedder_of(model), part, progress, aligned=aligned)
             if unused:
                 warn(f"{part}: {unused} photos without a usable face were left out")
             cohort = people if cohort is None else cohort.joined(people)
@@ -671,3 +751,54 @@ def gallery_info() -> None:
         show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
     else:
         show([row], [], options.form)
+
+
+@models_app.command("list")
+def models_list() -> None:
+    """The models that --model knows by name: yours, then the shipped ones."""
+    from facesearch.model import CALIBRATION, CONFIG
+
+    folders = {
+        path.name: path
+        for home in (shipped_models(), model_home())
+        if home.is_dir()
+        for path in sorted(home.iterdir())
+        if (path / CONFIG).is_file()
+    }
+    rows = [
+        {"name": name, "calibrated": (path / CALIBRATION).is_file(), "folder": str(path)}
+        for name, path in folders.items()
+    ]
+    show(rows, ["name", "calibrated", "folder"], options.form)
+
+
+@models_app.command("import")
+def models_import(
+    file: Annotated[Path, typer.Argument(help="An ONNX file: 112 x 112 pixels to a vector.")],
+    name: Annotated[
+        str | None, typer.Option(help="The model's name [default: the file's].")
+    ] = None,
+    template: Annotated[
+        Template, typer.Option(help="Where it expects the five points.")
+    ] = Template.arcface,
+    pixels: Annotated[
+        Pixels, typer.Option("--input", help="The order of its channels, and their range.")
+    ] = Pixels.rgb_0_255,
+) -> None:
+    """Make a model of a public network. Calibrate it next, on people of your own.
+
+    -1-1 stands for values from -1 to 1. The default detector finds its faces.
+    """
+    if not find_spec("onnx"):
+        raise MissingExtra("importing needs onnx: pip install 'facesearch[train]'")
+    from facesearch.imported import import_network
+
+    folder = model_home() / (name or file.stem)
+    if folder.parent != model_home() or folder.name.startswith("."):
+        raise typer.BadParameter(f"{name!r} is no name for a model")
+    command = shlex.join(["facesearch", *sys.argv[1:]])
+    model = import_network(
+        file, folder, chosen_model(), template=template.value, pixels=pixels.value, command=command
+    )
+    show([{"name": model.name, "folder": str(folder)}], ["name", "folder"], options.form)
+    say(f"not calibrated yet: facesearch calibrate YOUR_PEOPLE --model {shlex.quote(model.name)}")

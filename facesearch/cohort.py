@@ -137,7 +137,9 @@ class Cohort:
                 parts["photo_people"].astype(np.int64),
             )
         except FileNotFoundError as error:
-            raise ModelError(f"{path}: missing, so that no threshold is known") from error
+            raise ModelError(
+                f"{path}: missing, so that no threshold is known; `facesearch calibrate` finds it"
+            ) from error
         except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"{path}: damaged ({error})") from error
 

@@ -255,6 +255,8 @@ class ChipCache:
             "template": [list(point) for point in how.template],
             "detector": how.detector,
             "finders": finders,
+            "detail": self._reader.detail,
+            "min_face": self._reader.min_face,
         }
 
 

@@ -13,13 +13,16 @@ from PIL import Image
 from facesearch.align import TEMPLATE, TEMPLATE_SIZE, similarity
 from facesearch.errors import ModelError
 from facesearch.face import Box, Face, Point
+from facesearch.settings import DETAIL
 
 MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
 BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
 
-DETAIL = 640  # pixels; the longest side of the copy that the network looks at
 SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
 CLEAR = 0.5  # of its score there; both chosen on photos beside the training
+# a face found with this score, this upright (degrees), and with eyes this far apart in the copy
+# (pixels) needs no near look: of 1,700 such faces none was dropped there (docs/detection.md)
+CERTAIN, UPRIGHT, LARGE = 0.85, 20.0, 12.0
 SAME = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
 STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
@@ -129,9 +132,11 @@ class NetworkDetector:
 
     Looks at a copy whose longest side is at most `detail`. Where it finds nothing it looks again:
     enlarged to twice that, at half the size, and turned. The points are those of the face held
-    upright: the first eye is the one that is on the left then. Each face is looked at again,
-    upright and at one size, so that its points depend little on its angle and size in the photo;
-    dlib's predictor then places them. Safe to call from several threads.
+    upright: the first eye is the one that is on the left then. A face that is uncertain, small or
+    turned is looked at again, upright and at one size, so that its points depend little on its
+    angle and size in the photo; dlib's predictor then places them.
+
+    Safe to call from several threads.
     """
 
     name = "network"
@@ -171,7 +176,11 @@ class NetworkDetector:
             boxes, points, scores = (np.concatenate(part) for part in zip(*found, strict=True))
             if len(found) > 1:
                 boxes, points, scores = merged(boxes, points, scores)
-            refined = [self._refined(image, five) for five in points]
+            scale = max(longest for longest, _ in looks) / max(image.shape[:2])
+            refined = [
+                self._refined(image, five, near=not _certain(five, score, scale))
+                for five, score in zip(points, scores, strict=True)
+            ]
             faces = [
                 Face(Box(*map(float, box)), tuple((float(x), float(y)) for x, y in five), float(s))
                 for box, five, s in zip(boxes, refined, scores, strict=True)
@@ -194,12 +203,23 @@ class NetworkDetector:
         scale = np.array([width / small.shape[1], height / small.shape[0]])
         return boxes * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5, scores
 
-    def _refined(self, image: NDArray[np.uint8], points: Array) -> Array | None:
-        """The points, (5, 2), of a face found in `image`, placed more exactly.
+    def _refined(self, image: NDArray[np.uint8], points: Array, *, near: bool) -> Array | None:
+        """The points, (5, 2), of a face found in `image`, placed more exactly; see `near`."""
+        seen = self.near(image, points) if near else points
+        if seen is None:
+            return None
+        chip, back = upright(image, seen, *CLOSE_POINTS)
+        placed = np.array(self._dlib.placed(chip, Box(*close_box(len(chip)))))
+        placed = placed @ back[:, :2].T + back[:, 2]
+        far = np.linalg.norm(placed - seen, axis=1).max()
+        return placed if far < ASTRAY * np.linalg.norm(seen[1] - seen[0]) else seen
 
-        None if the face is no longer one when it is looked at from near.
+    def near(self, image: NDArray[np.uint8], points: Array) -> Array | None:
+        """The points, (5, 2), of a face found in `image`, seen again upright and at one size.
+
+        None if it is no longer a face then.
         """
-        chip, back = _upright(image, points, *CLOSE_LOOK)
+        chip, back = upright(image, points, *CLOSE_LOOK)
         boxes, found, _ = self._look(chip, CLEAR)
         middle = len(chip) / 2
         apart = np.abs((boxes[:, :2] + boxes[:, 2:]) / 2 - middle).max(axis=1)
@@ -208,13 +228,7 @@ class NetworkDetector:
         if not same.any():
             return None
         nearest = np.where(same, apart, np.inf).argmin()
-        points = found[nearest] @ back[:, :2].T + back[:, 2]
-        chip, back = _upright(image, points, *CLOSE_POINTS)
-        quarter = len(chip) / 4
-        placed = np.array(self._dlib.placed(chip, Box(quarter, quarter, 3 * quarter, 3 * quarter)))
-        placed = placed @ back[:, :2].T + back[:, 2]
-        far = np.linalg.norm(placed - points, axis=1).max()
-        return placed if far < ASTRAY * np.linalg.norm(points[1] - points[0]) else points
+        return np.asarray(found[nearest] @ back[:, :2].T + back[:, 2])
 
     def _looks(self, longest: int) -> list[list[tuple[int, int]]]:
         """Sizes of the longest side, and quarter turns, to try until a face is found.
@@ -287,7 +301,12 @@ def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Ar
     )
 
 
-def _upright(
+def close_box(side: int) -> tuple[int, int, int, int]:
+    """dlib's box of the face in a chip made with CLOSE_POINTS."""
+    return side // 4, side // 4, 3 * side // 4, 3 * side // 4
+
+
+def upright(
     image: NDArray[np.uint8], points: Array, side: int, scale: float, middle: Point
 ) -> tuple[NDArray[np.uint8], Array]:
     """A face set upright in a square chip, and the matrix, (2, 3), that leads back to the image.
@@ -314,6 +333,14 @@ def _upright(
         resample=Image.Resampling.BILINEAR,
     )
     return np.asarray(chip), back
+
+
+def _certain(points: Array, score: float, scale: float) -> bool:
+    """Whether a first look is enough. scale: of the copy that was looked at."""
+    across, down = points[1] - points[0]
+    apart = scale * math.hypot(across, down)
+    turned = abs(math.degrees(math.atan2(down, across)))
+    return score >= CERTAIN and turned <= UPRIGHT and apart >= LARGE
 
 
 def _order(face: Face) -> tuple[float, float, float]:

@@ -14,15 +14,14 @@ import numpy as np
 from PIL import Image
 
 from facesearch import images
-from facesearch.align import TEMPLATE_SIZE, align
-from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
+from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align
+from facesearch.detect import DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
 from facesearch.images import Pixels, Reduced
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.quality import unrecognisable, unusable
-
-MIN_FACE = 10.0  # pixels; what is narrower is not even reported
+from facesearch.settings import DETAIL, MIN_FACE
 
 WORKERS = os.cpu_count() or 1
 
@@ -67,6 +66,7 @@ class FaceReader:
         """
         self.preprocessing = preprocessing
         self.finders = finders
+        self.detail = detail
         self.min_face = min_face
         self._detector: DlibDetector | NetworkDetector = (
             NetworkDetector(*finders, detail=detail)
@@ -103,10 +103,16 @@ class FaceReader:
         return self._chip(photo.pixels, face, margin) if margin else chip
 
     def read_aligned(self, path: Path) -> Pixels:
-        """A picture that is an aligned chip already, at the model's size. Raises PhotoError."""
-        size = self.preprocessing.size
-        picture = Image.fromarray(images.read(path))
-        return np.asarray(picture.resize((size, size), Image.Resampling.BILINEAR))
+        """The chip of a picture that is aligned onto TEMPLATE already. Raises PhotoError."""
+        how = self.preprocessing
+        picture = images.read(path)
+        if how.template == TEMPLATE:
+            resized = Image.fromarray(picture).resize(
+                (how.size, how.size), Image.Resampling.BILINEAR
+            )
+            return np.asarray(resized)
+        points = np.array(TEMPLATE) * (np.array(picture.shape[1::-1]) / TEMPLATE_SIZE)
+        return align(picture, points, how.size, template=how.template)
 
     def _find(self, path: Path) -> tuple[Reduced, list[Face]]:
         """A photo and its faces, in the pixels it was read with.
@@ -137,8 +143,8 @@ class FaceReader:
 class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
-    def __init__(self, model: Model) -> None:
-        super().__init__(model.preprocessing, model.finders)
+    def __init__(self, model: Model, detail: int = DETAIL, min_face: float = MIN_FACE) -> None:
+        super().__init__(model.preprocessing, model.finders, detail, min_face)
         self.model = model
 
     def embed(self, chips: Chips) -> Embeddings:

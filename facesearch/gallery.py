@@ -331,9 +331,9 @@ class Gallery:
         mine, other = self._store.model(), embedder.model
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
-                f"{self.folder}: enrolled with the model {mine.name!r} ({mine.fingerprint[:12]}), "
-                f"not with {other.name!r} ({other.fingerprint[:12]}); choose that one with "
-                "--model, or another gallery with --gallery"
+                f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
+                f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
+                "or another gallery with --gallery"
             )
 
 

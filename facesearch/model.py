@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,12 @@ from facesearch.errors import ModelError
 from facesearch.face import Point
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
+GRAPH_INT8 = "network-int8.onnx"
+GRAPHS = {"fp32": GRAPH, "int8": GRAPH_INT8}
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
 DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
 # the files with which each detector finds faces
-FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR, LANDMARKS)}
+FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
 CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
 BATCH = 32
 
@@ -39,6 +41,7 @@ class Preprocessing:
     scale: float = 127.5  # the network sees (value - mean) / scale, RGB
     flip_average: bool = True  # the embedding is that of the chip and its mirror image together
     detector: str = "dlib"
+    channels: str = "rgb"  # or "bgr", the order in which the network sees them
 
     @classmethod
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
@@ -49,29 +52,37 @@ class Preprocessing:
 class Model:
     """Chips in, unit vectors out."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises ModelError if the folder is not a whole model."""
+    def __init__(self, folder: Path, detector: str | None = None, precision: str = "fp32") -> None:
+        """detector: which one finds faces, instead of the model's own; a key of FINDERS.
+
+        precision: fp32 or int8, in which the network computes; a key of GRAPHS.
+        Raises ModelError if the folder is not a whole model.
+        """
         self.folder = folder
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such model")
         try:
             self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
             self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
-            if self.preprocessing.detector not in FINDERS:
-                raise ValueError(f"its detector {self.preprocessing.detector!r} is not known here")
+            own = self.preprocessing.detector
+            if own not in FINDERS:
+                raise ValueError(f"its detector {own!r} is not known here")
+            self.preprocessing = replace(self.preprocessing, detector=detector or own)
+            self.name = folder.name
+            if detector not in (None, own):
+                self.name += f" --detector {detector}"
+            if precision != "fp32":
+                self.name += f" --precision {precision}"
         except FileNotFoundError as error:
             raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        for needed in (GRAPH, *FINDERS[self.preprocessing.detector]):
+        self.graph = GRAPHS[precision]
+        for needed in (self.graph, *FINDERS[self.preprocessing.detector]):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
-
-    @property
-    def name(self) -> str:
-        return self.folder.name
 
     @property
     def finders(self) -> list[Path]:
@@ -82,9 +93,12 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
-        for part in (GRAPH, *FINDERS[self.preprocessing.detector]):
+        for part in (self.graph, *FINDERS[self.preprocessing.detector]):
             digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
-        digest.update(json.dumps(asdict(self.preprocessing), sort_keys=True).encode())
+        fields = asdict(self.preprocessing)
+        if fields["channels"] == "rgb":  # older models do not say it, and are the same
+            del fields["channels"]
+        digest.update(json.dumps(fields, sort_keys=True).encode())
         return digest.hexdigest()
 
     @cached_property
@@ -96,12 +110,12 @@ class Model:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             return onnxruntime.InferenceSession(
-                str(self.folder / GRAPH), options, providers=["CPUExecutionProvider"]
+                str(self.folder / self.graph), options, providers=["CPUExecutionProvider"]
             )
         # ONNX Runtime's own errors share no base but Exception
         except Exception as error:
             raise ModelError(
-                f"{self.folder / GRAPH}: no graph that ONNX Runtime can run"
+                f"{self.folder / self.graph}: no graph that ONNX Runtime can run"
             ) from error
 
     def embed(self, chips: Chips) -> Embeddings:
@@ -128,6 +142,8 @@ class Model:
 
     def _run(self, chips: Chips) -> tuple[Embeddings, Agreements]:
         how = self.preprocessing
+        if how.channels == "bgr":
+            chips = chips[..., ::-1]
         pixels = (chips.astype(np.float32).transpose(0, 3, 1, 2) - how.mean) / how.scale
         if how.flip_average:
             pixels = np.concatenate([pixels, pixels[..., ::-1]])

@@ -93,14 +93,14 @@ def load_network(config: NetworkConfig, size: int, path: Path) -> EmbeddingNetwo
     return network.eval()
 
 
-def export_onnx(network: EmbeddingNetwork, path: Path) -> None:
+def export_onnx(network: nn.Module, size: int, path: Path) -> None:
     """The same graph for ONNX Runtime: input `chips`, output `embeddings`, any batch size."""
     network = network.eval().cpu().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own older exporter, which needs less
         torch.onnx.export(
             network,
-            (torch.zeros(2, 3, network.size, network.size),),
+            (torch.zeros(2, 3, size, size),),
             str(path),
             input_names=["chips"],
             output_names=["embeddings"],

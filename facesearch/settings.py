@@ -6,6 +6,8 @@ from pathlib import Path
 from facesearch.errors import ModelError
 
 DEFAULT_MODEL = "default"
+DETAIL = 640  # pixels; the longest side of the copy that the network detector looks at
+MIN_FACE = 10.0  # pixels; what is narrower is not even reported
 
 
 def user_data() -> Path:

@@ -41,6 +41,7 @@ from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, sav
 from facesearch.plots import SamplePairs
 from facesearch.progress import Progress
 from facesearch.report import REPORT, SplitResult, write_report
+from facesearch.settings import DETAIL, MIN_FACE
 
 WORK = ".work"  # the folder for chips and checkpoints inside a model under construction
 CHECKPOINT = "checkpoint.safetensors"
@@ -190,6 +191,8 @@ def train(
     finders: Sequence[Path],
     progress: Progress,
     *,
+    detail: int = DETAIL,
+    min_face: float = MIN_FACE,
     device: str = "auto",
     resume: bool = False,
     restart: bool = False,
@@ -201,6 +204,7 @@ def train(
     pictures: whether the report may show photos of the data. command: for the card.
     finders: the files of another model, with which this one is to find faces; landmarks.dat with
     the file of its error beside it, if that is known.
+    detail, min_face: see FaceReader.
     resume: go on with an unfinished run, if there is one. restart: discard it; a finished model
     stays in place until the new one is whole.
     Raises DataError for data that cannot be split, ModelError if `out` is taken, and
@@ -221,7 +225,11 @@ def train(
     with _alone(work):
         if restart:
             checkpoint.unlink(missing_ok=True)
-        made = _make(data, split, work, config, finders, progress, place, pictures, command)
+        names = tuple(path.name for path in finders)
+        detector = {files: name for name, files in model.FINDERS.items()}[names]
+        how = Preprocessing(size=config.size, detector=detector)
+        reader = FaceReader(how, finders, detail, min_face)
+        made = _make(data, split, work, config, reader, progress, place, pictures, command)
         (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
         shutil.rmtree(out / REPORT, ignore_errors=True)
         for path in sorted(made.iterdir(), key=lambda path: path.name == model.CONFIG):
@@ -245,18 +253,15 @@ def _make(
     split: Split,
     work: Path,
     config: TrainConfig,
-    finders: Sequence[Path],
+    reader: FaceReader,
     progress: Progress,
     device: torch.device,
     pictures: bool,
     command: str,
 ) -> Path:
     """The whole model, in a folder below `work`."""
-    detector = {files: name for name, files in model.FINDERS.items()}[
-        tuple(path.name for path in finders)
-    ]
-    preprocessing = Preprocessing(size=config.size, detector=detector)
-    cache = ChipCache(work, FaceReader(preprocessing, finders), config.margin)
+    preprocessing, finders = reader.preprocessing, reader.finders
+    cache = ChipCache(work, reader, config.margin)
     photos = [path for part in (split.train, split.validation, split.test) for path in _all(part)]
     cache.fill(photos, progress)
     parts = {
@@ -275,10 +280,10 @@ def _make(
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_weights(run.average, staging / model.WEIGHTS)
-    export_onnx(run.average, staging / model.GRAPH)
+    export_onnx(run.average, config.size, staging / model.GRAPH)
     for finder in finders:
         shutil.copyfile(finder, staging / finder.name)
-    landmarks_error = finders[0].with_name(model.LANDMARKS_ERROR)
+    landmarks_error = finders[-1].with_name(model.LANDMARKS_ERROR)
     if landmarks_error.is_file():
         shutil.copyfile(landmarks_error, staging / model.LANDMARKS_ERROR)
     record = {

@@ -156,7 +156,7 @@ def test_a_large_photo_is_searched_small_and_answered_large(
     small = scaled(hopper_pixels, 640 / max(hopper_pixels.shape[:2]))
     (face,) = network(small)
     (twice,) = network(small.repeat(2, axis=0).repeat(2, axis=1))
-    assert miss(twice, np.array(face.points) * 2 + 0.5) < 0.03  # the near look has other pixels
+    assert miss(twice, np.array(face.points) * 2 + 0.5) < 0.05  # the predictor has other pixels
     assert twice.box.left == pytest.approx(2 * face.box.left, abs=1e-3)
     assert twice.box.bottom == pytest.approx(2 * face.box.bottom, abs=1e-3)
 
@@ -176,7 +176,7 @@ def test_int8_agrees(network: NetworkDetector, hopper_pixels: Pixels, group_phot
             nearest = min(
                 whole, key=lambda other, face=face: math.dist(other.box.centre, face.box.centre)
             )
-            assert miss(face, np.array(nearest.points)) < 0.05
+            assert miss(face, np.array(nearest.points)) < 0.07
 
 
 def test_the_files_are_small() -> None:

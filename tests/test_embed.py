@@ -1,14 +1,17 @@
 """Photos become unit vectors, the same for a face whatever batch, orientation or thread."""
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch.embed import Embedder, in_order
+from facesearch.align import TEMPLATE
+from facesearch.embed import Embedder, FaceReader, in_order
 from facesearch.errors import PhotoError
+from facesearch.model import Model
 
 
 def embedding(embedder: Embedder, path: Path) -> np.ndarray:
@@ -86,13 +89,19 @@ def test_agreement_is_the_length_of_the_mean(embedder: Embedder, hopper: Path) -
 
 
 def test_chips_that_are_aligned_already(embedder: Embedder, hopper: Path, tmp_path: Path) -> None:
-    size = embedder.preprocessing.size
-    chip = embedder.read_principal(hopper)
+    """Of the size and template that the field shares, whatever the model's own are."""
+    model = embedder.model
+    plain = FaceReader(replace(model.preprocessing, size=112, template=TEMPLATE), model.finders)
+    chip = plain.read_principal(hopper)
     assert chip is not None
     Image.fromarray(chip).save(tmp_path / "chip.png")
-    assert np.array_equal(embedder.read_aligned(tmp_path / "chip.png"), chip)
-    Image.fromarray(chip).resize((200, 200)).save(tmp_path / "large.png")
-    assert embedder.read_aligned(tmp_path / "large.png").shape == (size, size, 3)
+    Image.fromarray(chip).resize((224, 224)).save(tmp_path / "large.png")
+    assert np.array_equal(plain.read_aligned(tmp_path / "chip.png"), chip)
+    cut = embedder.read_principal(hopper)
+    assert cut is not None
+    for name in ("chip.png", "large.png"):
+        first, second = embedder.embed(np.stack([embedder.read_aligned(tmp_path / name), cut]))
+        assert np.linalg.norm(first - second) < 0.25
 
 
 def test_in_order_keeps_order_and_errors(tmp_path: Path) -> None:
@@ -136,3 +145,11 @@ def test_other_errors_are_not_swallowed(tmp_path: Path) -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(in_order(work, [tmp_path]))
+
+
+def test_a_model_s_detector_may_be_another(embedder: Embedder) -> None:
+    folder = embedder.model.folder
+    dlib, network = Model(folder, "dlib"), Model(folder, "network")
+    assert dlib.fingerprint != network.fingerprint
+    assert embedder.model.fingerprint in (dlib.fingerprint, network.fingerprint)
+    assert {dlib.name, network.name} > {"default"}

@@ -284,7 +284,7 @@ def test_another_model_is_refused(
         lambda: enrol(gallery, other, "Grace", hopper),
         lambda: name(gallery, other, calibration, hopper),
     ):
-        with pytest.raises(GalleryError, match="enrolled with the model 'default'"):
+        with pytest.raises(GalleryError, match="enrolled with --model default"):
             job()
 
 

@@ -640,3 +640,62 @@ def test_calibrate(run: Run, people: Path, hopper: Path, no_face: Path, tmp_path
 def test_calibrate_on_aligned_chips(run: Run, people: Path, tmp_path: Path) -> None:
     done = run("calibrate", people, "--aligned", "--json")
     assert (done.code, done.lines[0]["faces"]) == (0, 24)  # four of each person at most
+
+
+def test_the_detector_is_chosen_and_part_of_the_gallery(
+    run: Run, hopper: Path, query: Path, tmp_path: Path
+) -> None:
+    upside_down = tmp_path / "upside down é.png"
+    Image.open(hopper).convert("RGB").rotate(180).save(upside_down)
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+    named = run("identify", upside_down, "--json")
+    assert named.code == 0, named
+    assert named.lines[0]["name"] == "Grace"
+    one_line_error(run("identify", query, "--detector", "dlib"), GALLERY, "--detector dlib")
+    other = "--gallery", tmp_path / "by dlib"
+    assert run("enroll", "--detector", "dlib", "--name", "Grace", hopper, *other).code == 0
+    assert run("identify", query, "--detector=dlib", *other).code == 0
+    missed = run("identify", upside_down, "--detector", "dlib", "--json", *other)
+    assert (missed.code, missed.lines[0]["answer"]) == (1, "unusable")
+    assert run("calibrate", tmp_path, "--detector", "dlib").code == 2
+
+
+def test_small_faces_are_a_matter_of_detail(run: Run, hopper: Path, tmp_path: Path) -> None:
+    """A face of some 25 pixels beside one of 130, in a photo four times as wide as is looked at."""
+    wide = Image.new("RGB", (2560, 700), (90, 110, 90))
+    portrait = Image.open(hopper).convert("RGB")
+    wide.paste(portrait.resize((384, 450)), (100, 100))
+    wide.paste(portrait.resize((80, 94)), (1900, 300))
+    wide.save(tmp_path / "wide.png")
+    assert run("enroll", "--name", "Grace", hopper).code == 0
+
+    def widths(*options: str) -> list[float]:
+        found = run("identify", tmp_path / "wide.png", "--json", *options).lines
+        return [line["box"][2] - line["box"][0] for line in found if line["box"]]
+
+    assert len(widths()) == 1
+    (large, small) = widths("--detail", "2560")
+    assert large > 100 > 40 > small
+    assert widths("--detail", "2560", "--min-face", "60") == [large]
+
+
+def test_a_public_network_is_imported_and_calibrated(
+    run: Run, people: Path, hopper: Path, query: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnx", reason="the extra `train` is not installed")
+    from test_imported import network
+
+    home = dict(os.environ, FACESEARCH_MODELS=str(tmp_path / "home é"))
+    file = network(tmp_path / "some net.onnx")
+    made = run("models", "import", file, "--name", "small", "--input", "rgb-1-1", env=home)
+    assert made.code == 0, made
+    assert "not calibrated yet" in made.err
+    one_line_error(run("compare", hopper, query, "--model", "small", env=home), MODEL, "calibrate")
+    assert run("calibrate", people, "--model", "small", env=home).code == 0
+    assert run("compare", hopper, query, "--model", "small", env=home).code in (0, 1)
+    listed = run("models", "list", "--json", env=home).lines
+    assert [row["name"] for row in listed if row["calibrated"]] == ["default", "small"]
+    one_line_error(run("models", "import", file, "--name", "small", env=home), MODEL, "already")
+    one_line_error(run("models", "import", hopper, "--name", "x", env=home), MODEL, "no ONNX file")
+    assert run("models", "import", file, "--name", "../x", env=home).code == 2
+    assert run("models", "import", file, "--input", "grey", env=home).code == 2
