@@ -2,17 +2,20 @@
 
     python scripts/calibrate_default.py ../shared/data [--model models/default]
 
-press: LFW's dev-train people whom training left for validation (photos); celebrities and families:
-the even half of the people of ../shared/data/train (aligned chips).
+press: LFW's dev-train people (photos); celebrities and families: the people of ../shared/data/train
+who calibrate (aligned chips, see train_chips.py).
 """
 
 import argparse
 import tempfile
 from pathlib import Path
 
-from unpack_chips import unpack
+import numpy as np
+from held_out import embedded_chips
+from train_chips import Chips
 
-from facesearch.data import people_in, split_people
+from facesearch.cohort import Cohort
+from facesearch.data import people_list
 from facesearch.embed import Embedder
 from facesearch.model import Model
 from facesearch.progress import Silent
@@ -25,19 +28,18 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=Path("models/default"))
     args = parser.parse_args()
     model = Model(args.model)
-    embedder = Embedder(model)
     lfw = (args.data / "lfw").resolve()
-    seed = model.config["training"]["seed"]
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        for person in split_people(lfw, people_in(lfw), seed).validation:
-            (folder / "press").mkdir(exist_ok=True)
-            (folder / "press" / person).symlink_to(lfw / person)
-        unpack(args.data / "train", folder, "even")
-        cohort, unused = population(embedder, folder / "press", Silent())
-        for part in ("celebrities", "families"):
-            chips, _ = population(embedder, folder / part, Silent(), aligned=True)
-            cohort = cohort.joined(chips)
+    with tempfile.TemporaryDirectory() as folder:
+        press = Path(folder) / "press"
+        press.mkdir()
+        for person in people_list(lfw / "peopleDevTrain.txt"):
+            (press / person).symlink_to(lfw / person)
+        cohort, unused = population(Embedder(model), press, Silent())
+    chips = Chips.load(args.data / "train")
+    for name in ("celebrities", "families"):
+        vectors, agreements, people = embedded_chips(chips, model, "calibrate", name)
+        nobody = np.zeros(len(people), np.uint64)  # chips are nobody's photos
+        cohort = cohort.joined(Cohort.drawn(vectors, agreements, people, nobody, name))
     calibration = recalibrate(model, cohort, args.model)
     for measured in calibration.populations:
         print(measured.name, measured.people, "people,", measured.faces, "faces")

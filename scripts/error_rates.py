@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from held_out import People, held_out
 from numpy.typing import NDArray
-from unpack_chips import POPULATIONS
+from train_chips import POPULATIONS
 
 from facesearch.calibrate import (
     Calibration,
@@ -258,7 +258,7 @@ def main() -> None:
     populations = held_out(args.data, model)
     report = model.folder / REPORT
     text = f"""Measured by `{shlex.join(["python", *sys.argv])}`, on people whom neither
-training nor calibration saw: LFW's dev-test people (press) and half of the people of
+training nor calibration saw: LFW's dev-test people (press) and a tenth of the people of
 `../shared/data/train`.
 A rate that the calibration cannot promise is refused.
 

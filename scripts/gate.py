@@ -78,9 +78,7 @@ def main() -> None:
     args = parser.parse_args()
     model = Model(args.model)
     embedder = Embedder(model)
-    validation = split_people(
-        args.lfw, people_in(args.lfw), model.config["training"]["seed"]
-    ).validation
+    validation = split_people(args.lfw, people_in(args.lfw), seed=0).validation
     conditions: dict[str, list[Sample]] = {}
     owners = []
     for number, photos in enumerate(validation.values()):

@@ -1,11 +1,10 @@
 """Faces of people whom neither a model's training nor its calibration saw, to measure with.
 
-press: LFW's dev-test people (photos). celebrities, families: the odd half of the people of
-../shared/data/train (aligned chips; the even half calibrates, see calibrate_default.py). Embeddings
-are kept below .cache/held-out, by the model's fingerprint.
+press: LFW's dev-test people (photos). celebrities, families: the people of ../shared/data/train who
+measure (aligned chips, see train_chips.py). Embeddings are kept below .cache/held-out, by the
+model's fingerprint.
 """
 
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,13 +12,14 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from unpack_chips import unpack
+from train_chips import Chips
 
 from facesearch.data import people_in, people_list
 from facesearch.embed import Embedder
 from facesearch.evaluate import gather
 from facesearch.model import Agreements, Embeddings, Model
 from facesearch.progress import Silent
+from facesearch.quality import unrecognisable
 
 Faces = tuple[Embeddings, Agreements, NDArray[np.int64]]  # and who is on each
 
@@ -36,12 +36,12 @@ class People:
     people: NDArray[np.int64]  # (N,), 0 to P - 1
 
 
-def held_out(data: Path, model: Model, half: str = "odd") -> list[People]:
-    """The three populations, LFW's first; `half` of the people of the chips."""
+def held_out(data: Path, model: Model) -> list[People]:
+    """The three populations, LFW's first."""
     return [
         _kept(model, "press", partial(_press, data / "lfw", model)),
         *(
-            _kept(model, f"{name}-{half}", partial(_chips, data, model, name, half))
+            _kept(model, name, partial(_chips, data, model, name))
             for name in ("celebrities", "families")
         ),
     ]
@@ -55,24 +55,31 @@ def _kept(model: Model, name: str, make: Callable[[], Faces]) -> People:
         np.savez(path, vectors=vectors, agreements=agreements, people=people)
     kept = np.load(path)
     _, people = np.unique(kept["people"], return_inverse=True)
-    return People(name.split("-")[0], kept["vectors"], kept["agreements"], people)
+    return People(name, kept["vectors"], kept["agreements"], people)
 
 
 def _press(lfw: Path, model: Model) -> Faces:
     names = people_list(lfw / "peopleDevTest.txt")
     found = people_in(lfw)
-    return _embedded(model, [found[name] for name in names], aligned=False)
-
-
-def _chips(data: Path, model: Model, name: str, half: str) -> Faces:
-    with tempfile.TemporaryDirectory() as folder:
-        unpack(data / "train", Path(folder), half)
-        found = people_in(Path(folder) / name)
-        return _embedded(model, list(found.values()), aligned=True)
-
-
-def _embedded(model: Model, people: list[list[Path]], *, aligned: bool) -> Faces:
-    photos = [path for paths in people for path in paths]
-    owners = np.repeat(np.arange(len(people)), [len(paths) for paths in people])
-    faces = gather(Embedder(model), photos, Silent(), aligned=aligned)
+    photos = [path for name in names for path in found[name]]
+    owners = np.repeat(np.arange(len(names)), [len(found[name]) for name in names])
+    faces = gather(Embedder(model), photos, Silent())
     return faces.embeddings[faces.found], faces.agreements[faces.found], owners[faces.found]
+
+
+def _chips(data: Path, model: Model, name: str) -> Faces:
+    return embedded_chips(Chips.load(data / "train"), model, "measure", name)
+
+
+def embedded_chips(chips: Chips, model: Model, part: str, population: str) -> Faces:
+    """The chips of one part of a population that the model can use."""
+    rows = chips.of(part, population)
+    pixels = (
+        np.stack([chips.aligned(row, model.preprocessing) for row in some])
+        for some in np.array_split(rows, len(rows) // 256 + 1)
+    )
+    vectors, agreements = (
+        np.concatenate(part) for part in zip(*map(model.embed_rated, pixels), strict=True)
+    )
+    usable = np.array([not unrecognisable(agreement) for agreement in agreements])
+    return vectors[usable], agreements[usable], chips.people[rows[usable]]

@@ -2,12 +2,11 @@
 
     python scripts/person_scores.py ../shared/data [--sface FILE.npy]
 
-On the even half of the people of ../shared/data/train, which calibrates and does not measure, with
-the embeddings of the shipped model, of dlib's network (teacher.npy) and, where given, of SFace
-(sface_embeddings.py). Galleries of 100 and 1,000 people, or as many as there are; thresholds at
-exactly FPIR 0.01 of the drawn strangers, so that only the scores differ. The cohort that normalises
-is the odd half: of both populations, or without the gallery's own, as it is for a user whose photos
-are like no cohort's.
+On the even half of the people of ../shared/data/train, with the embeddings of dlib's network
+(teacher.npy) and, where given, of SFace (sface_embeddings.py), which learnt from none of them.
+Galleries of 100 and 1,000 people, or as many as there are; thresholds at exactly FPIR 0.01 of the
+drawn strangers, so that only the scores differ. The cohort that normalises is the odd half: of both
+populations, or without the gallery's own, as it is for a user whose photos are like no cohort's.
 """
 
 import argparse
@@ -17,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from unpack_chips import POPULATIONS
+from train_chips import POPULATIONS
 
-from facesearch.model import Embeddings, Model
+from facesearch.model import Embeddings
 from facesearch.template import templates
 
 FPIR = 0.01
@@ -125,23 +124,6 @@ def table(title: str, rows: list[tuple[str, dict[str, float]]]) -> None:
         print(f"| {name} | {' | '.join(f'{values[each]:.3f}' for each in names)} |")
 
 
-def shipped(data: Path, model: Model) -> Embeddings:
-    """The embeddings of all chips, in the order of the index."""
-    import io
-    import zipfile
-
-    from PIL import Image
-
-    archives = [zipfile.ZipFile(data / "train" / f"chips-{number}.zip") for number in (0, 1)]
-    holder = {name: archive for archive in archives for name in archive.namelist()}
-    side = model.preprocessing.size
-    chips = []
-    for row in index(data):
-        chip = Image.open(io.BytesIO(holder[row["file"]].read(row["file"]))).convert("RGB")
-        chips.append(np.asarray(chip.crop((8, 8, 120, 120)).resize((side, side))))
-    return model.embed(np.array(chips))
-
-
 def index(data: Path) -> list[dict[str, str]]:
     with (data / "train" / "index.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
@@ -150,12 +132,10 @@ def index(data: Path) -> list[dict[str, str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", type=Path, default=Path("models/default"))
     parser.add_argument("--sface", type=Path)
     args = parser.parse_args()
     rows = index(args.data)
     networks = {
-        "shipped": shipped(args.data, Model(args.model)),
         "dlib": np.load(args.data / "train" / "teacher.npy").astype(np.float32),
     }
     if args.sface:

