@@ -154,8 +154,9 @@ class Embedder(FaceReader):
     def faces(self, portrait: Portrait) -> list[SeenFace]:
         """The faces of a photo with their embeddings, in its order."""
         embeddings, agreements = self.model.embed_rated(portrait.chips)
+        least = self.model.least_agreement
         return [
-            SeenFace(face, embedding, float(agreement), reason or unrecognisable(agreement))
+            SeenFace(face, embedding, float(agreement), reason or unrecognisable(agreement, least))
             for face, reason, embedding, agreement in zip(
                 portrait.faces, portrait.reasons, embeddings, agreements, strict=True
             )

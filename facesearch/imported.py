@@ -102,8 +102,10 @@ def plain(content: bytes, name: str) -> bytes:
         raise ModelError(f"{name}: no ONNX file") from error
     graph = model.graph
     _unpack(graph)
-    stored = {entry.name for entry in graph.initializer}
-    inputs = [entry for entry in graph.input if entry.name not in stored]
+    # older files list their weights as inputs, too, and some list weights that they no longer use
+    taken = {name for node in graph.node for name in node.input}
+    taken -= {entry.name for entry in graph.initializer}
+    inputs = [entry for entry in graph.input if entry.name in taken]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ModelError(
             f"{name}: has {len(inputs)} inputs and {len(graph.output)} outputs, not one of each"

@@ -25,6 +25,7 @@ DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
 FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
 CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
 BATCH = 32
+LEAST_AGREEMENT = 0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
 
 Embeddings = NDArray[np.float32]
 Agreements = NDArray[np.float32]
@@ -88,6 +89,11 @@ class Model:
     def finders(self) -> list[Path]:
         """The files with which its detector finds faces and their points."""
         return [self.folder / file for file in FINDERS[self.preprocessing.detector]]
+
+    @property
+    def least_agreement(self) -> float:
+        """Below it the network is unsure of a face; see `embed_rated`."""
+        return float(self.config.get("least_agreement", LEAST_AGREEMENT))
 
     @cached_property
     def fingerprint(self) -> str:

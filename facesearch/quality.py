@@ -9,13 +9,13 @@ from facesearch.images import Pixels
 
 MIN_EYE_DISTANCE = 12  # pixels; below it the five points and any chip are guesses
 MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
-# of the detector; below it every second detection of dlib's is no face
-MIN_SCORE = {"dlib": 0.1, "network": 0.4}
-MAX_SKEW = 0.25  # of the eye distance; the most frontal faces lie at 0.08
+MIN_SCORE = {"dlib": 0.1}  # below it every second detection of dlib's is no face
+# of the eye distance; the most frontal faces lie at 0.08. dlib finds no others: what is askew
+# there is mostly no face; the network tells by its score, and does find profiles
+MAX_SKEW = {"dlib": 0.25, "network": 0.45}
 MIN_SHARPNESS = 0.05  # the sharpest photos lie at 0.5, a blur as wide as an iris at 0.08
 SHARPNESS_SIDE = 80  # pixels; sharpness depends on the size at which it is measured
 MIN_CONTRAST = 4.0  # grey levels of 255
-MIN_AGREEMENT = 0.95  # of the embeddings of a chip and its mirror image
 
 
 def skew(face: Face) -> float:
@@ -60,9 +60,9 @@ def unusable(face: Face, chip: Pixels, width: int, height: int, detector: str) -
     outside = 1 - across * down / (box.width * box.height)
     if outside > MAX_OUTSIDE:
         return f"face cut off: {outside:.0%} of it outside the photo"
-    if face.score < MIN_SCORE[detector]:
+    if face.score < MIN_SCORE.get(detector, 0):
         return f"perhaps no face: the detector is unsure ({face.score:.2f})"
-    if skew(face) > MAX_SKEW:
+    if skew(face) > MAX_SKEW[detector]:
         return f"face turned away, or no face: its points lie askew ({skew(face):.2f})"
     sharp, contrast = sharpness(chip)
     if contrast < MIN_CONTRAST:
@@ -72,8 +72,11 @@ def unusable(face: Face, chip: Pixels, width: int, height: int, detector: str) -
     return ""
 
 
-def unrecognisable(agreement: float) -> str:
-    """Why an embedding says nothing; empty if it does. agreement: see Model.embed_rated."""
-    if agreement < MIN_AGREEMENT:
-        return f"the network is unsure of this face (agreement {agreement:.2f})"
+def unrecognisable(agreement: float, least: float) -> str:
+    """Why an embedding says nothing; empty if it does.
+
+    agreement: see Model.embed_rated. least: Model.least_agreement.
+    """
+    if agreement < least:
+        return f"the network is unsure of this face (agreement {agreement:.3f})"
     return ""

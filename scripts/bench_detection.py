@@ -28,6 +28,7 @@ from teachers import CenterFace, Guess, YuNet
 
 from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
 from facesearch.face import Face
+from facesearch.images import read
 from facesearch.model import DETECTOR, DETECTOR_INT8, LANDMARKS
 
 Array = NDArray[np.float64]
@@ -227,11 +228,11 @@ def prepare(model: Path) -> None:
     FINDS.update(detectors(model))
 
 
-def milliseconds(finds: dict[str, Find], photo: Known, times: int = 15) -> dict[str, list[float]]:
+def milliseconds(finds: dict[str, Find], pixels: Pixels, times: int = 15) -> dict[str, list[float]]:
     """The median time of one photo with a face, for each of TIMED."""
     result: dict[str, list[float]] = {name: [] for name in finds}
     for size in TIMED:
-        image = np.asarray(Image.fromarray(photo.pixels).resize(size, Image.Resampling.BICUBIC))
+        image = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC))
         taken: dict[str, list[float]] = {name: [] for name in finds}
         for _ in range(times):
             for name, find in finds.items():
@@ -249,10 +250,13 @@ def table(figures: dict[str, dict[str, float]], times: dict[str, list[float]]) -
         digits = 1 if figure == POINTS else 3
         values = " | ".join(f"{values[figure]:.{digits}f}" for values in figures.values())
         lines.append(f"| {figure} | {values} |")
+    return "\n".join([*lines, time_row(times)])
+
+
+def time_row(times: dict[str, list[float]]) -> str:
     sizes = " / ".join(f"{width} x {height}" for width, height in TIMED)
-    spent = " | ".join(" / ".join(f"{ms:.0f}" for ms in times[name]) for name in figures)
-    lines.append(f"| ms at {sizes} | {spent} |")
-    return "\n".join(lines)
+    spent = " | ".join(" / ".join(f"{ms:.0f}" for ms in values) for values in times.values())
+    return f"| ms at {sizes} | {spent} |"
 
 
 def main() -> None:
@@ -260,11 +264,18 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument("--photos", type=int, default=150, help="of each of the two sets")
+    parser.add_argument("--times", type=Path, help="a photo: only the time row, on its face")
     args = parser.parse_args()
+    if args.times:
+        finds = detectors(args.model)
+        print(
+            f"| | {' | '.join(finds)} |", time_row(milliseconds(finds, read(args.times))), sep="\n"
+        )
+        return
     wild = Labelled("wild-test")
     photos = known(Labelled("lfw-test"), args.photos) + known(wild, args.photos)
     figures = measure(args.model, photos, wild)
-    times = milliseconds(detectors(args.model), photos[-1])
+    times = milliseconds(detectors(args.model), photos[-1].pixels)
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
     if args.out:
         record = {"machine": machine, "photos": len(photos), "figures": figures}

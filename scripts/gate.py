@@ -116,7 +116,7 @@ def main() -> None:
     for name, samples in conditions.items():
         refused = np.array(
             [
-                bool(reason or unrecognisable(agreement))
+                bool(reason or unrecognisable(agreement, model.least_agreement))
                 for (_, _, reason), agreement in zip(samples, embedded[name][1], strict=True)
             ]
         )

@@ -81,5 +81,7 @@ def embedded_chips(chips: Chips, model: Model, part: str, population: str) -> Fa
     vectors, agreements = (
         np.concatenate(part) for part in zip(*map(model.embed_rated, pixels), strict=True)
     )
-    usable = np.array([not unrecognisable(agreement) for agreement in agreements])
+    usable = np.array(
+        [not unrecognisable(agreement, model.least_agreement) for agreement in agreements]
+    )
     return vectors[usable], agreements[usable], chips.people[rows[usable]]

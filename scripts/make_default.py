@@ -42,6 +42,7 @@ from facesearch.model import (
 from facesearch.network import export_onnx
 
 SHIPPED = Path("models/default")
+TOLD = ["NEAR", "FAR", "HELD", "TAUGHT", "PEOPLE", "PHOTOS", "OTHERS", "RATE", "DLIB_WEIGHT"]
 CARD_TEXT = Path(__file__).with_name("default-card.md")
 
 
@@ -58,10 +59,7 @@ def trained(work: Path) -> tuple[DlibNetwork, dict[str, Any]]:
         note = json.loads(file.metadata()["note"])
         names = [name for name in file.keys() if name.startswith("average.")]  # noqa: SIM118
         network.load_state_dict({name[8:]: file.get_tensor(name) for name in names})
-    settings = {
-        name.lower(): getattr(train_default, name)
-        for name in ("DLIB_WEIGHT", "DRAWN", "NEAR", "FAR", "PEOPLE", "PHOTOS", "OTHERS", "RATE")
-    }
+    settings = {name.lower(): getattr(train_default, name) for name in TOLD}
     run = {"steps": note["step"], "minutes": round(note["seconds"] / 60), **settings}
     return network.eval(), run
 

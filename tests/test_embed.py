@@ -80,7 +80,8 @@ def test_faces_carry_embeddings_and_reasons(embedder: Embedder, hopper: Path) ->
 def test_agreement_is_the_length_of_the_mean(embedder: Embedder, hopper: Path) -> None:
     chips = embedder.read(hopper).chips
     both = np.concatenate([chips, chips[:, :, ::-1]])
-    symmetric = np.concatenate([chips[:, :, :40], chips[:, :, 39::-1]], axis=2)
+    half = chips.shape[2] // 2
+    symmetric = np.concatenate([chips[:, :, :half], chips[:, :, half - 1 :: -1]], axis=2)
     vectors, agreements = embedder.model.embed_rated(np.concatenate([both, symmetric]))
     assert agreements[0] == pytest.approx(agreements[1], abs=1e-5)
     assert np.allclose(vectors[0], vectors[1], atol=1e-5)

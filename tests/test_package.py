@@ -25,13 +25,15 @@ def test_the_wheel_holds_the_model_and_no_stray_files(wheel: Path) -> None:
     assert {
         "config.json",
         "network.onnx",
-        "network.safetensors",
+        "network-int8.onnx",
         "landmarks.dat",
         "detector.onnx",
         "detector-int8.onnx",
         "calibration.json",
         "card.md",
     } <= inside
+    assert "facesearch/models/accurate/network.onnx" in names
+    assert "facesearch/models/default/network.safetensors" not in names  # to train on
     assert "facesearch/migrations/versions/0001_people_and_faces.py" in names
     assert not [name for name in names if "/." in name or name.startswith("tests")]
 

@@ -47,6 +47,7 @@ def test_points_that_no_frontal_face_has() -> None:
     turned = replace(good, points=tuple(points))
     assert skew(turned) > 0.25
     assert why(turned).startswith("face turned away")
+    assert unusable(turned, CHIP, 100, 100, "network") == ""  # it finds profiles
     upright = {skew(replace(good, points=tuple((-y, x) for x, y in good.points))), skew(good)}
     assert max(upright) == pytest.approx(0, abs=1e-6)  # a turned picture is not a turned head
 
@@ -75,5 +76,5 @@ def test_sharpness_does_not_depend_on_the_size_of_the_chip(hopper_pixels, embedd
 
 
 def test_a_network_that_is_unsure() -> None:
-    assert unrecognisable(0.99) == ""
-    assert unrecognisable(0.9) == "the network is unsure of this face (agreement 0.90)"
+    assert unrecognisable(0.99, 0.95) == ""
+    assert unrecognisable(0.9, 0.95) == "the network is unsure of this face (agreement 0.900)"
