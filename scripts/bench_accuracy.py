@@ -1,6 +1,6 @@
-"""The shipped networks beside dlib's and SFace, on the same faces, in one run.
+"""The shipped networks beside SFace, on the same faces, in one run; `default` is dlib's network.
 
-    python scripts/bench_accuracy.py ../shared/data [--model models/default]
+    python scripts/bench_accuracy.py ../shared/data models/default models/accurate
 
 Photos: LFW View 2 (ten folds; no network here saw LFW), all pairs of LFW's dev-test people. Chips:
 the people of ../shared/data/train who measure, whom neither training nor calibration saw. Faces are
@@ -14,43 +14,48 @@ import json
 import platform
 import shlex
 import sys
-import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
-from dlib_network import load_dlib
 from numpy.typing import NDArray
 from sface_embeddings import sface
-from teachers import fetch
 from train_chips import Chips
-from train_default import VIEW
 
 from facesearch import images
 from facesearch.align import TEMPLATE, align
 from facesearch.data import people_in, people_list, read_pairs
 from facesearch.embed import FaceReader, in_order
-from facesearch.face import principal
-from facesearch.model import GRAPH, GRAPH_INT8, Model, Preprocessing
-from facesearch.network import export_onnx
+from facesearch.face import Point, principal
+from facesearch.metrics import NEVER, all_pairs, threshold_at_fmr
+from facesearch.model import CARD, GRAPHS, Model, Preprocessing
 from facesearch.report import write_section
 
 Pixels = NDArray[np.uint8]
+Geometry = tuple[int, tuple[Point, ...]]
 Vectors = NDArray[np.float32]
 RATES = (1e-3, 1e-4)
 BATCH = 32
+CACHE = Path(__file__).parent.parent / ".cache" / "accuracy"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Network:
     """A network and what it wants to see."""
 
     name: str
     how: Preprocessing
-    session: onnxruntime.InferenceSession
+    graph: bytes
+
+    @cached_property
+    def session(self) -> onnxruntime.InferenceSession:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        return onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
 
     def run(self, chips: Pixels, *, mirrored: bool = False) -> Vectors:
         """Raw outputs, (N, D), of chips (N, S, S, 3)."""
@@ -73,87 +78,77 @@ def unit(vectors: Vectors) -> Vectors:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), np.float32)
 
 
-def session(graph: str | bytes) -> onnxruntime.InferenceSession:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-
-
-def networks(model: Model) -> list[Network]:
-    own = replace(model.preprocessing, flip_average=False)
-    found = [Network(f"{model.name}, fp32", own, session(str(model.folder / GRAPH)))]
-    if (model.folder / GRAPH_INT8).is_file():
-        graph = str(model.folder / GRAPH_INT8)
-        found.append(Network(f"{model.name}, int8", own, session(graph)))
-    path = fetch("face_recognition_models", "dlib_face_recognition_resnet_model_v1.dat")
-    template = tuple((float(x), float(y)) for x, y in VIEW.template)
-    with tempfile.TemporaryDirectory() as folder:
-        export_onnx(load_dlib(path).fused().eval(), VIEW.size, Path(folder) / GRAPH)
-        content = (Path(folder) / GRAPH).read_bytes()
-    found.append(Network("dlib's network", Preprocessing(VIEW.size, template), session(content)))
-    found.append(Network("SFace", Preprocessing(112, TEMPLATE, 0.0, 1.0), session(sface())))
-    return found
+def networks(models: list[Model]) -> list[Network]:
+    """The models' networks in each precision they have, then SFace."""
+    found = []
+    for model in models:
+        how = replace(model.preprocessing, flip_average=False)
+        for precision, file in GRAPHS.items():
+            if (model.folder / file).is_file():
+                graph = (model.folder / file).read_bytes()
+                found.append(Network(f"{model.name}, {precision}", how, graph))
+    return [*found, Network("SFace", Preprocessing(112, TEMPLATE, 0.0, 1.0), sface())]
 
 
 class Views:
-    """The chips of some faces for every network, one array for each geometry."""
+    """The chips of some faces, an array for each geometry that a network wants."""
 
-    def __init__(self, nets: list[Network]) -> None:
-        self._keys = {net.name: (net.how.size, net.how.template) for net in nets}
-        self._chips: dict[object, list[Pixels]] = {key: [] for key in self._keys.values()}
+    def __init__(self, name: str, nets: list[Network], finders: list[Path]) -> None:
+        """name: of the faces. finders: the files that found them."""
+        self.geometries = {(net.how.size, net.how.template) for net in nets}
+        self._chips: dict[Geometry, list[Pixels]] = {one: [] for one in self.geometries}
+        self._name, self._finders = name, b"".join(path.read_bytes() for path in finders)
 
-    def add(self, cut: Callable[[Preprocessing], Pixels]) -> None:
-        for size, template in self._chips:
-            self._chips[size, template].append(cut(Preprocessing(size, template)))
+    def add(self, cut: dict[Geometry, Pixels]) -> None:
+        for geometry, chip in cut.items():
+            self._chips[geometry].append(chip)
 
-    def embed(self, net: Network) -> tuple[Vectors, Vectors]:
-        return net.embed(np.stack(self._chips[self._keys[net.name]]))
+    def embedded(self, net: Network) -> tuple[Vectors, Vectors]:
+        """What `net` says of them; kept in the cache."""
+        chips = self._chips[net.how.size, net.how.template]
+        key = sha256(net.graph + self._finders + repr((net.how, len(chips))).encode()).hexdigest()
+        path = CACHE / f"{self._name}-{key[:16]}.npz"
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            straight, both = net.embed(np.stack(chips))
+            np.savez(path, straight=straight, both=both)
+        kept = np.load(path)
+        return kept["straight"], kept["both"]
 
 
 def photo_views(
     model: Model, nets: list[Network], photos: list[Path]
 ) -> tuple[Views, NDArray[np.int64]]:
     """The principal faces of photos, and each photo's row, -1 where there is no usable face."""
-    reader, views = FaceReader(model.preprocessing, model.finders), Views(nets)
-    rows = np.full(len(photos), -1)
-    count = 0
+    reader = FaceReader(model.preprocessing, model.finders)
+    views = Views("lfw", nets, model.finders)
 
-    def look(path: Path) -> list[Pixels] | None:
+    def look(path: Path) -> dict[Geometry, Pixels] | None:
         portrait = reader.read(path)
-        usable = [
-            face for face, why in zip(portrait.faces, portrait.reasons, strict=True) if not why
-        ]
-        if not usable or principal(portrait.faces, portrait.width, portrait.height) not in usable:
+        if not portrait.faces:
             return None
         face = principal(portrait.faces, portrait.width, portrait.height)
+        if portrait.reasons[portrait.faces.index(face)]:
+            return None
         pixels = images.read(path)
-        return [
-            align(pixels, face.points, size, template=template) for size, template in views._chips
-        ]
+        return {
+            (size, template): align(pixels, face.points, size, template=template)
+            for size, template in views.geometries
+        }
 
+    rows = np.full(len(photos), -1)
     for number, (_, cut) in enumerate(in_order(look, photos)):
-        if isinstance(cut, list):
-            for key, chip in zip(views._chips, cut, strict=True):
-                views._chips[key].append(chip)
-            rows[number], count = count, count + 1
+        if isinstance(cut, dict):
+            views.add(cut)
+            rows[number] = rows.max() + 1
     return views, rows
 
 
 def tars(vectors: Vectors, people: NDArray[np.int64], failed: int) -> list[float]:
     """TAR at RATES over all pairs; `failed` genuine pairs more are missed."""
-    genuine, impostor = [], []
-    for at in range(0, len(vectors), 1024):
-        similar = vectors[at : at + 1024] @ vectors.T
-        later = np.arange(len(vectors))[None] > np.arange(at, at + len(similar))[:, None]
-        same = people[at : at + 1024, None] == people[None]
-        genuine.append(similar[same & later])
-        rest = similar[~same & later]
-        impostor.append((len(rest), np.partition(rest, -len(rest) // 500)[-len(rest) // 500 :]))
-    count = sum(number for number, _ in impostor)
-    highest = np.sort(np.concatenate([values for _, values in impostor]))[::-1]
-    found = np.concatenate(genuine)
-    bars = [highest[int(rate * count)] for rate in RATES]
-    return [float((found > bar).sum() / (len(found) + failed)) for bar in bars]
+    genuine, impostor = all_pairs(vectors, people)
+    bars = [threshold_at_fmr(impostor, rate) for rate in RATES]
+    return [float((genuine <= bar).sum() / (len(genuine) + failed)) for bar in bars]
 
 
 def folds(distance: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.int64]) -> float:
@@ -187,11 +182,11 @@ def speeds(nets: list[Network]) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
-    parser.add_argument("--model", type=Path, default=Path("models/default"))
+    parser.add_argument("models", type=Path, nargs="+", help="the first one's detector finds faces")
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     args = parser.parse_args()
-    model = Model(args.model)
-    nets = networks(model)
+    models = [Model(folder) for folder in args.models]
+    nets = networks(models)
     rows: dict[tuple[str, str], dict[str, float]] = {
         (net.name, flips): {} for net in nets for flips in ("", "with flips")
     }
@@ -206,7 +201,7 @@ def main() -> None:
         path for name in people_list(lfw / "peopleDevTest.txt") for path in people_in(lfw)[name]
     ]
     every = sorted({*photos, *test})
-    views, place = photo_views(model, nets, every)
+    views, place = photo_views(models[0], nets, every)
     where = dict(zip(every, place, strict=True))
     first, second = (np.array([where[getattr(pair, side)] for pair in pairs]) for side in "ab")
     same = np.array([pair.same for pair in pairs])
@@ -218,9 +213,9 @@ def main() -> None:
     kept = np.bincount(owners[mine >= 0], minlength=len(whole))
     lost = int((whole * (whole - 1) // 2 - kept * (kept - 1) // 2).sum())
     for net in nets:
-        for flips, vectors in zip(("", "with flips"), views.embed(net), strict=True):
+        for flips, vectors in zip(("", "with flips"), views.embedded(net), strict=True):
             distance = np.linalg.norm(vectors[first] - vectors[second], axis=1).astype(float)
-            distance[missing] = 9.0
+            distance[missing] = NEVER
             row = rows[net.name, flips]
             row["View 2"] = folds(distance, same, fold)
             bar = np.sort(distance[~same])[round(1e-3 * (~same).sum())]
@@ -231,11 +226,12 @@ def main() -> None:
     chips = Chips.load(args.data / "train")
     for name in ("celebrities", "families"):
         some = chips.of("measure", name)
-        views = Views(nets)
-        for chip in some:
-            views.add(lambda how, chip=chip: chips.aligned(chip, how))
+        views = Views(name, nets, [])
+        for row in some:
+            cuts = {one: chips.aligned(row, Preprocessing(*one)) for one in views.geometries}
+            views.add(cuts)
         for net in nets:
-            for flips, vectors in zip(("", "with flips"), views.embed(net), strict=True):
+            for flips, vectors in zip(("", "with flips"), views.embedded(net), strict=True):
                 row = rows[net.name, flips]
                 found = tars(vectors, chips.people[some], 0)
                 row[f"{name} 1e-3"], row[f"{name} 1e-4"] = found
@@ -253,7 +249,8 @@ photos without a usable face count as failures.
 
 {chr(10).join(lines)}"""
     print(text)
-    write_section(model.folder / "card.md", "## Beside other networks", text)
+    for model in models:
+        write_section(model.folder / CARD, "## Beside other networks", text)
     if args.out:
         args.out.write_text(
             json.dumps({", ".join(key): row for key, row in rows.items()}, indent=1)

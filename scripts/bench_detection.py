@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib as mpl
 import numpy as np
 from face_labels import Labelled, Labels
 from numpy.typing import NDArray
@@ -29,7 +30,8 @@ from teachers import CenterFace, Guess, YuNet
 from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
 from facesearch.face import Face
 from facesearch.images import read
-from facesearch.model import DETECTOR, DETECTOR_INT8, LANDMARKS
+from facesearch.model import CARD, DETECTOR, DETECTOR_INT8, LANDMARKS
+from facesearch.report import write_section
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]
@@ -264,24 +266,27 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--out", type=Path, help="where to write the figures as JSON")
     parser.add_argument("--photos", type=int, default=150, help="of each of the two sets")
-    parser.add_argument("--times", type=Path, help="a photo: only the time row, on its face")
+    parser.add_argument("--figures", type=Path, help="an earlier --out: measure only the time anew")
     args = parser.parse_args()
-    if args.times:
-        finds = detectors(args.model)
-        print(
-            f"| | {' | '.join(finds)} |", time_row(milliseconds(finds, read(args.times))), sep="\n"
-        )
-        return
-    wild = Labelled("wild-test")
-    photos = known(Labelled("lfw-test"), args.photos) + known(wild, args.photos)
-    figures = measure(args.model, photos, wild)
-    times = milliseconds(detectors(args.model), photos[-1].pixels)
+    if args.figures:
+        record = json.loads(args.figures.read_text())
+    else:
+        wild = Labelled("wild-test")
+        photos = known(Labelled("lfw-test"), args.photos) + known(wild, args.photos)
+        record = {"photos": len(photos), "figures": measure(args.model, photos, wild)}
+    portrait = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
+    times = milliseconds(detectors(args.model), read(portrait))
     machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+    record |= {"machine": machine, "milliseconds": {"sizes": TIMED, **times}}
     if args.out:
-        record = {"machine": machine, "photos": len(photos), "figures": figures}
-        record |= {"milliseconds": {"sizes": TIMED, **times}}
         args.out.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{machine}, one thread each; {len(photos)} photos\n\n{table(figures, times)}")
+    text = f"""{machine}, one thread each; {record["photos"]} photos
+
+{table(record["figures"], times)}"""
+    print(text)
+    command = "python scripts/bench_detection.py models/default"
+    note = f"Measured by `{command}`; what it means, and where it falls short: `docs/detection.md`."
+    write_section(args.model / CARD, "## Finding faces", f"{note} {text}")
 
 
 if __name__ == "__main__":

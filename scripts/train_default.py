@@ -35,13 +35,13 @@ from facesearch.loss import contrastive_loss
 VIEW = View(SIZE, 1.525, (55.91, 70.5))
 DLIB_WEIGHT = 0.35  # of dlib's squared distances in the teacher's
 NEAR, FAR = 0.3, 0.52  # the margins: dlib's genuine pairs lie at 0.33, FMR 0.001 at 0.37
-HELD, TAUGHT = 0.5, 0.5  # weights of the distance from dlib's network and of the teacher's ranking
+HELD, TAUGHT = 0.5, 0.0  # weights of the distance from dlib's network and of the teacher's ranking
 CROWD = 4096  # faces that are ranked
 # what makes likeness a rank: of the teacher's cosines, of the student's squared distances
 TEACHER_SPREAD, STUDENT_SPREAD = 0.12, 0.05
 PEOPLE, PHOTOS, OTHERS = 40, 4, 96  # of a batch; the others are any chips
-RATE, WARM = 5e-5, 50  # the learning rate's peak, and the steps on the way up
-AVERAGING = 0.998
+RATE, WARM = 3e-5, 20  # the learning rate's peak, and the steps on the way up
+AVERAGING = 0.99
 SAVE_EVERY = 240.0  # seconds
 
 
