@@ -198,9 +198,8 @@ def main() -> None:
 
     pairs = read_pairs(lfw / "pairs.txt", lfw)
     photos = sorted({path for pair in pairs for path in (pair.a, pair.b)})
-    test = [
-        path for name in people_list(lfw / "peopleDevTest.txt") for path in people_in(lfw)[name]
-    ]
+    found = people_in(lfw)
+    test = [path for name in people_list(lfw / "peopleDevTest.txt") for path in found[name]]
     every = sorted({*photos, *test} if not args.quick else test)
     views, place = photo_views(models[0], nets, every)
     where = dict(zip(every, place, strict=True))
@@ -224,8 +223,8 @@ def main() -> None:
                 row["View 2"] = folds(distance, same, fold)
                 bar = np.sort(distance[~same])[round(1e-3 * (~same).sum())]
                 row["View 2 TAR"] = float((distance[same] < bar).mean())
-            found = tars(vectors[mine[mine >= 0]], owners[mine >= 0], lost)
-            row["dev-test 1e-3"], row["dev-test 1e-4"] = found
+            rates = tars(vectors[mine[mine >= 0]], owners[mine >= 0], lost)
+            row["dev-test 1e-3"], row["dev-test 1e-4"] = rates
 
     chips = Chips.load(args.data / "train")
     for name in ("celebrities", "families"):
@@ -237,8 +236,8 @@ def main() -> None:
         for net in nets:
             for flips, vectors in zip(("", "with flips"), views.embedded(net), strict=True):
                 row = rows[net.name, flips]
-                found = tars(vectors, chips.people[some], 0)
-                row[f"{name} 1e-3"], row[f"{name} 1e-4"] = found
+                rates = tars(vectors, chips.people[some], 0)
+                row[f"{name} 1e-3"], row[f"{name} 1e-4"] = rates
 
     columns = list(next(iter(rows.values())))
     lines = [f"| network | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
