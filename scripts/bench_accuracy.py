@@ -260,8 +260,8 @@ def main() -> None:
         lines.append(f"| {name}{', ' + flips if flips else ''} | {' | '.join(cells)} |")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, ONNX Runtime"
     text = f"""Measured by `{shlex.join(["python", *sys.argv])}`
-({machine} {onnxruntime.__version__}). Per cent: TAR at FMR 1e-3 and 1e-4 over all pairs, and View 2's
-accuracy. {" ".join(remarks)}
+({machine} {onnxruntime.__version__}). Per cent: TAR at FMR 1e-3 and 1e-4 over all pairs,
+and the accuracy on View 2. {" ".join(remarks)}
 
 {chr(10).join(lines)}"""
     print(text)
