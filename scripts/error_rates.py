@@ -140,6 +140,8 @@ def searches(populations: list[People], cohort: Cohort) -> str:
                     supported[number] &= rate >= strangers.smallest_fpir
                     at = strangers.threshold(rate) ** 2
                     sums[number] += [np.mean(near <= at), np.mean(~(first & (own <= at)))]
+            if not asked:  # everybody is enrolled
+                continue
             cells = [
                 f"{false:.2g}, {missed:.3f}" if well else "refused"
                 for (false, missed), well in zip(sums / DRAWS, supported, strict=True)
