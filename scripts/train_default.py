@@ -1,4 +1,4 @@
-"""Train the default model's network: dlib's, taught by a better one, then told who is who.
+"""Teach dlib's network more: a trial of a default model (docs/training.md); not what is shipped.
 
     python scripts/sface_embeddings.py ../shared/data/train .cache/sface.npy
     python scripts/train_default.py ../shared/data/train .cache/default --minutes 60
@@ -8,7 +8,7 @@ contrastive loss over the batch, with margins that suit that space; the same aga
 network says of everybody; the teacher's ranking of everybody by likeness (the teacher is SFace and
 dlib's network side by side, see make_accurate.py); and the distance from where dlib's network puts
 the face, so that it forgets nothing. What was reached is kept every few minutes; --resume goes on.
-scripts/make_default.py makes the model.
+scripts/make_default.py makes a model of it.
 """
 
 import argparse
