@@ -1,50 +1,58 @@
 """Random changes to training chips: what cameras, light, distance and hands do to a face."""
 
-from PIL import Image
-from torch import Tensor, nn, rand, randint
-from torchvision.transforms import v2
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+GREY = (0.299, 0.587, 0.114)  # the luma of ITU-R BT.601
 
 
-class LowResolution(nn.Module):
-    """Shrink to `smallest` pixels or more and enlarge again, with probability `p`."""
+def augmented(chips: Tensor, size: int, rng: torch.Generator) -> Tensor:
+    """Another view of each chip: (B, E, E, 3) uint8, E > size, to (B, 3, size, size) in [-1, 1].
 
-    def __init__(self, smallest: int, p: float) -> None:
-        super().__init__()
-        self.smallest = smallest
-        self.p = p
+    Mirrored, turned, zoomed and moved out of the chip's margin; other light, contrast and colour,
+    or none; fewer pixels; a patch of noise before the face.
+    """
 
-    def forward(self, chip: Image.Image) -> Image.Image:
-        if rand(()) >= self.p:
-            return chip
-        side = int(randint(self.smallest, chip.width, ()))
-        small = chip.resize((side, side), Image.Resampling.BOX)
-        return small.resize(chip.size, Image.Resampling.BILINEAR)
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(shape or (len(chips),), generator=rng) * (high - low) + low
 
+    def drawn(p: float) -> Tensor:
+        return uniform(0, 1) < p
 
-def augmentation(size: int) -> v2.Transform:
-    """PIL chips with a margin to (3, size, size) tensors with values in [-1, 1]."""
-    return v2.Compose(
-        [
-            v2.RandomHorizontalFlip(),
-            v2.RandomAffine(
-                degrees=12,
-                translate=(0.05, 0.05),
-                scale=(0.85, 1.15),
-                interpolation=v2.InterpolationMode.BILINEAR,
-            ),
-            v2.CenterCrop(size),
-            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
-            v2.RandomGrayscale(0.2),
-            LowResolution(size // 4, 0.2),
-            *_to_tensor(),
-            v2.RandomErasing(0.5, scale=(0.02, 0.3), value="random"),
-        ]
+    edge = chips.shape[1]
+    angle, zoom = uniform(-1, 1) * math.radians(12), uniform(0.85, 1.15)
+    cosine, sine = torch.cos(angle) / zoom, torch.sin(angle) / zoom
+    mirror = torch.where(drawn(0.5), -1.0, 1.0)
+    shift = uniform(-0.1, 0.1, len(chips), 2)  # 2 is the whole chip's side
+    turn = torch.stack([cosine * mirror, -sine, shift[:, 0], sine * mirror, cosine, shift[:, 1]], 1)
+    pixels = chips.permute(0, 3, 1, 2).float() / 255
+    # the grid spans [-1, 1]: only its middle, `size` pixels of `edge`, is wanted
+    scale = torch.tensor([size / edge, size / edge, 1.0])
+    grid = functional.affine_grid(
+        turn.reshape(-1, 2, 3) * scale, [len(chips), 3, size, size], align_corners=False
     )
+    pixels = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
+    saturation = torch.where(drawn(0.2), 0.0, uniform(0.6, 1.4))[:, None, None]
+    mixed = saturation * torch.eye(3) + (1 - saturation) * torch.tensor(GREY)
+    brightness, contrast = (uniform(0.6, 1.4)[:, None, None] for _ in range(2))
+    level = torch.tensor(GREY) @ pixels.mean((2, 3)).T  # of each chip
+    base = (brightness * (1 - contrast) * level[:, None, None]).expand(-1, 3, 1)
+    pixels = torch.baddbmm(base, brightness * contrast * mixed, pixels.flatten(2))
+    pixels = pixels.clamp_(0, 1).reshape(-1, 3, size, size).mul_(2).sub_(1)
 
-def _to_tensor() -> list[nn.Module]:
-    return [v2.PILToTensor(), v2.Lambda(_scaled)]
-
-
-def _scaled(chip: Tensor) -> Tensor:
-    return (chip.float() - 127.5) / 127.5
+    for number in torch.nonzero(drawn(0.2)).flatten().tolist():
+        small = int(torch.randint(size // 4, size, (), generator=rng))
+        one = functional.interpolate(pixels[number : number + 1], small, mode="area")
+        pixels[number] = functional.interpolate(one, size, mode="bilinear")[0]
+    for number in torch.nonzero(drawn(0.5)).flatten().tolist():
+        share, aspect, x, y = uniform(0, 1, 4).tolist()
+        area, aspect = 0.02 + 0.28 * share, math.exp((2 * aspect - 1) * math.log(3))
+        tall, wide = (min(size, round(size * math.sqrt(area * a))) for a in (aspect, 1 / aspect))
+        top, left = round(y * (size - tall)), round(x * (size - wide))
+        noise = torch.randn((3, tall, wide), generator=rng)
+        pixels[number, :, top : top + tall, left : left + wide] = noise
+    return pixels

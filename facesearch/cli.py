@@ -1,6 +1,7 @@
 """The command line: parse, call, print."""
 
 import json
+import os
 import shlex
 import sys
 import warnings
@@ -142,6 +143,22 @@ class Device(StrEnum):
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
+
+
+class Cost(StrEnum):
+    """What training minimises."""
+
+    contrastive = "contrastive"
+    triplet = "triplet"
+
+
+class Mined(StrEnum):
+    """The pairs of a batch that count."""
+
+    all = "all"
+    random = "random"
+    hard = "hard"
+    memory = "memory"
 
 
 class Protocol(StrEnum):
@@ -499,6 +516,17 @@ def train(
     batches: Annotated[int | None, typer.Option(min=1, help="In an epoch.")] = None,
     rate: Annotated[float | None, typer.Option(help="The learning rate's peak.")] = None,
     size: Annotated[int | None, typer.Option(min=32, help="Pixels of a chip's side.")] = None,
+    loss: Annotated[Cost, typer.Option(help="Of pairs, or of triplets.")] = Cost.contrastive,
+    mining: Annotated[
+        Mined,
+        typer.Option(
+            help="The pairs that count: all of a batch, the hardest of each face, as many impostor "
+            "as genuine ones at random, or all and those with a memory of earlier batches."
+        ),
+    ] = Mined.all,
+    identity: Annotated[
+        float, typer.Option(min=0, help="The weight of an identity softmax beside the loss.")
+    ] = 0.0,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     device: Annotated[Device, typer.Option(help="Where to train.")] = Device.auto,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a stopped run.")] = False,
@@ -513,6 +541,7 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
+    from facesearch.loss import LossConfig
     from facesearch.report import REPORT, RESULTS
     from facesearch.train import TrainConfig, train
 
@@ -522,7 +551,7 @@ def train(
         raise typer.BadParameter("--resume and --restart exclude each other")
     chosen = {"epochs": epochs, "batches": batches, "rate": rate, "size": size, "seed": seed}
     given: dict[str, Any] = {key: value for key, value in chosen.items() if value is not None}
-    config = TrainConfig(**given)
+    config = TrainConfig(**given, cost=LossConfig(loss.value, mining.value, identity=identity))
     anew = [word for word in sys.argv[1:] if word not in ("--resume", "--restart")]  # for the card
     folder = out or model_home() / (name or data.resolve().name)
     try:
@@ -544,6 +573,8 @@ def train(
     except KeyboardInterrupt:
         say(f"stopped; --resume goes on from the last whole epoch, kept in {folder}")
         raise typer.Exit(INTERRUPTED) from None
+    if int(os.environ.get("RANK", "0")):
+        return  # of several processes under torchrun the first one reports
     results = json.loads((folder / REPORT / RESULTS).read_text("utf-8"))
     show(results, ["people", "pairs", "f1", "accuracy", "auc"], options.form)
     left_out = model.config["data"]["left_out"]

@@ -187,24 +187,31 @@ class ChipCache:
         self._rows: dict[str, int] = {}
         self.left_out: dict[Path, str] = {}
 
-    def fill(self, photos: Sequence[Path], progress: Progress) -> None:
-        """See that each photo has its chip or its reason."""
-        self._folder.mkdir(parents=True, exist_ok=True)
+    def recall(self) -> tuple[list[str], dict[str, str]]:
+        """Look at what is there already: the lines of the index, and reasons by photo."""
         index, store = self._folder / "chips.jsonl", self._folder / "chips.bin"
         reasons: dict[str, str] = {}
         kept = [json.dumps(self._key())]
         lines = index.read_text("utf-8").splitlines() if index.is_file() else []
-        if lines[:1] == kept and store.is_file():
-            for line in lines[1:]:
-                if not line.endswith("}"):
-                    break  # the last line of a run that was killed
-                entry = json.loads(line)
-                if entry["reason"]:
-                    reasons[entry["photo"]] = entry["reason"]
-                else:
-                    self._rows[entry["photo"]] = entry["row"]
-                kept.append(line)
-        else:
+        if lines[:1] != kept or not store.is_file():
+            return kept, reasons
+        for line in lines[1:]:
+            if not line.endswith("}"):
+                break  # the last line of a run that was killed
+            entry = json.loads(line)
+            if entry["reason"]:
+                reasons[entry["photo"]] = entry["reason"]
+            else:
+                self._rows[entry["photo"]] = entry["row"]
+            kept.append(line)
+        return kept, reasons
+
+    def fill(self, photos: Sequence[Path], progress: Progress) -> None:
+        """See that each photo has its chip or its reason."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        index, store = self._folder / "chips.jsonl", self._folder / "chips.bin"
+        kept, reasons = self.recall()
+        if len(kept) == 1:
             store.write_bytes(b"")
         index.write_text("\n".join([*kept, ""]), "utf-8")
         count = max(self._rows.values(), default=-1) + 1
@@ -218,6 +225,7 @@ class ChipCache:
                 lambda p: self._reader.read_principal(p, self._margin), todo
             ):
                 stamp = _stamp(photo)
+                entry: dict[str, object]
                 if isinstance(chip, PhotoError) or chip is None:
                     reasons[stamp] = str(chip or f"{photo}: no usable face found")
                     entry = {"photo": stamp, "row": None, "reason": reasons[stamp]}

@@ -129,6 +129,16 @@ Thresholds that keep a false match rate for each of these populations, with 95 %
 {thresholds}"""
 
 
+def _cost(cost: dict[str, Any]) -> str:
+    """A run's LossConfig in words."""
+    numbers = {
+        "contrastive": f"margins {cost['near']} and {cost['far']}",
+        "triplet": f"margin {cost['margin']}",
+    }[cost["loss"]]
+    beside = f", beside an identity softmax (weight {cost['identity']})" if cost["identity"] else ""
+    return f"the {cost['loss']} loss ({numbers}; mining: {cost['mining']}){beside}"
+
+
 def _card(
     record: dict[str, Any], calibration: Calibration, table: str, points: dict[str, Any] | None
 ) -> str:
@@ -147,7 +157,7 @@ def _card(
 
 **Network**: residual, widths {record["architecture"]["widths"]}, chips of
 {training["size"]} x {training["size"]} pixels, {record["architecture"]["dimension"]} numbers a
-face, trained with the contrastive loss (margins {training["near"]} and {training["far"]}).
+face, trained with {_cost(training["cost"])}.
 
 **Data**: `{data["folder"]}`; people: {people}; photos: {photos}; {data["left_out"]} photos without
 a usable face left out. Split: {data["split"]}. Nobody stands in two parts.

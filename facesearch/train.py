@@ -14,20 +14,20 @@ import numpy as np
 import torch
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
-from PIL import Image
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
 from facesearch import __version__, images, model
-from facesearch.augment import augmentation
+from facesearch.augment import augmented
 from facesearch.calibrate import calibrate
 from facesearch.cohort import Cohort, content_key
 from facesearch.data import ChipCache, People, Split, fingerprint, people_in, split_people
 from facesearch.embed import FaceReader
 from facesearch.errors import DataError, ModelError, TrainingCollapsed
-from facesearch.loss import contrastive_loss, distances
+from facesearch.loss import LossConfig, Objective, contrastive_loss, distances
 from facesearch.metrics import (
     all_pairs,
     auc,
@@ -39,7 +39,8 @@ from facesearch.metrics import (
 from facesearch.model import Agreements, Chips, Embeddings, Model, Preprocessing
 from facesearch.network import EmbeddingNetwork, NetworkConfig, export_onnx, save_weights
 from facesearch.plots import SamplePairs
-from facesearch.progress import Progress
+from facesearch.processes import Processes, processes
+from facesearch.progress import Progress, Silent
 from facesearch.report import REPORT, SplitResult, write_report
 from facesearch.settings import DETAIL, MIN_FACE
 
@@ -57,8 +58,7 @@ class TrainConfig:
     people: int = 48  # with several photos, in a batch
     photos: int = 4  # of each of them; one with fewer is shown in several variations
     singles: int = 32  # people with one photo in a batch: they are only ever impostors
-    near: float = 0.3  # distance within which a genuine pair costs nothing
-    far: float = 1.25  # distance beyond which an impostor pair costs nothing
+    cost: LossConfig = field(default_factory=LossConfig)
     epochs: int = 60
     batches: int = 100  # in an epoch
     rate: float = 3e-3  # the learning rate's peak
@@ -98,11 +98,16 @@ class Faces:
 
 
 class Batches(Dataset[tuple[Tensor, Tensor]]):
-    """Item i is batch i of an epoch; it depends on seed, epoch and i, and on nothing else."""
+    """Item i is batch i of an epoch; it depends on seed, epoch and i, and on nothing else.
 
-    def __init__(self, faces: Faces, config: TrainConfig, epoch: int) -> None:
+    Chips (B, 3, S, S), of which each process gets its share, and the people on all of them.
+    """
+
+    def __init__(
+        self, faces: Faces, config: TrainConfig, epoch: int, group: Processes | None = None
+    ) -> None:
         self._faces, self._config, self._epoch = faces, config, epoch
-        self._augment = augmentation(config.size)
+        self._group = group or Processes()
         order = np.argsort(faces.people, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(faces.people[order])) + 1)
         self._several = [group for group in groups if len(group) > 1]
@@ -128,10 +133,10 @@ class Batches(Dataset[tuple[Tensor, Tensor]]):
         if count:
             lone = rng.choice(len(self._single), count, replace=False)
             members.extend(self._single[person][0] for person in lone)
-        with torch.random.fork_rng(devices=[]):  # torchvision draws from torch's own generator
-            torch.manual_seed(int(rng.integers(2**62)))
-            chips = [self._augment(Image.fromarray(faces.chips[faces.rows[m]])) for m in members]
-        return torch.stack(chips), torch.from_numpy(faces.people[members])
+        share = self._group.share(len(members))
+        chips = torch.from_numpy(faces.chips[faces.rows[members[share]]])
+        draws = torch.Generator().manual_seed(int(rng.integers(2**62)) + self._group.rank)
+        return augmented(chips, config.size, draws), torch.from_numpy(faces.people[members])
 
 
 @dataclass
@@ -140,6 +145,7 @@ class Run:
 
     network: EmbeddingNetwork
     average: EmbeddingNetwork  # the running mean of the weights
+    objective: Objective
     optimizer: torch.optim.Optimizer
     history: list[dict[str, float]] = field(default_factory=list)  # a record for each epoch
 
@@ -147,6 +153,8 @@ class Run:
         """origin: the configuration and the data, which a resumed run must share."""
         tensors = {f"network.{name}": value for name, value in self.network.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.average.state_dict().items()}
+        for name, value in self.objective.state_dict().items():
+            tensors[f"objective.{name}"] = value
         for number, state in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items()}
         note = {**origin, "history": json.dumps(self.history)}
@@ -158,7 +166,8 @@ class Run:
 
     def load(self, path: Path, origin: dict[str, str]) -> None:
         """Raises ModelError if the checkpoint belongs to another run, or is damaged."""
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "average": {}, "optimizer": {}}
+        names = ("network", "average", "objective", "optimizer")
+        parts: dict[str, dict[str, Tensor]] = {name: {} for name in names}
         try:
             with safe_open(path, "pt") as file:
                 note = file.metadata()
@@ -175,6 +184,7 @@ class Run:
                 )
         self.network.load_state_dict(parts["network"])
         self.average.load_state_dict(parts["average"])
+        self.objective.load_state_dict(parts["objective"])
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in parts["optimizer"].items():
             number, _, rest = name.partition(".")
@@ -221,26 +231,34 @@ def train(
         raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
     split = split_people(data, people_in(data), config.seed)
     place = _device(device)
-    work.mkdir(parents=True, exist_ok=True)
-    with _alone(work):
-        if restart:
+    names = tuple(path.name for path in finders)
+    detector = {files: name for name, files in model.FINDERS.items()}[names]
+    how = Preprocessing(size=config.size, detector=detector)
+    reader = FaceReader(how, finders, detail, min_face)
+    with processes(place) as group, _alone(work, group):
+        if restart and group.first:
             checkpoint.unlink(missing_ok=True)
-        names = tuple(path.name for path in finders)
-        detector = {files: name for name, files in model.FINDERS.items()}[names]
-        how = Preprocessing(size=config.size, detector=detector)
-        reader = FaceReader(how, finders, detail, min_face)
-        made = _make(data, split, work, config, reader, progress, place, pictures, command)
-        (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
-        shutil.rmtree(out / REPORT, ignore_errors=True)
-        for path in sorted(made.iterdir(), key=lambda path: path.name == model.CONFIG):
-            path.replace(out / path.name)
-        shutil.rmtree(work)
+        progress = progress if group.first else Silent()
+        ready = prepare(data, split, work, config, reader, progress, group)
+        run = learn(ready, config, checkpoint, progress, place, group)
+        if group.first:
+            made = _make(ready, work, config, run, progress, pictures, command)
+            (out / model.CONFIG).unlink(missing_ok=True)  # a folder without it is no model
+            shutil.rmtree(out / REPORT, ignore_errors=True)
+            for path in sorted(made.iterdir(), key=lambda path: path.name == model.CONFIG):
+                path.replace(out / path.name)
+            shutil.rmtree(work)
+        group.wait()
     return Model(out)
 
 
 @contextmanager
-def _alone(work: Path) -> Iterator[None]:
-    """Raises ModelError if another process is training here."""
+def _alone(work: Path, group: Processes) -> Iterator[None]:
+    """Raises ModelError if another run is training here."""
+    if not group.first:
+        yield
+        return
+    work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / "lock", timeout=0):
             yield
@@ -248,34 +266,55 @@ def _alone(work: Path) -> Iterator[None]:
         raise ModelError(f"{work.parent}: another facesearch is training here") from error
 
 
-def _make(
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that is known before the first step."""
+
+    data: Path
+    split: Split
+    reader: FaceReader
+    cache: ChipCache
+    identity: str  # of the photos
+    parts: dict[str, Faces]
+
+    def origin(self, config: TrainConfig) -> dict[str, str]:
+        """What a resumed run must share."""
+        settings = json.dumps(asdict(config))
+        return {"config": settings, "data": self.identity, "split": self.split.source}
+
+
+def prepare(
     data: Path,
     split: Split,
     work: Path,
     config: TrainConfig,
     reader: FaceReader,
     progress: Progress,
-    device: torch.device,
+    group: Processes,
+) -> Prepared:
+    cache = ChipCache(work, reader, config.margin)
+    sorts = {"train": split.train, "validation": split.validation, "test": split.test}
+    photos = [path for part in sorts.values() for path in _all(part)]
+    if group.first:
+        cache.fill(photos, progress)
+    group.wait()
+    if not group.first:
+        cache.recall()
+    parts = {name: _faces(part, cache, data) for name, part in sorts.items()}
+    return Prepared(data, split, reader, cache, fingerprint(photos, data), parts)
+
+
+def _make(
+    ready: Prepared,
+    work: Path,
+    config: TrainConfig,
+    run: Run,
+    progress: Progress,
     pictures: bool,
     command: str,
 ) -> Path:
     """The whole model, in a folder below `work`."""
-    preprocessing, finders = reader.preprocessing, reader.finders
-    cache = ChipCache(work, reader, config.margin)
-    photos = [path for part in (split.train, split.validation, split.test) for path in _all(part)]
-    cache.fill(photos, progress)
-    parts = {
-        name: _faces(part, cache, data)
-        for name, part in (
-            ("train", split.train),
-            ("validation", split.validation),
-            ("test", split.test),
-        )
-    }
-    identity = fingerprint(photos, data)
-    origin = {"config": json.dumps(asdict(config)), "data": identity, "split": split.source}
-    run = _learn(parts, config, work / CHECKPOINT, origin, progress, device)
-
+    finders, parts, cache = ready.reader.finders, ready.parts, ready.cache
     staging = work / "model"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
@@ -289,12 +328,12 @@ def _make(
     record = {
         "format": 1,
         "architecture": asdict(config.network),
-        "preprocessing": asdict(preprocessing),
+        "preprocessing": asdict(ready.reader.preprocessing),
         "training": asdict(config),
         "data": {
-            "folder": data.name,
-            "fingerprint": identity,
-            "split": split.source,
+            "folder": ready.data.name,
+            "fingerprint": ready.identity,
+            "split": ready.split.source,
             "people": {name: len(np.unique(faces.people)) for name, faces in parts.items()},
             "photos": {name: len(faces) for name, faces in parts.items()},
             "left_out": len(cache.left_out),
@@ -303,7 +342,7 @@ def _make(
         "command": command,
     }
     (staging / model.CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-    kept = [photo for photo in _all(split.validation) if cache.row(photo) is not None]
+    kept = [photo for photo in _all(ready.split.validation) if cache.row(photo) is not None]
     keys = np.array([content_key(images.sha256(photo)) for photo in kept], np.uint64)
     _measure(staging, record, parts, keys, config, run.history, progress, pictures)
     (staging / "left_out.txt").write_bytes(os.fsencode("\n".join([*cache.left_out.values(), ""])))
@@ -401,15 +440,16 @@ def _device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def _learn(
-    parts: dict[str, Faces],
+def learn(
+    ready: Prepared,
     config: TrainConfig,
     checkpoint: Path,
-    origin: dict[str, str],
     progress: Progress,
     device: torch.device,
+    group: Processes,
 ) -> Run:
     """Train to the last epoch, from the checkpoint on if there is one."""
+    parts, origin = ready.parts, ready.origin(config)
     torch.manual_seed(config.seed)
     network = EmbeddingNetwork(config.network, config.size)
     network = network.to(device).to(memory_format=torch.channels_last)
@@ -418,6 +458,9 @@ def _learn(
     average = average.to(memory_format=torch.channels_last)
     decayed = [weight for weight in network.parameters() if weight.ndim > 1]
     others = [weight for weight in network.parameters() if weight.ndim <= 1]
+    people = int(parts["train"].people.max()) + 1
+    objective = Objective(config.cost, config.network.dimension, people).to(device)
+    others.extend(objective.parameters())
     optimizer = torch.optim.AdamW(
         [
             {"params": decayed, "weight_decay": config.weight_decay},
@@ -425,43 +468,58 @@ def _learn(
         ],
         lr=config.rate,
     )
-    run = Run(network, average, optimizer)
+    run = Run(network, average, objective, optimizer)
     if checkpoint.exists():
         run.load(checkpoint, origin)
+    shared: nn.Module = network
+    if group.count > 1:
+        shared = DistributedDataParallel(network)
     for epoch in range(len(run.history), config.epochs):
         progress.start(f"epoch {epoch + 1} of {config.epochs}", config.batches)
-        torch.manual_seed(config.seed + epoch)  # dropout: the same on a resumed run
-        record = {
-            "epoch": epoch + 1,
-            "train_loss": _epoch(run, parts["train"], config, epoch, progress),
-        }
-        record |= _validate(run.average, parts["validation"], config, device)
+        # dropout: the same on a resumed run, another in each process
+        torch.manual_seed((config.seed + epoch) * group.count + group.rank)
+        loss = _epoch(run, shared, parts["train"], config, epoch, progress, group)
+        record = {"epoch": epoch + 1, "train_loss": loss}
+        if group.first:
+            record |= _validate(run.average, parts["validation"], config)
         run.history.append(record)
-        run.save(checkpoint, origin)
+        if group.first:
+            run.save(checkpoint, origin)
     return run
 
 
-def _epoch(run: Run, faces: Faces, config: TrainConfig, epoch: int, progress: Progress) -> float:
-    """One pass over an epoch's batches; returns the mean loss."""
+def _epoch(
+    run: Run,
+    network: nn.Module,
+    faces: Faces,
+    config: TrainConfig,
+    epoch: int,
+    progress: Progress,
+    group: Processes,
+) -> float:
+    """One pass over an epoch's batches; returns the mean loss.
+
+    network: the run's, or what shares it among processes.
+    """
     device = next(run.network.parameters()).device
     workers = max(1, (os.cpu_count() or 1) // 2)
-    loader = DataLoader(
-        Batches(faces, config, epoch), batch_size=None, num_workers=workers, prefetch_factor=4
-    )
+    batches = Batches(faces, config, epoch, group)
+    loader = DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4)
     steps = config.epochs * config.batches
     run.network.train()
     total = 0.0
     for number, (chips, people) in enumerate(loader):
         step = epoch * config.batches + number
-        for group in run.optimizer.param_groups:
-            group["lr"] = config.rate * one_cycle(step / steps)
+        for weights in run.optimizer.param_groups:
+            weights["lr"] = config.rate * one_cycle(step / steps)
         chips = chips.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            embeddings = run.network(chips)
-        loss = contrastive_loss(embeddings, people.to(device), config.near, config.far)
+            mine = network(chips)
+        embeddings = group.together(mine, len(people))
+        loss = run.objective(embeddings, people.to(device))
         _check_health(loss, embeddings, epoch, number)
         run.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(run.network.parameters(), config.clip)
         run.optimizer.step()
         _average(run, min(config.averaging, (1 + step) / (10 + step)))
@@ -497,7 +555,7 @@ def _check_health(loss: Tensor, embeddings: Tensor, epoch: int, number: int) -> 
     if not torch.isfinite(loss):
         raise TrainingCollapsed(f"the loss is no number any more {where}; lower --rate")
     count = len(embeddings)
-    if count > 1 and distances(embeddings).sum() / (count * (count - 1)) < COLLAPSED:
+    if count > 1 and distances(embeddings, embeddings).sum() / (count * (count - 1)) < COLLAPSED:
         raise TrainingCollapsed(
             f"all embeddings are alike {where} (loss {float(loss.detach()):.3f}): the network no "
             "longer tells anybody apart; lower --rate, or give more people"
@@ -505,20 +563,25 @@ def _check_health(loss: Tensor, embeddings: Tensor, epoch: int, number: int) -> 
 
 
 @torch.no_grad()
-def _validate(
-    network: EmbeddingNetwork, faces: Faces, config: TrainConfig, device: torch.device
-) -> dict[str, float]:
-    """Loss and errors on people that training never sees."""
+def embedded(network: nn.Module, chips: Chips) -> Tensor:
+    """Unit embeddings (N, D) of chips (N, S, S, 3), mirror images averaged in, in bfloat16."""
     network.eval()
+    device = next(network.parameters()).device
     vectors = []
-    for part in _portions(faces.inner(config.size)):
-        chips = (torch.from_numpy(part).permute(0, 3, 1, 2).to(device).float() - 127.5) / 127.5
-        chips = chips.contiguous(memory_format=torch.channels_last)
+    for part in _portions(chips):
+        pixels = (torch.from_numpy(part).permute(0, 3, 1, 2).to(device).float() - 127.5) / 127.5
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16):
-            both = network(chips) + network(chips.flip(3))
+            both = network(pixels) + network(pixels.flip(3))
         vectors.append(torch.nn.functional.normalize(both.float(), dim=1).cpu())
-    embeddings = torch.cat(vectors)
-    loss = contrastive_loss(embeddings, torch.from_numpy(faces.people), config.near, config.far)
+    return torch.cat(vectors)
+
+
+def _validate(network: EmbeddingNetwork, faces: Faces, config: TrainConfig) -> dict[str, float]:
+    """Loss and errors on people that training never sees."""
+    embeddings = embedded(network, faces.inner(config.size))
+    people = torch.from_numpy(faces.people)
+    loss = contrastive_loss(embeddings, people, config.cost.near, config.cost.far)
     rows = sample(faces.people, config.seed)
     genuine, impostor = all_pairs(embeddings.numpy()[rows], faces.people[rows])
     return {

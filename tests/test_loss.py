@@ -52,4 +52,4 @@ def test_equal_chips_give_a_finite_gradient() -> None:
 
 def test_distances_are_euclidean() -> None:
     unit = torch.nn.functional.normalize(torch.randn(6, 4, dtype=torch.float64), dim=1)
-    assert torch.allclose(distances(unit), torch.cdist(unit, unit), atol=1e-6)
+    assert torch.allclose(distances(unit, unit), torch.cdist(unit, unit), atol=1e-6)
