@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from facesearch.calibrate import Calibration  # noqa: E402
 from facesearch.data import people_in, split_people  # noqa: E402
 from facesearch.embed import Embedder  # noqa: E402
 from facesearch.errors import DataError, ModelError, TrainingCollapsed  # noqa: E402
+from facesearch.loss import LossConfig  # noqa: E402
 from facesearch.model import Model  # noqa: E402
 from facesearch.network import NetworkConfig, load_network  # noqa: E402
 from facesearch.progress import Silent  # noqa: E402
@@ -133,6 +136,49 @@ class StopAt(Silent):
         self.totals[stage] = total
         if stage.startswith(self.stage):
             raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "cost",
+    [
+        LossConfig(mining="memory", memory=40, warmup=4, identity=0.1),
+        LossConfig("triplet", "random"),
+    ],
+)
+def test_a_stopped_run_keeps_what_its_loss_remembers(
+    album: Path, tmp_path: Path, cost: LossConfig
+) -> None:
+    config = replace(SMALL, cost=cost)
+    whole = train(album, tmp_path / "whole", config, FINDERS, Silent())
+    with pytest.raises(KeyboardInterrupt):
+        train(album, tmp_path / "m", config, FINDERS, StopAt("epoch 2"))
+    resumed = train(album, tmp_path / "m", config, FINDERS, Silent(), resume=True)
+    chips = Embedder(whole).read(album / "person-01" / "0.png").chips
+    assert np.abs(resumed.embed(chips) - whole.embed(chips)).max() < 1e-3
+    assert f"the {cost.loss} loss" in (whole.folder / "card.md").read_text()
+
+
+def torchrun(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_two_processes_share_a_batch_and_its_gradient() -> None:
+    done = torchrun(str(Path(__file__).with_name("two_processes.py")))
+    assert done.returncode == 0, done.stderr
+
+
+def test_two_processes_make_one_model(album: Path, tmp_path: Path) -> None:
+    out = tmp_path / "m"
+    program = Path(sys.executable).with_name("facesearch")
+    options = ["--epochs=2", "--batches=3", "--size=48", f"--out={out}", "--identity=0.1"]
+    done = torchrun("--no-python", str(program), "train", str(album), *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("validation") == 1, "the first process reports"
+    assert len((out / "left_out.txt").read_text().splitlines()) == 1
+    made = Model(out)
+    assert made.config["training"]["cost"]["identity"] == 0.1
+    assert made.config["data"]["people"] == {"train": 10, "validation": 2, "test": 2}
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_been(
