@@ -54,7 +54,7 @@ class Objective(nn.Module):
         self.register_buffer("kept_people", torch.full((kept,), -1))
 
     def forward(self, embeddings: Tensor, people: Tensor) -> Tensor:
-        """embeddings: unit vectors (B, D); people: who is on each, (B,). Returns a scalar."""
+        """embeddings: (B, D), people: who is on each, (B,). Returns a scalar."""
         config = self.config
         others, their = embeddings, people
         if len(self.kept) and self.batches >= config.warmup:
@@ -94,8 +94,9 @@ class Objective(nn.Module):
 
 
 def distances(embeddings: Tensor, others: Tensor) -> Tensor:
-    """Euclidean distances between unit embeddings (B, D) and (K, D): (B, K)."""
-    squared = 2 - 2 * embeddings @ others.T
+    """Euclidean distances between embeddings (B, D) and (K, D): (B, K)."""
+    lengths = embeddings.square().sum(1)[:, None] + others.square().sum(1)
+    squared = lengths - 2 * embeddings @ others.T
     # sqrt has infinite slope at 0: without the floor two equal chips give a NaN gradient
     return squared.clamp_min(1e-12).sqrt()
 

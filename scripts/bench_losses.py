@@ -78,7 +78,7 @@ def main() -> None:
                 found.setdefault(name, []).append(row)
                 print(f"{name}, seed {seed}: {row}", flush=True)
     keys = list(next(iter(found.values()))[0])
-    print("| | " + " | ".join(keys) + " |\n|---" * (len(keys) + 1) + "|")
+    print("| | " + " | ".join(keys) + " |\n|" + "---|" * (len(keys) + 1))
     for name, rows in found.items():
         table = np.array([[row[key] for key in keys] for row in rows])
         cells = [f"{m:.3f} ± {s:.3f}" for m, s in zip(table.mean(0), table.std(0), strict=True)]

@@ -1,0 +1,217 @@
+"""What the commands share: the program, the global options, the gallery and the model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from facesearch import __version__
+from facesearch.errors import FacesearchError
+from facesearch.settings import (
+    DETAIL,
+    MIN_FACE,
+    find_gallery,
+    find_model,
+)
+from facesearch.terminal import Form, say
+
+if TYPE_CHECKING:
+    from facesearch.embed import Embedder
+    from facesearch.gallery import Gallery
+    from facesearch.model import Model
+
+
+INTERRUPTED = 130
+
+GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version"})
+GLOBAL_VALUES = frozenset(
+    {"--gallery", "--model", "--detector", "--precision", "--detail", "--min-face"}
+)
+
+
+class Commands(TyperGroup):
+    """Turns library errors into one line on stderr and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FacesearchError as error:
+            say(f"error: {error}")
+            raise typer.Exit(error.exit_code) from error
+        except BrokenPipeError:
+            raise  # whoever read the results has seen enough; Typer ends the program
+        except OSError as error:  # a disk that is full, a folder that is not ours
+            say(f"error: {error.filename or 'input or output'}: {error.strerror or error}")
+            raise typer.Exit(FacesearchError.exit_code) from error
+        except KeyboardInterrupt as error:
+            say("interrupted; what was written so far is kept")
+            raise typer.Exit(INTERRUPTED) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Who is this, and are these two the same person? Offline, from folders of photos.",
+    epilog="These options may also follow the command.",
+)
+people_app = typer.Typer(no_args_is_help=True, help="List, show, rename and remove people.")
+gallery_app = typer.Typer(no_args_is_help=True, help="Look after the gallery.")
+models_app = typer.Typer(
+    no_args_is_help=True, help="List models, and make one of a public network."
+)
+app.add_typer(people_app, name="people")
+app.add_typer(gallery_app, name="gallery")
+app.add_typer(models_app, name="models")
+
+
+@dataclass
+class Options:
+    """What the global options say."""
+
+    gallery: Path | None = None
+    model: str | None = None
+    detector: str | None = None
+    precision: str = "fp32"
+    detail: int = DETAIL
+    min_face: float = MIN_FACE
+    form: Form = "table"
+    quiet: bool = False
+
+
+options = Options()
+
+
+class Detector(StrEnum):
+    """What finds faces."""
+
+    network = "network"
+    dlib = "dlib"
+
+
+class Precision(StrEnum):
+    """Of the network's numbers."""
+
+    fp32 = "fp32"
+    int8 = "int8"
+
+
+def globals_first(arguments: list[str]) -> list[str]:
+    """The arguments with the global options moved to the front, so that they may stand anywhere."""
+    first: list[str] = []
+    rest: list[str] = []
+    waiting = iter(arguments)
+    for argument in waiting:
+        if argument == "--":
+            return [*first, *rest, "--", *waiting]
+        if argument in GLOBAL_FLAGS or argument.split("=")[0] in GLOBAL_VALUES:
+            first.append(argument)
+            if argument in GLOBAL_VALUES:
+                first.extend(value for value in [next(waiting, None)] if value is not None)
+        else:
+            rest.append(argument)
+    return first + rest
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"facesearch {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    gallery: Annotated[
+        Path | None,
+        typer.Option(help="The gallery's folder; else FACESEARCH_GALLERY, ./index_data, or yours."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="A model's name or folder; else FACESEARCH_MODEL, default.")
+    ] = None,
+    detector: Annotated[
+        Detector | None,
+        typer.Option(
+            help="What finds faces: our own network (any angle, size or cover) or dlib (upright "
+            "and frontal) [default: the model's]."
+        ),
+    ] = None,
+    precision: Annotated[
+        Precision,
+        typer.Option(
+            help="In which the network computes; int8 is quicker, for models that have it."
+        ),
+    ] = Precision.fp32,
+    detail: Annotated[
+        int,
+        typer.Option(
+            min=160,
+            max=10000,
+            help="The network looks at photos this many pixels long; more: slower, smaller faces.",
+        ),
+    ] = DETAIL,
+    min_face: Annotated[
+        float, typer.Option(min=1, help="Leave out faces narrower than this many pixels.")
+    ] = MIN_FACE,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no warnings.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    if as_json and as_csv:
+        raise typer.BadParameter("--json and --csv exclude each other")
+    finder = detector.value if detector else None
+    form: Form = "json" if as_json else "csv" if as_csv else "table"
+    given = Options(gallery, model, finder, precision.value, detail, min_face, form, quiet)
+    for key, value in vars(given).items():
+        setattr(options, key, value)
+
+
+def warn(line: str) -> None:
+    if line and not options.quiet:
+        say(f"warning: {line}")
+
+
+@contextmanager
+def opened(*, create: bool = False) -> "Iterator[Gallery]":
+    from facesearch.gallery import Gallery
+
+    with Gallery(find_gallery(options.gallery), create=create) as gallery:
+        yield gallery
+
+
+def chosen_model() -> "Model":
+    from facesearch.model import Model
+
+    return Model(find_model(options.model), options.detector, options.precision)
+
+
+def embedder_of(model: "Model") -> "Embedder":
+    from facesearch.embed import Embedder
+
+    return Embedder(model, options.detail, options.min_face)
+
+
+Paths = Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")]
+Threshold_ = Annotated[
+    float | None, typer.Option(min=0, max=2, help="The largest distance to accept.")
+]
+Prior = Annotated[
+    float,
+    typer.Option(
+        min=0.000001,
+        max=0.999999,
+        help="How likely a match was beforehand; the probability printed starts from it.",
+    ),
+]
