@@ -148,7 +148,7 @@ class Gallery:
         an interruption loses only what was not yielded. Raises GalleryError for another model or
         a folder that cannot be written to.
         """
-        self._store.check_writable()
+        self._store.database.check_writable()
         self.check_model(embedder)
         asked = list(photos)
         progress.start("enrolling", len(asked))

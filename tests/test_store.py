@@ -8,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch import store as module
+from facesearch import database as module
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
-from facesearch.store import SCHEMA, ModelStamp, NewPhoto, Store
+from facesearch.schema import SCHEMA
+from facesearch.store import ModelStamp, NewPhoto, Store
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 

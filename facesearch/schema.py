@@ -1,0 +1,121 @@
+"""The tables of a gallery, and what is kept to notice that a row was damaged."""
+
+import os
+import zlib
+from pathlib import Path
+
+import sqlalchemy as sa
+
+SCHEMA = "0003"  # the newest migration
+
+
+class PathBytes(sa.types.TypeDecorator[Path]):
+    """Paths as the bytes that they are; not every path is UTF-8."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | None, dialect: sa.Dialect) -> bytes | None:
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Path | None:
+        return None if value is None else Path(os.fsdecode(value))
+
+
+_tables = sa.MetaData()
+people = sa.Table(
+    "people",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text),  # unique; of a removed person see `removed_name`
+    sa.Column("created", sa.Text),
+    sa.Column("removed", sa.Text),  # when; such a person is in no answer and can be brought back
+    sa.Column("expires", sa.Text),  # a date, ISO 8601; None: never
+    sa.Column("consent", sa.Text),  # a note
+    sa.Column("checksum", sa.Integer),
+)
+photos = sa.Table(
+    "photos",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("path", PathBytes),
+    sa.Column("sha256", sa.Text),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("added", sa.Text),
+    sa.Column("checksum", sa.Integer),
+)
+faces = sa.Table(
+    "faces",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("photo", sa.Integer),
+    sa.Column("person", sa.Integer),
+    sa.Column("box", sa.JSON),
+    sa.Column("points", sa.JSON),
+    sa.Column("score", sa.Float),
+    sa.Column("embedding", sa.LargeBinary),
+    sa.Column("agreement", sa.Float),
+    sa.Column("checksum", sa.Integer),
+)
+chips = sa.Table(  # kept where the user asks for it
+    "chips",
+    _tables,
+    sa.Column("face", sa.Integer, primary_key=True),
+    sa.Column("image", sa.LargeBinary),
+)
+rejections = sa.Table(  # "this face is not theirs"
+    "rejections",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("person", sa.Integer),
+    sa.Column("sha256", sa.Text),  # of the photo
+    sa.Column("box", sa.JSON),
+    sa.Column("embedding", sa.LargeBinary),
+    sa.Column("at", sa.Text),
+)
+settings = sa.Table(
+    "settings",
+    _tables,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text),
+)
+events = sa.Table(
+    "events",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text),
+    sa.Column("action", sa.Text),
+    sa.Column("detail", sa.JSON),
+)
+searches = sa.Table(  # the audit log: no face data
+    "searches",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text),
+    sa.Column("detail", sa.JSON),
+)
+
+
+def removed_name(name: str, number: int) -> str:
+    """What the row of a removed person bears, so that the name is free for another."""
+    return f"{name}\0{number}"
+
+
+def person_checksum(number: int, name: str) -> int:
+    return _checksum(number, name)
+
+
+def photo_checksum(number: int, path: Path, sha256: str) -> int:
+    return _checksum(number, os.fsencode(path), sha256)
+
+
+def face_checksum(
+    photo: int, person: int, box: str, points: str, agreement: float, embedding: bytes
+) -> int:
+    """box, points: the JSON text as it is stored; embedding: the bytes as they are stored."""
+    return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
+
+
+def _checksum(*fields: object) -> int:
+    return zlib.crc32("\x1f".join(map(repr, fields)).encode("utf-8", "surrogatepass"))
