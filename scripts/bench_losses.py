@@ -42,13 +42,15 @@ RUNS = {
     "contrastive, random negatives (the ancestor's)": LossConfig(mining="random"),
     "contrastive, all pairs": LossConfig(),
     "contrastive, hard pairs": LossConfig(mining="hard"),
-    "contrastive, cross-batch memory": LossConfig(mining="memory"),
+    "contrastive, cross-batch memory": LossConfig(mining="memory", warmup=100),
     "triplet, all": LossConfig("triplet"),
     "triplet, batch hard": LossConfig("triplet", "hard"),
     "identity softmax beside: contrastive, random": LossConfig(mining="random", identity=0.1),
     "identity softmax beside: contrastive, all pairs": LossConfig(identity=0.1),
     "identity softmax beside: contrastive, hard pairs": LossConfig(mining="hard", identity=0.1),
-    "identity softmax beside: contrastive, memory": LossConfig(mining="memory", identity=0.1),
+    "identity softmax beside: contrastive, memory": LossConfig(
+        mining="memory", warmup=100, identity=0.1
+    ),
     "identity softmax beside: triplet, all": LossConfig("triplet", identity=0.1),
     "identity softmax beside: triplet, batch hard": LossConfig("triplet", "hard", identity=0.1),
 }
@@ -57,9 +59,9 @@ RUNS = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lfw", type=Path)
-    parser.add_argument("--size", type=int, default=64)
+    parser.add_argument("--size", type=int, default=48)
     parser.add_argument("--widths", type=int, nargs=4, default=(16, 32, 64, 128))
-    parser.add_argument("--epochs", type=int, default=12, help="of 100 batches of 224 chips")
+    parser.add_argument("--epochs", type=int, default=8, help="of 100 batches of 224 chips")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help="runs whose name holds this")
     parser.add_argument("--validate", action="store_true", help="leave the test people alone")
