@@ -15,7 +15,7 @@ def save(path: Path, content: bytes, stamp: str) -> None:
     try:
         partial.write_bytes(content + json.dumps(footer).encode().ljust(FOOTER))
         partial.replace(path)
-    except OSError:
+    except BaseException:  # whatever stops it leaves nothing
         partial.unlink(missing_ok=True)
         raise
 

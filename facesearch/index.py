@@ -29,6 +29,10 @@ class PersonIndex:
         flat = faiss.downcast_index(self._index.index)
         return np.asarray(flat.reconstruct_n(0, len(self)), np.float32)
 
+    def of(self, numbers: NDArray[np.int64]) -> Embeddings:
+        """The templates of these people, (P, D)."""
+        return np.asarray(self._index.reconstruct_batch(numbers), np.float32)
+
     def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
         """The nearest people of each query, nearest first: numbers and distances, (Q, count).
 
