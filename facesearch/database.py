@@ -6,7 +6,7 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -94,29 +94,9 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def lock(self) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path.with_name("lock"), timeout=LOCK_SECONDS)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise GalleryError(
-                f"{self.path.parent}: another facesearch has been writing for {LOCK_SECONDS} "
-                "seconds; try again when it is done"
-            ) from error
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
-            raise GalleryError(
-                f"{self.path.parent}: this file system does not lock files ({error.strerror}), so "
-                "that two programs could write at once; keep the gallery on a local disk"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
+    def lock(self) -> AbstractContextManager[None]:
+        """See `locked`."""
+        return locked(self.path.parent)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -171,6 +151,32 @@ class Database:
             set_setting(connection, "revision", secrets.token_hex(8))
 
 
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """As the gallery's only writer. Raises GalleryError if another one goes on for too long."""
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock", timeout=LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise GalleryError(
+            f"{folder}: another facesearch has been writing for {LOCK_SECONDS} "
+            "seconds; try again when it is done"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise GalleryError(
+            f"{folder}: this file system does not lock files ({error.strerror}), so "
+            "that two programs could write at once; keep the gallery on a local disk"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,8 +186,8 @@ def _make_folder(folder: Path) -> None:
 
 def get_setting(connection: sa.Connection, key: str) -> str | None:
     query = sa.select(settings.c.value).where(settings.c.key == key)
-    value: str | None = connection.execute(query).scalar()
-    return value
+    value = connection.execute(query).scalar()
+    return None if value is None else str(value)
 
 
 def set_setting(connection: sa.Connection, key: str, value: str) -> None:

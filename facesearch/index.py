@@ -24,6 +24,11 @@ class PersonIndex:
         return int(self._index.ntotal)
 
     @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Of the people, in the order of `templates`, (P,)."""
+        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
+
+    @property
     def templates(self) -> Embeddings:
         """All of them, (P, D)."""
         flat = faiss.downcast_index(self._index.index)

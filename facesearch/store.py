@@ -191,6 +191,8 @@ class Store:
         """Everybody, by name."""
         query = (
             sa.select(
+                people.c.id,
+                people.c.checksum,
                 people.c.name,
                 sa.func.count(faces.c.id),
                 sa.func.count(sa.distinct(faces.c.photo)),
@@ -202,7 +204,10 @@ class Store:
             .order_by(people.c.name)
         )
         with self.database.read() as connection:
-            return [Person(*row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        for row in rows:
+            self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
+        return [Person(*row[2:]) for row in rows]
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
@@ -359,7 +364,7 @@ def _model(connection: sa.Connection) -> ModelStamp | None:
     name, fingerprint, dimension = (
         get_setting(connection, key) or "" for key in ("model", "fingerprint", "dimension")
     )
-    return ModelStamp(name, fingerprint, int(dimension))
+    return ModelStamp(name, fingerprint, int(dimension) if dimension.isdecimal() else 0)
 
 
 def person_number(connection: sa.Connection, name: str) -> int:
