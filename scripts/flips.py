@@ -33,11 +33,11 @@ PEOPLE, PHOTOS = 12, 3
 TARGETS = ("gallery.db", INDEX)
 
 
-def photo(person: int, number: int) -> NewPhoto:
+def photo(person: int, number: int, dimension: int = MODEL.dimension) -> NewPhoto:
     """An invented photo of an invented person."""
-    place = np.random.default_rng(person).normal(size=MODEL.dimension)
+    place = np.random.default_rng(person).normal(size=dimension)
     rng = np.random.default_rng([person, number])
-    vector = place + rng.normal(0, 0.2, MODEL.dimension)
+    vector = place + rng.normal(0, 0.2, dimension)
     vector = (vector / np.linalg.norm(vector)).astype(np.float32)
     points = tuple((float(x), float(y)) for x, y in rng.uniform(0, 100, (5, 2)).round(1))
     return NewPhoto(

@@ -21,17 +21,23 @@ import traceback
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
-from flips import MODEL, photo
+from drawn import portrait
+from flips import photo
 
-from facesearch import doctor
+from facesearch import doctor, images, settings
+from facesearch.embed import Embedder
 from facesearch.gallery import INDEX, Gallery
-from facesearch.store import NewPhoto
+from facesearch.model import Model
+from facesearch.progress import Silent
+from facesearch.store import ModelStamp, NewPhoto
 
 PEOPLE, PHOTOS = 20, 4  # at the start
-SELDOM = 8  # of so many turns one
+SELDOM = 5  # of so many turns one
 GONE = "photo gone"  # the photos are invented
 
 
@@ -55,12 +61,13 @@ class Known:
 class Operation:
     """One thing that can be done to a gallery, in steps.
 
-    steps: what it will do, from what is known and a number that no other run gets; each step is
-    one write. act: does a step in the child. changes: what a step that is done has changed, by the
-    hash of the photo: whose face it is then, or None. `seldom`: for what takes long.
+    steps: what it will do, from what is known, a number that no other run gets, and a folder for
+    pictures; each step is one write. act: does a step in the child. changes: what a step that is
+    done has changed, by the hash of the photo: whose face it is then, or None. seldom: it takes
+    long.
     """
 
-    steps: Callable[[Known, int], list[str]]
+    steps: Callable[[Known, int, Path], list[str]]
     act: Callable[[Gallery, str], None]
     changes: Callable[[Known, str], dict[str, str | None]]
     seldom: bool = False
@@ -68,18 +75,30 @@ class Operation:
 
 def face(number: int) -> NewPhoto:
     """An invented photo; PHOTOS of them in a row are of one person."""
-    return photo(number // PHOTOS, number % PHOTOS)
+    return photo(number // PHOTOS, number % PHOTOS, stamp().dimension)
+
+
+@lru_cache
+def default_model() -> Model:
+    return Model(settings.shipped_models() / "default")
+
+
+@lru_cache
+def stamp() -> ModelStamp:
+    """Of the default model, so that photos can be enrolled beside the invented ones."""
+    model = default_model()
+    return ModelStamp(model.name, model.fingerprint, model.dimension)
 
 
 # enrol: three photos a step, of new people
 
 
-def batches(known: Known, start: int) -> list[str]:
+def batches(known: Known, start: int, pictures: Path) -> list[str]:
     return [str(at) for at in range(start, start + 30, 3)]
 
 
 def enrol(gallery: Gallery, step: str) -> None:
-    gallery._store.add([face(number) for number in range(int(step), int(step) + 3)], MODEL)
+    gallery._store.add([face(number) for number in range(int(step), int(step) + 3)], stamp())
     gallery.refresh()
 
 
@@ -91,7 +110,7 @@ def enrolled(known: Known, step: str) -> dict[str, str | None]:
 # remove, rename: a person a step
 
 
-def some_people(known: Known, start: int) -> list[str]:
+def some_people(known: Known, start: int, pictures: Path) -> list[str]:
     names = sorted(set(known.names.values()))
     return [names[(start + step) % len(names)] for step in range(min(8, len(names) - 2))]
 
@@ -122,10 +141,42 @@ def rebuild(gallery: Gallery, step: str) -> None:
         fresh.refresh()
 
 
+# photos: a picture a step, with all that happens to a real one
+
+
+@lru_cache
+def drawn(person: int) -> bytes:
+    out = BytesIO()
+    portrait(person, 0).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def paint(known: Known, start: int, pictures: Path) -> list[str]:
+    made = [pictures / f"{number}.jpg" for number in range(start, start + 6)]
+    for number, path in enumerate(made):
+        path.write_bytes(drawn(number) + str(path).encode())  # another content each time
+    return [str(path) for path in made]
+
+
+@lru_cache
+def embedder() -> Embedder:
+    return Embedder(default_model())
+
+
+def enroll_photo(gallery: Gallery, step: str) -> None:
+    (done,) = gallery.enroll([(Path(step).stem, Path(step))], embedder(), Silent())
+    assert done.status == "enrolled", done
+
+
+def photo_enrolled(known: Known, step: str) -> dict[str, str | None]:
+    return {images.sha256(Path(step)): Path(step).stem}
+
+
 OPERATIONS = {
     "enrol": Operation(batches, enrol, enrolled),
     "remove": Operation(some_people, remove, removed),
     "rename": Operation(some_people, rename, renamed),
+    "photos": Operation(paint, enroll_photo, photo_enrolled, seldom=True),
     "rebuild": Operation(batches, rebuild, lambda known, step: {}),
 }
 
@@ -221,6 +272,8 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
     os.umask(0o077)
     rng = np.random.default_rng(seed)
     known = Known()
+    pictures = folder.with_name("pictures")
+    pictures.mkdir()
     following = 0  # the first number that no run was given
 
     def crowd() -> None:
@@ -228,7 +281,7 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
         new = [face(number) for number in range(following, following + PEOPLE * PHOTOS)]
         following += len(new)
         with Gallery(folder, create=True) as gallery:
-            gallery._store.add(new, MODEL)
+            gallery._store.add(new, stamp())
             gallery.refresh()
         known.apply({each.sha256: each.name for each in new})
 
@@ -242,7 +295,7 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
                 continue
             if len(set(known.names.values())) < PEOPLE:
                 crowd()
-            steps = operation.steps(known, following)
+            steps = operation.steps(known, following, pictures)
             following += PEOPLE * PHOTOS
             seconds = rng.uniform(0, durations[name]) if name in durations else None
             told, killed, took = run(operation, folder, steps, seconds)
