@@ -32,6 +32,7 @@ class Database:
         program.
         """
         self.path = folder / "gallery.db"
+        self._beside = self.path.exists() and any(folder.glob("*.faiss"))
         if not self.path.exists():
             if not create:
                 raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
@@ -67,6 +68,7 @@ class Database:
             )
             # a page or less: new, or left by a program that was killed while it made it
             new = connection.execute(sa.text("PRAGMA page_count")).scalar_one() <= 1
+            new = new and not self._beside  # an index of faces that it does not know
         if version == SCHEMA:
             return
         if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:

@@ -56,14 +56,14 @@ def recover(path: Path) -> Recovered:
     with locked(path.parent):
         shutil.rmtree(work, ignore_errors=True)  # of one that was killed
         try:
-            with closing(_connect(path)) as raw:
+            with closing(_damaged(path)) as raw:
                 # from here on the file alone is the database
                 busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise GalleryError(f"{path.parent}: another program is reading; try again later")
             fresh = Database(work, create=True)
             fresh.close()
-            with closing(_connect(path)) as old, closing(_connect(fresh.path)) as new:
+            with closing(_damaged(path)) as old, closing(_connect(fresh.path)) as new:
                 rows = _copy(old, new)
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if "people" not in rows or "faces" not in rows:
@@ -92,9 +92,14 @@ def _connect(path: Path) -> sqlite3.Connection:
     return raw
 
 
+def _damaged(path: Path) -> sqlite3.Connection:
+    raw = _connect(path)
+    raw.execute("PRAGMA writable_schema = ON")  # goes past errors in the schema and a missing end
+    return raw
+
+
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
     """The number of rows copied of each table that could be read at all."""
-    old.execute("PRAGMA writable_schema = ON")  # reads past errors in the schema
     copied: dict[str, int] = {}
     new.execute("BEGIN")
     for table in TABLES:
