@@ -108,7 +108,7 @@ class Database:
         except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
             message = f"{self.path}: cannot be read or written ({error.orig})"
             raise GalleryError(message) from error
-        except (sa.exc.DatabaseError, sqlite3.Error) as error:
+        except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
             message = f"{self.path}: {DAMAGED} ({cause})"
             raise GalleryError(message) from error
