@@ -32,7 +32,11 @@ class Database:
         program.
         """
         self.path = folder / "gallery.db"
-        self._beside = self.path.exists() and any(folder.glob("*.faiss"))
+        exists = self.path.exists()
+        # a file that lost its end may look as if nothing had ever been written into it
+        self._may_be_new = not exists or not (
+            0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
+        )
         if not self.path.exists():
             if not create:
                 raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
@@ -68,7 +72,7 @@ class Database:
             )
             # a page or less: new, or left by a program that was killed while it made it
             new = connection.execute(sa.text("PRAGMA page_count")).scalar_one() <= 1
-            new = new and not self._beside  # an index of faces that it does not know
+            new = new and self._may_be_new
         if version == SCHEMA:
             return
         if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:
