@@ -46,7 +46,8 @@ class Database:
         )
         self._engine = sa.create_engine("sqlite://", creator=self.connect, poolclass=sa.NullPool)
         # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
-        sa.event.listen(self._engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+        sa.event.listen(self._engine, "begin", _begin)
+        self._writing = self._engine.execution_options(writes=True)
         self._migrate()
 
     def connect(self) -> sqlite3.Connection:
@@ -150,7 +151,7 @@ class Database:
     def write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
         """A transaction of the only writer; adds the event and a revision."""
         self.check_writable()
-        with self.explained(), self.lock(), self._engine.begin() as connection:
+        with self.explained(), self.lock(), self._writing.begin() as connection:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
             # drawn, not counted: a database that was put back must not look like a later one
@@ -181,6 +182,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # a transaction that begins to write only later does not wait, but fails if it has to
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:
