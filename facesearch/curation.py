@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from facesearch.database import Database
 from facesearch.enrolled import SAME_BOX, enrolled, face_numbers, move_faces, overlap
 from facesearch.errors import PersonError
-from facesearch.rejections import Contradiction, contradictions
+from facesearch.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.schema import events, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number, set_name
 
@@ -204,7 +204,7 @@ def _undo_reject(database: Database, connection: sa.Connection, what: dict[str, 
         _check_photos_free(database, connection, faces.c.id.in_(what["faces"]))
         connection.execute(people.delete().where(people.c.id == other))
     if what["rejection"] is not None:
-        connection.execute(rejections.delete().where(rejections.c.id == what["rejection"]))
+        drop_rejection(connection, what["rejection"])
 
 
 _UNDO = {
@@ -216,19 +216,24 @@ _UNDO = {
 }
 
 
+def undone_events(connection: sa.Connection) -> set[int]:
+    """The numbers of what was undone."""
+    query = sa.select(events.c.detail).where(events.c.action == "undo")
+    return {detail["event"] for detail in connection.execute(query).scalars()}
+
+
 def _done(connection: sa.Connection) -> list[tuple[int, str, str, dict[str, Any]]]:
     """The events that can be undone, the latest first: number, time, action, detail."""
     query = (
         sa.select(events.c.id, events.c.at, events.c.action, events.c.detail)
-        .where(events.c.action.in_((*UNDOABLE, "undo")))
+        .where(events.c.action.in_(UNDOABLE))
         .order_by(events.c.id.desc())
     )
-    rows = connection.execute(query).all()
-    undone = {row.detail.get("event") for row in rows if row.action == "undo"}
+    undone = undone_events(connection)
     return [
         (row.id, row.at, row.action, row.detail)
-        for row in rows
-        if row.action != "undo" and row.id not in undone and _can_be(row.action, row.detail)
+        for row in connection.execute(query)
+        if row.id not in undone and _can_be(row.action, row.detail)
     ]
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from facesearch.curation import undone_events
 from facesearch.database import Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
 from facesearch.errors import GalleryError, PersonError
-from facesearch.rejections import all_rejections
-from facesearch.schema import events, faces, people, photos, rejections, searches
+from facesearch.rejections import all_rejections, drop_rejection
+from facesearch.schema import events, faces, people, photos, searches
 
 UNFINISHED = "purge"  # the setting that is there until what was freed is overwritten
 PURGED = "(purged)"  # instead of a name in a log
@@ -169,23 +170,23 @@ def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
         .group_by(people.c.id)
     )
     removed = {row[0]: int(row[1]) for row in connection.execute(counts)}
-    query = sa.select(events.c.action, events.c.detail).where(
+    undone = undone_events(connection)
+    query = sa.select(events.c.id, events.c.action, events.c.detail).where(
         events.c.action.in_(("merge", "split", "reject"))
     )
     parts = [
-        (detail["person"], detail["other"], action)
-        for action, detail in connection.execute(query)
-        if "person" in detail and detail.get("other") in removed
+        (detail["person"], detail["other"])
+        for event, action, detail in connection.execute(query)
+        if "person" in detail
+        and detail.get("other") in removed
+        and (event in undone) == (action == "split")
+        and (action == "reject" or not removed[detail["other"]])
     ]
     found: set[int] = set()
     new = set(numbers)
     while new:
         found |= new
-        new = {
-            other
-            for person, other, action in parts
-            if person in new and (action == "reject" or not removed[other])
-        } - found
+        new = {other for person, other in parts if person in new} - found
     return found
 
 
@@ -203,7 +204,7 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
     _scrub(connection, searches, names)
     for said in all_rejections(database, connection):  # with embeddings of the same faces
         if any(said.bars(face.sha256, face.box, face.embedding) for face in gone):
-            connection.execute(rejections.delete().where(rejections.c.id == said.number))
+            drop_rejection(connection, said.number)
     for person in everybody:  # chips and the person's rejections go with the rows
         connection.execute(faces.delete().where(faces.c.person == person))
         connection.execute(people.delete().where(people.c.id == person))

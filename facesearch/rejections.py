@@ -142,19 +142,27 @@ def reject(
 def forget(database: Database, number: int) -> None:
     """A rejection is taken back; a face that it took out stays out. Raises PersonError."""
     with database.write("forget", {}) as connection:
-        mine = rejections.c.id == number
-        if not connection.execute(rejections.delete().where(mine)).rowcount:
-            raise PersonError(
-                f"{number}: there is no such rejection; `people rejections` lists them"
-            )
-        # the number may be given again
-        query = sa.select(events.c.id, events.c.detail).where(events.c.action == "reject")
-        for event, detail in connection.execute(query).all():
-            if detail.get("rejection") == number:
-                detail = {**detail, "rejection": None}
-                connection.execute(
-                    events.update().where(events.c.id == event).values(detail=detail)
-                )
+        if not drop_rejection(connection, number):
+            raise PersonError(f"{number}: no such rejection; `people rejections` lists them")
+
+
+def drop_rejection(connection: sa.Connection, number: int) -> bool:
+    """Whether there was one. No event speaks of it any more: the number may be given again."""
+    if not connection.execute(rejections.delete().where(rejections.c.id == number)).rowcount:
+        return False
+    query = sa.select(events.c.id, events.c.detail).where(
+        events.c.action.in_(("reject", "merge", "split"))
+    )
+    for event, detail in connection.execute(query).all():
+        changed = dict(detail)
+        if changed.get("rejection") == number:
+            changed["rejection"] = None
+        for key in ("rejections", "laid_aside"):
+            if number in changed.get(key, ()):
+                changed[key] = [each for each in changed[key] if each != number]
+        if changed != detail:
+            connection.execute(events.update().where(events.c.id == event).values(detail=changed))
+    return True
 
 
 def _keep(
