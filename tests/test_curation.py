@@ -399,6 +399,11 @@ def test_copies_of_a_rejected_face_are_known(gallery: Gallery) -> None:
     assert not said.bars("another", box, vector[:64])  # of another model
 
 
+def opened(path: Path) -> Image.Image:
+    with Image.open(path) as picture:
+        return picture.convert("RGB")
+
+
 def enrol(gallery: Gallery, embedder: Embedder, name: str, *photos: Path) -> list[Enrolment]:
     return list(gallery.enroll([(name, path) for path in photos], embedder, Silent()))
 
@@ -423,7 +428,7 @@ def test_identify_and_enroll_honour_rejections(
         found = gallery.reject("ann", mine[0], embedder)
         assert (found.number, found.face, found.taken_out) == (1, 0, 1)
         copy = tmp_path / "copy.jpg"
-        Image.open(mine[0]).save(copy, quality=60)
+        opened(mine[0]).save(copy, quality=60)
         for query in (mine[0], copy):
             (answer,) = identified(gallery, embedder, calibration, query)
             assert answer.decision.name != "ann"
@@ -451,7 +456,7 @@ def test_a_gallery_of_one_who_is_rejected(
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         enrol(gallery, embedder, "Grace", hopper)
         bright = tmp_path / "bright.png"
-        Image.open(hopper).save(bright)
+        opened(hopper).save(bright)
         gallery.reject("Grace", bright, embedder)
         assert gallery.person("Grace").faces == 1  # the other file is not taken out
         (answer,) = identified(gallery, embedder, calibration, bright)
@@ -510,13 +515,13 @@ def test_a_contact_sheet(tmp_path: Path, embedder: Embedder, people: Path) -> No
     photos[2].write_bytes(photos[0].read_bytes())  # another photo in its place
     out = tmp_path / "sheet.png"
     assert contact_sheet(profile, out) == photos[1:3]
-    sheet = Image.open(out)
+    sheet = opened(out)
     assert sheet.size == (6 * 160, 186)
     grey = (136, 136, 136)
     middles = [sheet.getpixel((160 * at + 80, 80)) for at in range(5)]
     assert [middle == grey for middle in middles] == [False, True, True, False, False]
     face = profile.faces[0].face
-    there = Image.open(photos[0]).convert("RGB").getpixel(tuple(map(round, face.box.centre)))
+    there = opened(photos[0]).getpixel(tuple(map(round, face.box.centre)))
     assert np.abs(np.subtract(middles[0], there)).max() < 40
     least = [each.face.number for each in profile.faces].index(profile.least_typical or 0)
     assert sheet.getpixel((160 * least, 80)) == (215, 48, 39)

@@ -68,7 +68,8 @@ def test_people_are_corrected_and_undone(run: Run, tree: Path, tmp_path: Path) -
     ]
     assert sorted(row["note"] for row in shown.lines) == ["", "least typical", "most typical"]
     assert all(0 < row["distance"] < 1 and row["agreement"] <= 1 for row in shown.lines)
-    assert Image.open(tmp_path / "sheet.jpg").size[0] == 960
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (960, 186)
     numbers = [row["face"] for row in shown.lines]
     table = run("people", "show", "bob")
     assert "bob: 3 faces in 3 photos" in table.err
