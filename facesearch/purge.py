@@ -1,9 +1,11 @@
 """Leaving nothing of a person in a gallery's folder."""
 
+import json
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +14,7 @@ from facesearch.curation import undone_events
 from facesearch.database import Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
 from facesearch.errors import GalleryError, PersonError
+from facesearch.recovery import DAMAGED
 from facesearch.rejections import all_rejections, drop_rejection
 from facesearch.schema import events, faces, people, photos, searches
 
@@ -38,7 +41,8 @@ def kept_of(database: Database, name: str) -> list[Kept]:
 def purge(database: Database, name: str) -> int:
     """Leave nothing of a person, nor of those removed or merged into them; returns the faces.
 
-    Names in the logs, rejections of their faces, chips and photos of nobody else go, too; what was
+    Names in the logs, rejections of their faces, chips and photos of nobody else go, too, and what
+    the doctor laid aside: whole damaged databases, since nobody knows what is in them. What was
     freed is overwritten by `finish`, which has to follow. Raises PersonError if nobody bears the
     name, nor anybody removed bore it.
     """
@@ -109,6 +113,21 @@ def _check_free(database: Database) -> None:
         raise GalleryError(f"{database.path.parent}: in use") from error
 
 
+def _scrub_files(folder: Path, names: set[str]) -> None:
+    """What `gallery doctor --repair` laid aside: damaged databases, notes of lost faces."""
+    for path in folder.glob(f"{DAMAGED}*"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("doctor-*.jsonl"):
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+        kept = [line for line in lines if not _names(line, names)]
+        if len(kept) < len(lines):
+            partial = path.with_name(f"{path.name}.new")
+            text = "".join(f"{line}\n" for line in kept)
+            partial.write_text(text, "utf-8", "surrogateescape")
+            partial.chmod(0o600)
+            partial.replace(path)
+
+
 def _fold_in(database: Database, plain: sqlite3.Connection) -> None:
     busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
@@ -117,6 +136,13 @@ def _fold_in(database: Database, plain: sqlite3.Connection) -> None:
             "what was removed is not overwritten yet; the next start without one does it, or "
             "`facesearch gallery purge-expired`"
         )
+
+
+def _names(line: str, names: set[str]) -> bool:
+    try:
+        return json.loads(line).get("name") in names
+    except ValueError:
+        return True  # cut off: nobody knows
 
 
 def _of_name(connection: sa.Connection, name: str) -> set[int]:
@@ -210,6 +236,7 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
         connection.execute(people.delete().where(people.c.id == person))
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
     set_setting(connection, UNFINISHED, "not overwritten yet")
+    _scrub_files(database.path.parent, names)
     return len(gone)
 
 

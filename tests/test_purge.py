@@ -271,6 +271,18 @@ def test_a_damaged_face_can_be_purged(gallery: Gallery) -> None:
     check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
 
 
+def test_what_the_doctor_laid_aside_goes_too(gallery: Gallery) -> None:
+    enrol(gallery, NAME, 1)
+    enrol(gallery, "bob", 4)
+    notes = gallery.folder / "doctor-2026-01-01T000000.jsonl"
+    notes.write_text("".join(f"{json.dumps({'face': 7, 'name': n})}\n" for n in (NAME, "bob")))
+    for name in ("gallery.db.damaged", "gallery.db.damaged-2"):
+        (gallery.folder / name).write_bytes(NAME.encode() + photo("", 1).embeddings.tobytes())
+    gallery.purge(NAME)
+    check_nothing_is_left(gallery, written(NAME) + secrets(1))
+    assert [json.loads(line)["name"] for line in notes.read_text().splitlines()] == ["bob"]
+
+
 def test_expired_people(gallery: Gallery) -> None:
     for number, (name, last) in enumerate(
         [(NAME, "2030-05-31"), ("today", "2030-06-01"), ("later", "2031-01-01"), ("bob", "")], 1
