@@ -14,6 +14,7 @@ from PIL import Image
 
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.contact_sheet import contact_sheet
+from facesearch.doctor import examine
 from facesearch.embed import Embedder
 from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Box
@@ -588,3 +589,16 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
         assert gallery.faces_of("gone")[0].photo == new / "renamed.jpg"
         with pytest.raises(PhotoError, match="nowhere: no such folder"):
             gallery.relink(tmp_path / "nowhere", Silent())
+
+
+def test_the_doctor_finds_nothing_wrong_with_what_was_curated(gallery: Gallery) -> None:
+    gallery.merge("ann", "bob")
+    gallery.split("ann", [1, 4], "carl")
+    not_theirs(gallery, "ann", 2)
+    gallery.remove("carl")
+    gallery.undo()
+    gallery.undo()
+    gallery.rename("ann", "Zoë")
+    gallery.purge("carl")
+    kinds = {finding.kind for finding in examine(gallery.folder)}
+    assert kinds - {"mode"} == {"photo gone"}  # the photos are invented
