@@ -246,11 +246,12 @@ def _can_be(action: str, detail: dict[str, Any]) -> bool:
 
 def _change(event: int, at: str, action: str, what: dict[str, Any]) -> Change:
     count = len(what.get("faces", ()))
+    some = f"{count} face{'' if count == 1 else 's'}"
     lines = {
         "rename": "{old} became {new}",
         "remove": "{name} was removed",
-        "merge": f"{{other_name}} was merged into {{name}} ({count} faces)",
-        "split": f"{count} faces of {{name}} became {{other_name}}'s",
+        "merge": f"{{other_name}} was merged into {{name}} ({some})",
+        "split": f"{some} of {{name}} became {{other_name}}'s",
         "reject": "a face was rejected as {name}'s",
     }
     return Change(event, at, action, lines[action].format(**what))

@@ -71,6 +71,7 @@ class Rejected:
     face: int  # of the photo, as in Identification
     box: Box
     taken_out: int  # faces that were enrolled as theirs
+    copies: list[int]  # enrolled as theirs from other photos, so near that they are this face, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,14 +252,14 @@ class Gallery:
         if not 0 <= face < len(seen):
             raise PhotoError(f"{photo}: has no face {face}; {len(seen)} found, counted from 0")
         one = seen[face]
-        number, taken = rejections.reject(
+        number, taken, copies = rejections.reject(
             self._store.database,
             clean_name(name),
             images.sha256(photo),
             one.face.box,
             one.embedding[:0] if one.reason else one.embedding,
         )
-        return Rejected(number, face, one.face.box, taken)
+        return Rejected(number, face, one.face.box, taken, copies)
 
     def rejections(self) -> list[Rejection]:
         """What `reject` kept, in the order in which it was said."""

@@ -101,24 +101,22 @@ def contradictions(
 
 def reject(
     database: Database, name: str, sha256: str, box: Box, embedding: Embeddings
-) -> tuple[int, int]:
+) -> tuple[int, int, list[int]]:
     """Keep that a face is not a person's, and take it from them if it is enrolled as theirs.
 
     sha256: of the photo. embedding: (D,), or empty for a face that cannot be recognised. A face
     that is taken out stays with a removed person of the same name, so that it can be brought back
-    and is purged with them. Returns the number of the rejection and how many faces were taken out.
-    Raises PersonError if nobody bears the name, or if the same was said before.
+    and is purged with them. Returns the number of the rejection, how many faces were taken out, and
+    the numbers of near copies from other photos, which stay enrolled. Raises PersonError if nobody
+    bears the name, or if the same was said before.
     """
     detail: dict[str, Any] = {"name": name, "other": None, "faces": []}
     with database.write("reject", detail) as connection:
         person = detail["person"] = person_number(connection, name)
-        there = [
-            face
-            for face in enrolled(
-                database, connection, people.c.id == person, photos.c.sha256 == sha256
-            )
-            if overlap(face.box, box) >= SAME_BOX
-        ]
+        theirs = enrolled(database, connection, people.c.id == person)
+        asked = Rejection(0, name, sha256, box, embedding, "")
+        alike = [face for face in theirs if asked.bars(face.sha256, face.box, face.embedding)]
+        there = [face for face in alike if face.sha256 == sha256]
         known = next(
             (
                 said
@@ -136,7 +134,7 @@ def reject(
         if there:
             detail["faces"] = [face.number for face in there]
             detail["other"] = _set_aside(database, connection, person, name, detail["faces"])
-    return number, len(there)
+    return number, len(there), [face.number for face in alike if face.sha256 != sha256]
 
 
 def forget(database: Database, number: int) -> None:
@@ -224,13 +222,20 @@ def _rejections(
 def _contradictions(
     said: list[Rejection], there: list[EnrolledFace], names: dict[int, str]
 ) -> list[Contradiction]:
-    return [
-        Contradiction(rejection.number, rejection.name, face.number, face.path, names[face.person])
-        for rejection in said
-        for face in there
-        if rejection.bars(face.sha256, face.box, face.embedding)
-        and names[face.person] != rejection.name
-    ]
+    if not there:
+        return []
+    hashes = np.array([face.sha256 for face in there])
+    vectors = np.stack([face.embedding for face in there])
+    found = []
+    for each in said:
+        likely = hashes == each.sha256
+        if len(each.embedding) == vectors.shape[1]:  # near in angle, before the exact look
+            likely |= vectors @ each.embedding >= 1 - NEAR_DUPLICATE**2
+        for face in (there[at] for at in np.flatnonzero(likely)):
+            owner = names[face.person]
+            if owner != each.name and each.bars(face.sha256, face.box, face.embedding):
+                found.append(Contradiction(each.number, each.name, face.number, face.path, owner))
+    return found
 
 
 def _names(connection: sa.Connection) -> dict[int, str]:

@@ -405,6 +405,20 @@ def opened(path: Path) -> Image.Image:
         return picture.convert("RGB")
 
 
+def test_near_copies_are_contradictions_too(gallery: Gallery) -> None:
+    for number, apart in ((60, 0.1), (61, 0.3)):
+        seen, other = photo("bob", number), photo("", number + 100).embeddings[0]
+        vector = photo("", 50).embeddings[0]
+        away = other - (other @ vector) * vector
+        moved = vector + apart * away / np.linalg.norm(away)
+        seen.embeddings[0] = moved / np.linalg.norm(moved)
+        gallery._store.add([seen], MODEL)
+    not_theirs(gallery, "ann", 50)
+    assert [(pair.face, pair.photo.name) for pair in gallery.rejected_pairs()] == [(6, "60.jpg")]
+    with pytest.raises(PersonError, match="face 6 of bob"):
+        gallery.merge("ann", "bob")
+
+
 def enrol(gallery: Gallery, embedder: Embedder, name: str, *photos: Path) -> list[Enrolment]:
     return list(gallery.enroll([(name, path) for path in photos], embedder, Silent()))
 
@@ -428,6 +442,9 @@ def test_identify_and_enroll_honour_rejections(
         assert before.decision.name == "ann"
         found = gallery.reject("ann", mine[0], embedder)
         assert (found.number, found.face, found.taken_out) == (1, 0, 1)
+        theirs = {face.number for face in gallery.faces_of("ann")}
+        assert found.copies  # drawn faces of one person are that near
+        assert theirs.issuperset(found.copies)
         copy = tmp_path / "copy.jpg"
         opened(mine[0]).save(copy, quality=60)
         for query in (mine[0], copy):

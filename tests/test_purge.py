@@ -189,7 +189,7 @@ def test_numbers_that_are_given_again_undo_nothing_of_others(gallery: Gallery) -
     gallery.remove(NAME)
     gallery.purge(NAME)
     enrol(gallery, "dora", 8, 9)
-    assert [change.line for change in gallery.changes()] == ["carl was merged into bob (1 faces)"]
+    assert [change.line for change in gallery.changes()] == ["carl was merged into bob (1 face)"]
     gallery.undo()
     assert {person.name: person.faces for person in gallery.people()} == {
         "bob": 1,

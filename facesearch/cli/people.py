@@ -163,9 +163,16 @@ def people_reject(
         "box": found.box.rounded(),
         "rejection": found.number,
         "taken_out": found.taken_out,
+        "copies": found.copies,
     }
     out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
+    if found.copies:
+        listed = ",".join(map(str, found.copies))
+        warn(
+            f"{name!r} keeps faces {listed}, which are nearly the same face; "
+            "`people split --faces` takes them out"
+        )
 
 
 @people_app.command("rejections")

@@ -81,10 +81,10 @@ def test_people_are_corrected_and_undone(run: Run, tree: Path, tmp_path: Path) -
     assert (merged.code, merged.out) == (0, "")
     listed = run("undo", "--list", "--json")
     assert [row["what"] for row in listed.lines] == [
-        "carl was merged into Zoë (1 faces)",
-        "1 faces of bob became carl's",
+        "carl was merged into Zoë (1 face)",
+        "1 face of bob became carl's",
     ]
-    assert run("undo").err == "undone: carl was merged into Zoë (1 faces)\n"
+    assert run("undo").err == "undone: carl was merged into Zoë (1 face)\n"
     assert run("undo", "--json").lines[0]["undone"] == "split"
     nothing = run("undo")
     assert (nothing.code, nothing.err.count("error: nothing to undo")) == (PERSON, 1)
