@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from invented import MODEL, photo
+from invented_photos import MODEL, photo
 from PIL import Image
 
 from facesearch.calibrate import Calibration, calibration_of

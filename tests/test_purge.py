@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from invented import MODEL, photo
+from invented_photos import MODEL, photo
 
 from facesearch import database as module
 from facesearch import purge
