@@ -3,10 +3,10 @@
 import sys
 import warnings
 
-from facesearch.cli import gallery, learn, models, people, search
+from facesearch.cli import archive, gallery, learn, models, people, search
 from facesearch.cli.common import app, globals_first
 
-__all__ = ["gallery", "learn", "main", "models", "people", "search"]
+__all__ = ["archive", "gallery", "learn", "main", "models", "people", "search"]
 
 
 def main() -> None:
