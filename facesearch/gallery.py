@@ -12,14 +12,16 @@ from typing import Literal
 import numpy as np
 
 from facesearch import cache, images
-from facesearch.archive import Archive, Contents, Merged, export, merge
+from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
 from facesearch.cohort import content_key
 from facesearch.decide import EVEN, Candidate, Decision, decide
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.errors import GalleryError, PersonError, PhotoError
+from facesearch.export import export
 from facesearch.face import Box
 from facesearch.index import PersonIndex
+from facesearch.merge import Merged, merge
 from facesearch.model import COHORT, Model
 from facesearch.names import clean_name as clean_name
 from facesearch.progress import Progress
@@ -157,11 +159,11 @@ class Gallery:
         return done
 
     def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
-        """Write everything to one archive; see `facesearch.archive`."""
+        """Write everything to one archive; see `facesearch.export`."""
         return export(self._store, file, chips=chips, force=force)
 
     def merge(self, archive: Archive) -> Merged:
-        """Add what an archive holds; see `facesearch.archive`."""
+        """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
         self._current_index()
         return merged
