@@ -76,7 +76,7 @@ def invented(folder: Path, photos: int, seed: int) -> Store:
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         count = len(vectors)
         picture = rng.integers(0, 256, (120, 120, 3), dtype=np.uint8)
-        boxes = [Box(20 + 100 * place, 20, 80 + 100 * place, 90) for place in range(count)]
+        boxes = [Box(20.0 + 100 * place, 20.0, 80.0 + 100 * place, 90.0) for place in range(count)]
         new.append(
             NewPhoto(
                 name=f"person {seed} {number // 2} é",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch import reindex as module
 from facesearch import images, settings
+from facesearch import reindex as module
 from facesearch.calibrate import calibration_of
 from facesearch.embed import Embedder
 from facesearch.errors import GalleryError, PhotoError
