@@ -43,12 +43,12 @@ MEMBERS = (PEOPLE, PHOTOS, FACES, REJECTIONS, EMBEDDINGS, REJECTED)  # and CHIPS
 # what no archive of ours comes near, and what no other is read beyond
 MOST_MANIFEST = 65_536  # bytes
 MOST_DIRECTORY = 16_384  # bytes of the zip file's own list of members
-MOST_LINE = 65_536  # bytes
+MOST_LINE = 1 << 23  # bytes
 MOST_CHIP = 4_000_000  # bytes
 MOST_ROWS = 100_000_000
 MOST_BYTES = 1 << 38  # all members together, unpacked
 MOST_RATIO = 100  # of unpacked to packed, of members over a megabyte
-MOST_TEXT = 10_000  # letters
+MOST_TEXT = 1_000_000  # letters
 
 UNIT = 1e-3  # how far the length of an embedding may lie from 1
 CHUNK = 1 << 20

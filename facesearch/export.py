@@ -24,6 +24,7 @@ from facesearch.archive import (
     REJECTED,
     REJECTIONS,
     VERSION,
+    Archive,
     Contents,
 )
 from facesearch.database import Database, get_setting, now
@@ -46,7 +47,8 @@ def export(store: Store, file: Path, *, chips: bool = False, force: bool = False
 
     chips: with the kept chips. force: in place of a file that is there. Removed people, the event
     log and settings other than the model stay behind; what is encrypted in the gallery is not in
-    the archive, which only its owner may read. Raises GalleryError.
+    the archive, which only its owner may read. It is read again before it gets its name. Raises
+    GalleryError.
     """
     partial = file.with_name(f"{file.name}.partial")
     _check_free(file, force)
@@ -62,7 +64,8 @@ def export(store: Store, file: Path, *, chips: bool = False, force: bool = False
                     os.fsync(raw.fileno())
                 except OSError as error:  # of this file, not of the database
                     raise _unwritten(file, error) from error
-            _check_free(file, force)
+            with Archive(partial):  # what is kept can be read again
+                _check_free(file, force)
             partial.replace(file)
         except BaseException:
             partial.unlink(missing_ok=True)

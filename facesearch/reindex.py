@@ -29,6 +29,7 @@ from facesearch.schema import chips, face_checksum, faces, people, photos, rejec
 from facesearch.store import ModelStamp, Store
 
 BATCH = 32  # photos between two points from which to go on
+PAGE = 1000  # faces read at once for the exchange
 SAME = 0.3  # the least overlap of a stored box with a face that is found again
 UNIT = 1e-3  # how far the length of an embedding may lie from 1
 
@@ -177,9 +178,9 @@ class _Reindex:
                 self._embed_all()
             if self.missing and not drop_missing:
                 raise FacesMissing(
-                    f"{self.folder}: {len(self.missing)} faces cannot be embedded again, so the "
-                    f"gallery stays with --model {former.name}; bring their photos back, or drop "
-                    "these faces with --drop-missing",
+                    f"{self.folder}: {_faces(len(self.missing))} cannot be embedded again, so the "
+                    f"gallery stays with --model {former.name}; bring the photos back, or go on "
+                    "without these faces with --drop-missing",
                     list(self.missing.values()),
                 )
             try:
@@ -366,7 +367,7 @@ class _Reindex:
                     raise _Behind
                 self._still_missing(pending)
                 self._drop(connection, sorted(pending))
-                for row in connection.execute(_exchanged()).all():
+                for row in _exchanged(connection):
                     if not self._sound(row):
                         bad.append(row.face)
                         continue
@@ -466,9 +467,9 @@ def _pending(column: sa.Column[Any]) -> sa.Select[Any]:
     return query.outerjoin(_new, _same()).where(_new.c.face.is_(None))
 
 
-def _exchanged() -> sa.Select[Any]:
-    """The faces as they are, with what they are to become."""
-    return (
+def _exchanged(connection: sa.Connection) -> Iterator[Any]:
+    """The faces as they are, with what they are to become, a page at a time."""
+    query = (
         sa.select(
             _new.c.face,
             _new.c.sha256,
@@ -485,8 +486,13 @@ def _exchanged() -> sa.Select[Any]:
             faces.c.checksum.label("old_checksum"),
         )
         .join(faces, faces.c.id == _new.c.face)
-        .join(photos, photos.c.id == faces.c.photo)
+        .order_by(_new.c.face)
+        .limit(PAGE)
     )
+    after = 0
+    while rows := connection.execute(query.where(_new.c.face > after)).all():
+        yield from rows
+        after = rows[-1].face
 
 
 def _photos(connection: sa.Connection, numbers: list[int]) -> list[_Photo]:
@@ -524,6 +530,10 @@ def _found_again(boxes: list[Box], found: list[Face]) -> dict[int, int]:
 def _checksum(face: int, *fields_and_embedding: Any) -> int:
     *fields, embedding = fields_and_embedding
     return zlib.crc32(embedding, zlib.crc32(repr((face, *fields)).encode()))
+
+
+def _faces(count: int) -> str:
+    return f"{count} face{'s' * (count != 1)}"
 
 
 def _shown(name: str) -> str:

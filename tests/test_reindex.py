@@ -395,7 +395,7 @@ def test_a_gallery_keeps_chips_when_told_to(
     assert gallery.info().chips == 1
     assert gallery.drop_chips() == 1
     assert gallery.info().chips == 0
-    with pytest.raises(FacesMissing, match="1 faces"):
+    with pytest.raises(FacesMissing, match="1 face cannot"):
         gallery.reindex(accurate, Silent())
 
 
