@@ -3,6 +3,7 @@
 import json
 import zlib
 from pathlib import Path
+from typing import Literal
 
 FOOTER = 512  # bytes at the end that say what the rest was made from
 
@@ -15,9 +16,24 @@ def save(path: Path, content: bytes, stamp: str) -> None:
     try:
         partial.write_bytes(content + json.dumps(footer).encode().ljust(FOOTER))
         partial.replace(path)
-    except OSError:
+    except BaseException:  # whatever stops it leaves nothing
         partial.unlink(missing_ok=True)
         raise
+
+
+def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "current"]:
+    """What `load` would find; stale: whole, but of another state."""
+    try:
+        content = path.read_bytes()
+        footer = json.loads(content[-FOOTER:])
+        whole = footer["checksum"] == zlib.crc32(content[:-FOOTER])
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "damaged"
+    if not whole:
+        return "damaged"
+    return "current" if footer["stamp"] == stamp else "stale"
 
 
 def load(path: Path, stamp: str) -> bytes | None:

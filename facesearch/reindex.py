@@ -276,7 +276,9 @@ class _Reindex:
         ):
             sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes())
             fields = photo.sha256, face.text, source, float(agreement)
-            row = dict(zip(("sha256", "points", "source", "agreement"), fields, strict=True))
+            row: dict[str, Any] = dict(
+                zip(("sha256", "points", "source", "agreement"), fields, strict=True)
+            )
             row |= {"face": face.number, "embedding": sealed}
             rows.append(row | {"checksum": _checksum(face.number, *fields, sealed)})
         with self.database.write_aside() as connection:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -26,12 +26,23 @@ if TYPE_CHECKING:
     from facesearch.model import Model
 
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version"})
 GLOBAL_VALUES = frozenset(
     {"--gallery", "--model", "--detector", "--precision", "--detail", "--min-face"}
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends as orderly as Ctrl-C."""
+
+    came = False
+
+
+def terminated(number: int, frame: object) -> NoReturn:
+    Terminated.came = True
+    raise Terminated
 
 
 class Commands(TyperGroup):
@@ -50,7 +61,7 @@ class Commands(TyperGroup):
             raise typer.Exit(FacesearchError.exit_code) from error
         except KeyboardInterrupt as error:
             say("interrupted; what was written so far is kept")
-            raise typer.Exit(INTERRUPTED) from error
+            raise typer.Exit(TERMINATED if Terminated.came else INTERRUPTED) from error
 
 
 app = typer.Typer(
