@@ -25,7 +25,7 @@ def annotate(photo: Path, faces: Sequence[tuple[Box, str, str]], out: Path) -> N
         thick = max(2, round(box.width / 60))
         size = max(12, round(box.width / 8))
         pen.rectangle((box.left, box.top, box.right, box.bottom), outline=colour, width=thick)
-        font = _font(size)
+        font = label_font(size)
         left, top, right, bottom = pen.textbbox((box.left, box.bottom), label, font=font)
         down = min(0, picture.height - bottom - thick)
         pen.rectangle((left, top + down, right + thick, bottom + down + thick), fill=colour)
@@ -36,7 +36,7 @@ def annotate(photo: Path, faces: Sequence[tuple[Box, str, str]], out: Path) -> N
         raise PhotoError(f"{out}: the annotated picture cannot be written ({error})") from error
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def label_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """DejaVu Sans, which matplotlib brings along: it has more letters than Pillow's own."""
     found = importlib.util.find_spec("matplotlib")
     for place in (found.submodule_search_locations if found else None) or ():

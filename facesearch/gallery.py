@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import date
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +13,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import cache, images
+from facesearch import cache, curation, images, purge, rejections
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
 from facesearch.cohort import content_key
+from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.errors import GalleryError, PersonError, PhotoError
@@ -25,8 +27,12 @@ from facesearch.index import PersonIndex
 from facesearch.merge import Merged, merge
 from facesearch.model import COHORT, Model
 from facesearch.names import clean_name as clean_name
+from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
+from facesearch.purge import Kept
 from facesearch.reindex import Reindexed, reindex, unfinished
+from facesearch.rejections import Contradiction, Rejection
+from facesearch.relink import Link, relink
 from facesearch.store import ModelStamp, NewPhoto, Person, Samples, Store, StoredFace
 from facesearch.template import templates
 
@@ -62,6 +68,17 @@ class Identification:
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """What became of "this face is not theirs"."""
+
+    number: int  # of the rejection
+    face: int  # of the photo, as in Identification
+    box: Box
+    taken_out: int  # faces that were enrolled as theirs
+    copies: list[int]  # enrolled as theirs from other photos, so near that they are this face, too
+
+
+@dataclass(frozen=True, slots=True)
 class GalleryInfo:
     """The state of a gallery."""
 
@@ -86,6 +103,11 @@ class Gallery:
         self._store = Store(folder, create=create)
         self._index: PersonIndex | None = None
         self._revision = ""
+        self._said: tuple[str, list[Rejection]] | None = None  # at which revision
+        database = self._store.database
+        if database.writable and purge.unfinished(database):  # it was interrupted, or disturbed
+            with suppress(GalleryError):
+                self._overwrite(patient=False)
 
     def __enter__(self) -> "Gallery":
         return self
@@ -104,6 +126,14 @@ class Gallery:
         """Everybody, by name."""
         return self._store.people()
 
+    def person(self, name: str) -> Person:
+        """Raises PersonError."""
+        clean = clean_name(name)
+        for person in self._store.people():
+            if person.name == clean:
+                return person
+        raise PersonError(f"{clean}: nobody of this name is enrolled")
+
     def faces_of(self, name: str) -> list[StoredFace]:
         """Raises PersonError."""
         return self._store.faces_of(clean_name(name))
@@ -113,7 +143,7 @@ class Gallery:
         self._store.rename(clean_name(old), clean_name(new))
 
     def remove(self, name: str) -> int:
-        """Remove a person with all that is kept of them; returns the number of faces.
+        """Take a person out of every answer; `undo` brings them back. Returns their faces.
 
         Raises PersonError.
         """
@@ -121,9 +151,156 @@ class Gallery:
         try:
             return self._store.remove(clean_name(name))
         finally:
-            for cached in (INDEX, STRANGERS):  # they hold what is derived from the faces
-                (self.folder / cached).unlink(missing_ok=True)
-            self._current_index()
+            self._renew_caches()
+
+    def merge(self, name: str, other: str, *, force: bool = False) -> int:
+        """See `curation.merge`."""
+        return curation.merge(
+            self._store.database, clean_name(name), clean_name(other), force=force
+        )
+
+    def split(self, name: str, numbers: Iterable[int], into: str, *, force: bool = False) -> int:
+        """See `curation.split`."""
+        return curation.split(
+            self._store.database, clean_name(name), numbers, clean_name(into), force=force
+        )
+
+    def changes(self) -> list[Change]:
+        """What can be undone, the latest first."""
+        return curation.changes(self._store.database)
+
+    def undo(self, event: int | None = None) -> Change:
+        """See `curation.undo`."""
+        try:
+            return curation.undo(self._store.database, event)
+        finally:
+            self._renew_caches()
+
+    def set_terms(
+        self, name: str, *, expires: str | None = None, consent: str | None = None
+    ) -> None:
+        """See `curation.set_terms`."""
+        curation.set_terms(self._store.database, clean_name(name), expires=expires, consent=consent)
+
+    def profile(self, name: str) -> Profile:
+        """The faces of a person, and how typical they are. Raises PersonError."""
+        return profile_of(self._store.database, clean_name(name))
+
+    # Leaving nothing
+
+    def kept_of(self, name: str) -> list[Kept]:
+        """Whom `purge` takes."""
+        return purge.kept_of(self._store.database, clean_name(name))
+
+    def purge(self, name: str) -> int:
+        """Leave nothing of a person, also of one removed before; see `purge.purge`.
+
+        Raises PersonError, and GalleryError if another program reads on for so long that what was
+        removed cannot be overwritten now.
+        """
+        count = purge.purge(self._store.database, clean_name(name))
+        self._overwrite()
+        return count
+
+    def expired(self, on: date) -> list[Kept]:
+        """Whom `purge_expired` takes."""
+        return purge.expired(self._store.database, on)
+
+    def purge_expired(self, on: date) -> list[Kept]:
+        """`purge` everybody whose last day was before this one; returns who they were.
+
+        Ends a purge that was interrupted, too. Raises GalleryError as `purge` does.
+        """
+        gone = purge.purge_expired(self._store.database, on)
+        if purge.unfinished(self._store.database):
+            self._overwrite()
+        return gone
+
+    def _overwrite(self, *, patient: bool = True) -> None:
+        try:
+            self._forget_caches()
+            purge.finish(self._store.database, patient=patient)
+        finally:
+            self._renew_caches()
+
+    def _forget_caches(self) -> None:
+        """They hold what is derived from the faces; also what a killed program left of them."""
+        for cached in (INDEX, STRANGERS):
+            for path in self.folder.glob(f"{cached}*"):
+                with suppress(IsADirectoryError, PermissionError):
+                    path.unlink(missing_ok=True)
+
+    def _renew_caches(self) -> None:
+        self._forget_caches()
+        self._index = None
+        self._current_index()
+
+    # Rejections, moved photos
+
+    def reject(
+        self, name: str, photo: Path, embedder: Embedder, face: int | None = None
+    ) -> Rejected:
+        """Keep that a face of a photo is not a person's, and take it from them.
+
+        face: as identify counts; None: the only one. See `rejections.reject`. Raises PhotoError
+        without such a face, PersonError, and GalleryError for another model.
+        """
+        self._store.database.check_writable()
+        self.check_model(embedder)
+        seen = embedder.faces(embedder.read(photo))
+        if not seen:
+            raise PhotoError(f"{photo}: no face found")
+        if face is None:
+            if len(seen) > 1:
+                raise PhotoError(
+                    f"{photo}: {len(seen)} faces found; choose with --face, as identify counts them"
+                )
+            face = 0
+        if not 0 <= face < len(seen):
+            raise PhotoError(f"{photo}: has no face {face}; {len(seen)} found, counted from 0")
+        one = seen[face]
+        number, taken, copies = rejections.reject(
+            self._store.database,
+            clean_name(name),
+            images.sha256(photo),
+            one.face.box,
+            one.embedding[:0] if one.reason else one.embedding,
+        )
+        return Rejected(number, face, one.face.box, taken, copies)
+
+    def rejections(self) -> list[Rejection]:
+        """What `reject` kept, in the order in which it was said."""
+        revision = self._store.revision()
+        if self._said is None or self._said[0] != revision:
+            self._said = revision, rejections.rejected(self._store.database)
+        return self._said[1]
+
+    def photos_of_rejections(self) -> dict[str, Path]:
+        """Where the photos are, by SHA-256, as far as they are enrolled."""
+        return rejections.photos_of(self._store.database)
+
+    def forget(self, number: int) -> None:
+        """Take a rejection back. Raises PersonError."""
+        rejections.forget(self._store.database, number)
+
+    def rejected_pairs(self) -> list[Contradiction]:
+        """See `rejections.rejected_pairs`."""
+        return rejections.rejected_pairs(self._store.database)
+
+    def _barred(self, path: Path, faces: list[SeenFace]) -> list[set[str]]:
+        """For each face of a photo the people whose it is known not to be. Raises PhotoError."""
+        said = self.rejections()
+        if not said:
+            return [set() for _ in faces]
+        sha256 = images.sha256(path)
+        return [
+            {each.name for each in said if each.bars(sha256, seen.face.box, seen.embedding)}
+            for seen in faces
+        ]
+
+    def relink(self, folder: Path, progress: Progress) -> list[Link]:
+        """Find photos that were moved; see `relink.relink`. Raises PhotoError, GalleryError."""
+        return relink(self._store.database, folder, progress)
 
     def info(self) -> GalleryInfo:
         """Sizes, and the model that the embeddings are made with."""
@@ -164,7 +341,7 @@ class Gallery:
         """Write everything to one archive; see `facesearch.export`."""
         return export(self._store, file, chips=chips, force=force)
 
-    def merge(self, archive: Archive) -> Merged:
+    def import_archive(self, archive: Archive) -> Merged:
         """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
         self._current_index()
@@ -241,7 +418,11 @@ class Gallery:
             if isinstance(portrait, PhotoError):
                 skip(place, str(portrait).removeprefix(f"{path}: "), error=True)
                 continue
-            faces = embedder.faces(portrait)
+            try:
+                faces = self._without_rejected(name, path, embedder.faces(portrait))
+            except PhotoError as error:
+                skip(place, str(error).removeprefix(f"{path}: "), error=True)
+                continue
             chosen, reason = _choose(faces, which)
             if not chosen:
                 skip(place, reason)
@@ -265,6 +446,13 @@ class Gallery:
                 names = self._store.known([sha256]).get(sha256, set())
                 done[place] = _already(path, name, names)
         return [done[place] for place in range(len(photos))]
+
+    def _without_rejected(self, name: str, path: Path, faces: list[SeenFace]) -> list[SeenFace]:
+        """The faces, those that are known not to be this person's unusable. Raises PhotoError."""
+        return [
+            replace(seen, reason=f"rejected: this face is not {name}'s") if name in barred else seen
+            for seen, barred in zip(faces, self._barred(path, faces), strict=True)
+        ]
 
     # Searching
 
@@ -299,13 +487,20 @@ class Gallery:
                 nothing = Decision("unusable", None, None, None, "no face found")
                 yield path, [Identification(path, None, None, nothing, threshold, [])]
                 continue
+            try:
+                rejected = self._barred(path, faces)
+            except PhotoError as error:  # gone a moment ago
+                yield path, error
+                continue
             answers = []
-            for number, seen in enumerate(faces):
+            for number, (seen, barred) in enumerate(zip(faces, rejected, strict=True)):
                 near: list[Candidate] = []
                 decision = Decision("unusable", None, None, None, seen.reason)
                 if not seen.reason:
-                    near = self._nearest_people(seen, max(LISTED, top), calibration)
+                    every = self._nearest_people(seen, max(LISTED, top) + len(barred), calibration)
+                    near = [person for person in every if person.name not in barred]
                     decision = decide(near, threshold, len(self._current_index()), prior)
+                    decision = _with_rejections(decision, every, barred, threshold)
                 answers.append(
                     Identification(path, number, seen.face.box, decision, threshold, near[:top])
                 )
@@ -427,8 +622,25 @@ def _stamp(embedder: Embedder) -> ModelStamp:
 def _already(path: Path, name: str, names: set[str]) -> Enrolment:
     if name in names:
         return Enrolment(path, name, "duplicate", "enrolled before", 0)
+    if not names:
+        return Enrolment(path, name, "skipped", "another program enrolled and removed it", 0)
     others = ", ".join(sorted(names))
     return Enrolment(path, name, "skipped", f"this photo is enrolled as {others}", 0)
+
+
+def _with_rejections(
+    decision: Decision, every: list[Candidate], barred: set[str], threshold: float
+) -> Decision:
+    """The decision, saying who would be nearest if the face were not known not to be theirs."""
+    if not every or every[0].name not in barred:
+        return decision
+    nearest = every[0]
+    others = len(every) > len(barred.intersection(person.name for person in every))
+    reason = decision.reason if others else "nobody else is enrolled"
+    if nearest.distance <= threshold:
+        note = f"not {nearest.name} at {nearest.distance:.3f}: this face was rejected as theirs"
+        reason = f"{note}; {reason}" if reason else note
+    return replace(decision, reason=reason)
 
 
 def _each_person_once(answers: list[Identification]) -> list[Identification]:

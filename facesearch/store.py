@@ -22,6 +22,7 @@ from facesearch.schema import (
     person_checksum,
     photo_checksum,
     photos,
+    removed_name,
 )
 
 KEEP_CHIPS = "keep-chips"  # the setting
@@ -35,6 +36,8 @@ class Person:
     faces: int
     photos: int
     created: str  # ISO 8601, UTC
+    expires: str | None = None  # a date, ISO 8601; after it the person is purged
+    consent: str | None = None  # a note
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +181,16 @@ class Store:
         return found
 
     def hashes(self) -> list[str]:
-        """The SHA-256 of every photo, in hexadecimal."""
+        """The SHA-256 of every photo with an enrolled face, in hexadecimal."""
+        query = (
+            sa.select(photos.c.sha256)
+            .distinct()
+            .join(faces, faces.c.photo == photos.c.id)
+            .join(people, people.c.id == faces.c.person)
+            .where(people.c.removed.is_(None))
+        )
         with self.database.read() as connection:
-            return list(connection.execute(sa.select(photos.c.sha256)).scalars())
+            return list(connection.execute(query).scalars())
 
     def photo_count(self) -> int:
         query = (
@@ -201,6 +211,8 @@ class Store:
                 sa.func.count(faces.c.id),
                 sa.func.count(sa.distinct(faces.c.photo)),
                 people.c.created,
+                people.c.expires,
+                people.c.consent,
             )
             .outerjoin(faces, faces.c.person == people.c.id)
             .where(people.c.removed.is_(None))
@@ -313,6 +325,7 @@ class Store:
                 if person is None:
                     person = new_person(connection, photo.name)
                 number = rows.get(photo.sha256) or _new_photo(connection, photo)
+                set_path(connection, number, photo.path, photo.sha256)
                 self._add_faces(connection, photo, number, person)
         return fresh
 
@@ -348,33 +361,22 @@ class Store:
 
     def rename(self, old: str, new: str) -> None:
         """Raises PersonError if `old` is unknown or `new` is taken."""
-        with self.database.write("rename", {}) as connection:
-            set_name(connection, person_number(connection, old), new)
+        detail: dict[str, Any] = {"old": old, "new": new}
+        with self.database.write("rename", detail) as connection:
+            detail["person"] = person_number(connection, old)
+            set_name(connection, detail["person"], new)
 
     def remove(self, name: str) -> int:
-        """Remove a person, their faces, and photos of nobody else; returns the number of faces.
+        """Take a person out of every answer, until it is undone; returns the number of faces.
 
-        What was freed is overwritten. Raises PersonError, and GalleryError if another program
-        reads on for so long that it cannot be overwritten now.
+        The name is free for another then. `purge` leaves nothing. Raises PersonError.
         """
-        database = self.database
-        with database.write("remove", {}) as connection:
-            person = person_number(connection, name)
-            mine = faces.c.person == person
-            count = int(connection.execute(sa.select(sa.func.count()).where(mine)).scalar_one())
-            connection.execute(faces.delete().where(mine))
-            connection.execute(people.delete().where(people.c.id == person))
-            used = sa.select(faces.c.photo)
-            connection.execute(photos.delete().where(photos.c.id.not_in(used)))
-        with database.explained(), database.lock(), closing(database.connect()) as plain:
-            # nor may it stay in the log
-            busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise GalleryError(
-                f"{database.path.parent}: {name} is removed, but another program is reading, so "
-                "that what was removed is not overwritten yet; the next removal does it"
-            )
-        return count
+        detail: dict[str, Any] = {"name": name}
+        with self.database.write("remove", detail) as connection:
+            person = detail["person"] = person_number(connection, name)
+            query = sa.select(sa.func.count()).where(faces.c.person == person)
+            hide_person(connection, person, name)
+            return int(connection.execute(query).scalar_one())
 
 
 def _face_rows(*more: Any) -> sa.Select[Any]:
@@ -427,6 +429,12 @@ def set_name(connection: sa.Connection, number: int, name: str) -> None:
         raise PersonError(f"{name}: this name is taken") from error
 
 
+def hide_person(connection: sa.Connection, number: int, name: str) -> None:
+    """The person is removed; name: theirs, free for another from now on."""
+    set_name(connection, number, removed_name(name, number))
+    connection.execute(people.update().where(people.c.id == number).values(removed=now()))
+
+
 def _new_photo(connection: sa.Connection, photo: NewPhoto) -> int:
     values = {
         "path": photo.path,
@@ -436,10 +444,13 @@ def _new_photo(connection: sa.Connection, photo: NewPhoto) -> int:
         "added": now(),
         "checksum": 0,
     }
-    number = _new_id(connection.execute(photos.insert().values(values)))
-    checksum = photo_checksum(number, photo.path, photo.sha256)
-    connection.execute(photos.update().where(photos.c.id == number).values(checksum=checksum))
-    return number
+    return _new_id(connection.execute(photos.insert().values(values)))
+
+
+def set_path(connection: sa.Connection, number: int, path: Path, sha256: str) -> None:
+    """Where a photo is now. sha256: the photo's."""
+    values = {"path": path, "checksum": photo_checksum(number, path, sha256)}
+    connection.execute(photos.update().where(photos.c.id == number).values(values))
 
 
 def keep_chip(connection: sa.Connection, face: int, sealed: bytes) -> None:

@@ -132,6 +132,40 @@ def renamed(known: Known, step: str) -> dict[str, str | None]:
     return dict.fromkeys(known.of(step), f"{step}'")
 
 
+# purge: a person a step, with all that is overwritten then
+
+
+def purge(gallery: Gallery, step: str) -> None:
+    gallery.purge(step)
+
+
+# merge: two people a step, and then their parting
+
+
+def couples(known: Known, start: int, pictures: Path) -> list[str]:
+    names = some_people(known, start, pictures)
+    steps = []
+    for name, other in zip(names[::2], names[1::2], strict=False):
+        theirs = {"name": name, "other": other, "photos": known.of(other)}
+        steps += [json.dumps({"action": action, **theirs}) for action in ("merge", "undo")]
+    return steps
+
+
+def merge(gallery: Gallery, step: str) -> None:
+    what = json.loads(step)
+    if what["action"] == "merge":
+        gallery.merge(what["name"], what["other"])
+    else:
+        assert gallery.undo().action == "merge"
+    gallery.refresh()
+
+
+def merged(known: Known, step: str) -> dict[str, str | None]:
+    what = json.loads(step)
+    owner = what["name"] if what["action"] == "merge" else what["other"]
+    return dict.fromkeys(what["photos"], owner)
+
+
 # rebuild: the index
 
 
@@ -176,6 +210,8 @@ OPERATIONS = {
     "enrol": Operation(batches, enrol, enrolled),
     "remove": Operation(some_people, remove, removed),
     "rename": Operation(some_people, rename, renamed),
+    "purge": Operation(some_people, purge, removed),
+    "merge": Operation(couples, merge, merged),
     "photos": Operation(paint, enroll_photo, photo_enrolled, seldom=True),
     "rebuild": Operation(batches, rebuild, lambda known, step: {}),
 }

@@ -263,6 +263,8 @@ def test_removed_and_renamed_people(
     template = templates(vector[None], np.zeros(1, np.int64))
     assert template.tobytes()[:64] in (gallery.folder / "vectors.faiss").read_bytes()
     assert gallery.remove("Amazing Grace") == 1
+    assert template.tobytes()[:64] not in (gallery.folder / "vectors.faiss").read_bytes()
+    assert gallery.purge("Amazing Grace") == 1
     assert name(gallery, embedder, calibration, hopper)[0].candidates[0].name == "Eileen"
     for path in gallery.folder.iterdir():
         assert vector.tobytes()[:64] not in path.read_bytes()

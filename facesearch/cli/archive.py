@@ -122,7 +122,7 @@ def gallery_import(file: Path) -> None:
     from facesearch.archive import Archive
 
     with Archive(file) as archive, opened(create=True) as gallery:
-        merged = gallery.merge(archive)
+        merged = gallery.import_archive(archive)
     for refused in merged.refused:
         warn(f"{refused.photo}, {refused.name}: {refused.reason}; left out")
     if options.form != "table":

@@ -73,7 +73,7 @@ app = typer.Typer(
     help="Who is this, and are these two the same person? Offline, from folders of photos.",
     epilog="These options may also follow the command.",
 )
-people_app = typer.Typer(no_args_is_help=True, help="List, show, rename and remove people.")
+people_app = typer.Typer(no_args_is_help=True, help="List, show, correct and remove people.")
 gallery_app = typer.Typer(no_args_is_help=True, help="Look after the gallery.")
 models_app = typer.Typer(
     no_args_is_help=True, help="List models, and make one of a public network."

@@ -1,12 +1,13 @@
-"""gallery: the state of it."""
+"""gallery: the state of it, photos that moved, people whose time is over."""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facesearch.settings import find_gallery
-from facesearch.terminal import say, show
+from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
     pass
@@ -24,6 +25,55 @@ def gallery_info() -> None:
         show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
     else:
         show([row], [], options.form)
+
+
+@gallery_app.command("relink")
+def gallery_relink(
+    folder: Annotated[Path, typer.Argument(help="Where the photos are now; searched as a whole.")],
+) -> None:
+    """Find enrolled photos that were moved, by their content, and keep where they are now.
+
+    Ends with 1 if some are still missing.
+    """
+    with opened() as gallery, shown_progress(options.quiet) as progress:
+        links = gallery.relink(folder, progress)
+    show(
+        ({"photo": str(link.photo), "status": link.status, "was": str(link.was)} for link in links),
+        ["photo", "status", "was"],
+        options.form,
+        skip=lambda row: row["status"] == "unchanged",
+    )
+    counts = {
+        status: sum(link.status == status for link in links)
+        for status in ("relinked", "missing", "unchanged")
+    }
+    say(
+        f"{counts['relinked']} relinked, {counts['missing']} still missing, "
+        f"{counts['unchanged']} unchanged"
+    )
+    raise typer.Exit(1 if counts["missing"] else 0)
+
+
+@gallery_app.command("purge-expired")
+def gallery_purge_expired(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say whom it would take.")
+    ] = False,
+) -> None:
+    """Leave nothing of everybody whose last day is over (`people set --expires`), in UTC."""
+    from facesearch.purge import today
+
+    with opened() as gallery:
+        gone = gallery.expired(today()) if dry_run else gallery.purge_expired(today())
+    show(
+        (
+            {"name": kept.name, "faces": kept.faces, "expires": kept.expires, "purged": not dry_run}
+            for kept in gone
+        ),
+        ["name", "faces", "expires"],
+        options.form,
+    )
+    say(f"{len(gone)} people {'would be ' if dry_run else ''}purged")
 
 
 @gallery_app.command("doctor")

@@ -1,0 +1,131 @@
+"""Enrolled faces as the database has them: read with their checksums, given to another person."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+
+from facesearch.database import Database
+from facesearch.errors import GalleryError
+from facesearch.face import Box
+from facesearch.model import Embeddings
+from facesearch.schema import face_checksum, faces, people, photos
+
+SAME_BOX = 0.5  # intersection over union: detectors and their settings move a box by less
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolledFace:
+    """A face with all that curation asks of it."""
+
+    number: int
+    person: int
+    photo: int
+    path: Path
+    sha256: str  # of the photo
+    added: str  # when the photo was, ISO 8601, UTC
+    box: Box
+    agreement: float  # with its mirror image
+    embedding: Embeddings  # (D,); empty for a damaged row
+
+
+def enrolled(
+    database: Database,
+    connection: sa.Connection,
+    *where: sa.ColumnElement[bool],
+    damaged: bool = False,
+) -> list[EnrolledFace]:
+    """The faces of which all this holds, removed people's too, in the order of their enrolment.
+
+    where: conditions on faces, photos and people. damaged: also rows that are. Raises GalleryError
+    for a damaged row otherwise.
+    """
+    found = []
+    for row in connection.execute(_rows().where(*where)):
+        sealed = row.embedding
+        if not damaged:
+            _check(database, row)
+        elif not _sound(row):
+            sealed = None
+        found.append(
+            EnrolledFace(
+                row.id,
+                row.person,
+                row.photo,
+                row.path,
+                row.sha256,
+                row.added,
+                Box(*row.plain_box),
+                row.agreement,
+                np.frombuffer(database.unsealed(sealed) if sealed else b"", "<f4"),
+            )
+        )
+    return found
+
+
+def face_numbers(connection: sa.Connection, person: int) -> list[int]:
+    """Of a person, in the order of their enrolment."""
+    query = sa.select(faces.c.id).where(faces.c.person == person).order_by(faces.c.id)
+    return list(connection.execute(query).scalars())
+
+
+def move_faces(
+    database: Database, connection: sa.Connection, numbers: Iterable[int], person: int
+) -> None:
+    """Give faces to another person. Raises GalleryError for a damaged row: it stays to be seen."""
+    for number in numbers:
+        row = connection.execute(_rows().where(faces.c.id == number)).one()
+        _check(database, row)
+        checksum = face_checksum(
+            row.photo, person, row.box, row.points, row.agreement, row.embedding
+        )
+        values = {"person": person, "checksum": checksum}
+        connection.execute(faces.update().where(faces.c.id == number).values(values))
+
+
+def overlap(a: Box, b: Box) -> float:
+    """Intersection over union, 0 to 1."""
+    width = min(a.right, b.right) - max(a.left, b.left)
+    height = min(a.bottom, b.bottom) - max(a.top, b.top)
+    if width <= 0 or height <= 0:
+        return 0.0
+    common = width * height
+    return common / (a.width * a.height + b.width * b.height - common)
+
+
+def _rows() -> sa.Select[Any]:
+    return (
+        sa.select(
+            faces.c.id,
+            faces.c.photo,
+            faces.c.person,
+            sa.type_coerce(faces.c.box, sa.Text).label("box"),
+            sa.type_coerce(faces.c.points, sa.Text).label("points"),
+            faces.c.box.label("plain_box"),
+            faces.c.agreement,
+            faces.c.embedding,
+            faces.c.checksum,
+            photos.c.path,
+            photos.c.sha256,
+            photos.c.added,
+        )
+        .join(photos, photos.c.id == faces.c.photo)
+        .join(people, people.c.id == faces.c.person)
+        .order_by(faces.c.id)
+    )
+
+
+def _sound(row: Any) -> bool:
+    fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
+    return bool(row.checksum == face_checksum(*fields))
+
+
+def _check(database: Database, row: Any) -> None:
+    if not _sound(row):
+        raise GalleryError(
+            f"{database.path}: damaged: face {row.id} is not what was written; "
+            "`facesearch gallery doctor` says more"
+        )

@@ -1,0 +1,283 @@
+"""Leaving nothing of a person in a gallery's folder."""
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from facesearch.curation import undone_events
+from facesearch.database import Database, get_setting, set_setting
+from facesearch.enrolled import enrolled
+from facesearch.errors import GalleryError, PersonError
+from facesearch.recovery import DAMAGED
+from facesearch.rejections import all_rejections, drop_rejection
+from facesearch.schema import events, faces, people, photos, searches
+
+UNFINISHED = "purge"  # the setting that is there until what was freed is overwritten
+PURGED = "(purged)"  # instead of a name in a log
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Somebody of whom something is kept, enrolled or removed."""
+
+    name: str
+    faces: int
+    expires: str | None
+    removed: bool
+
+
+def kept_of(database: Database, name: str) -> list[Kept]:
+    """Whom a purge of this name takes: who bears it, and those removed who bore it."""
+    with database.read() as connection:
+        return _kept(connection, _reached(connection, _of_name(connection, name)))
+
+
+def purge(database: Database, name: str) -> int:
+    """Leave nothing of a person, nor of those removed or merged into them; returns the faces.
+
+    Names in the logs, rejections of their faces, chips and photos of nobody else go, too, and what
+    the doctor laid aside: whole damaged databases, since nobody knows what is in them. What was
+    freed is overwritten by `finish`, which has to follow. Raises PersonError if nobody bears the
+    name, nor anybody removed bore it.
+    """
+    detail: dict[str, Any] = {}
+    with database.write("purge", detail) as connection:
+        numbers = _of_name(connection, name)
+        if not numbers:
+            raise PersonError(f"{name}: nobody of this name is enrolled or removed")
+        count = detail["faces"] = _purge(database, connection, numbers)
+    return count
+
+
+def today() -> date:
+    """By this machine's clock, UTC."""
+    return datetime.now(UTC).date()
+
+
+def expired(database: Database, on: date) -> list[Kept]:
+    """Whom `purge_expired` takes: everybody whose last day was before this one, by name."""
+    with database.read() as connection:
+        return _kept(connection, _reached(connection, _due(connection, on)))
+
+
+def purge_expired(database: Database, on: date) -> list[Kept]:
+    """`purge` everybody whose last day was before this one; returns who they were, by name."""
+    if not expired(database, on):
+        return []
+    detail: dict[str, Any] = {}
+    with database.write("purge", detail) as connection:
+        due = _due(connection, on)
+        gone = _kept(connection, _reached(connection, due))
+        detail["faces"] = _purge(database, connection, due)
+    return gone
+
+
+def unfinished(database: Database) -> bool:
+    """Whether what a purge freed is not overwritten yet."""
+    with database.read() as connection:
+        return get_setting(connection, UNFINISHED) is not None
+
+
+def finish(database: Database, *, patient: bool = True) -> None:
+    """Overwrite what was freed: no byte of it stays in free pages, between rows or in the log.
+
+    patient: wait for those who are reading. Raises GalleryError if somebody still reads.
+    """
+    database.check_writable()
+    if not patient:
+        _check_free(database)
+    with database.explained(), database.lock(), closing(database.connect()) as plain:
+        if not patient:
+            plain.execute("PRAGMA busy_timeout = 0")
+        # secure_delete leaves copies where rows were moved from one page to another
+        plain.execute("VACUUM")
+        _fold_in(database, plain)
+        plain.execute("DELETE FROM settings WHERE key = ?", (UNFINISHED,))
+        _fold_in(database, plain)
+
+
+def _check_free(database: Database) -> None:
+    """Raises GalleryError if somebody is writing."""
+    from filelock import FileLock, Timeout
+
+    try:
+        with FileLock(database.path.with_name("lock"), timeout=0):
+            pass
+    except (Timeout, OSError) as error:
+        raise GalleryError(f"{database.path.parent}: in use") from error
+
+
+def _scrub_files(folder: Path, names: set[str]) -> None:
+    """What `gallery doctor --repair` laid aside: damaged databases, notes of lost faces."""
+    for path in folder.glob(f"{DAMAGED}*"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("doctor-*.jsonl"):
+        lines = path.read_text("utf-8", "surrogateescape").splitlines()
+        kept = [line for line in lines if not _names(line, names)]
+        if len(kept) < len(lines):
+            partial = path.with_name(f"{path.name}.new")
+            text = "".join(f"{line}\n" for line in kept)
+            partial.write_text(text, "utf-8", "surrogateescape")
+            partial.chmod(0o600)
+            partial.replace(path)
+
+
+def _fold_in(database: Database, plain: sqlite3.Connection) -> None:
+    busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise GalleryError(
+            f"{database.path.parent}: the purge is done, but another program is reading, so that "
+            "what was removed is not overwritten yet; the next start without one does it, or "
+            "`facesearch gallery purge-expired`"
+        )
+
+
+def _names(line: str, names: set[str]) -> bool:
+    try:
+        return json.loads(line).get("name") in names
+    except ValueError:
+        return True  # cut off: nobody knows
+
+
+def _of_name(connection: sa.Connection, name: str) -> set[int]:
+    query = sa.select(people.c.id, people.c.name)
+    return {number for number, kept in connection.execute(query) if _plain(kept) == name}
+
+
+def _due(connection: sa.Connection, on: date) -> set[int]:
+    query = sa.select(people.c.id).where(people.c.expires < on.isoformat())
+    return set(connection.execute(query).scalars())
+
+
+def _plain(name: str) -> str:
+    """The name without what `removed_name` added."""
+    return name.split("\0")[0]
+
+
+def _kept(connection: sa.Connection, numbers: set[int]) -> list[Kept]:
+    query = (
+        sa.select(
+            people.c.id,
+            people.c.name,
+            sa.func.count(faces.c.id),
+            people.c.expires,
+            people.c.removed,
+        )
+        .outerjoin(faces, faces.c.person == people.c.id)
+        .group_by(people.c.id)
+    )
+    rows = connection.execute(query).all()
+    return sorted(
+        (
+            Kept(_plain(name), count, expires, removed is not None)
+            for number, name, count, expires, removed in rows
+            if number in numbers
+        ),
+        key=lambda kept: (kept.name, kept.removed),
+    )
+
+
+def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
+    """These people, and whoever is nothing but a part of them.
+
+    That is who was merged into them, whose faces were all given back to them, and who holds the
+    faces that were rejected as theirs.
+    """
+    counts = (
+        sa.select(people.c.id, sa.func.count(faces.c.id))
+        .outerjoin(faces, faces.c.person == people.c.id)
+        .where(people.c.removed.is_not(None))
+        .group_by(people.c.id)
+    )
+    removed = {row[0]: int(row[1]) for row in connection.execute(counts)}
+    undone = undone_events(connection)
+    query = sa.select(events.c.id, events.c.action, events.c.detail).where(
+        events.c.action.in_(("merge", "split", "reject"))
+    )
+    parts = [
+        (detail["person"], detail["other"])
+        for event, action, detail in connection.execute(query)
+        if "person" in detail
+        and detail.get("other") in removed
+        and (event in undone) == (action == "split")
+        and (action == "reject" or not removed[detail["other"]])
+    ]
+    found: set[int] = set()
+    new = set(numbers)
+    while new:
+        found |= new
+        new = {other for person, other in parts if person in new} - found
+    return found
+
+
+def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> int:
+    """Within a transaction; returns the number of faces."""
+    everybody = _reached(connection, numbers)
+    names = {kept.name for kept in _kept(connection, everybody)}
+    gone = [
+        face
+        for person in sorted(everybody)
+        for face in enrolled(database, connection, faces.c.person == person, damaged=True)
+    ]
+    names |= _scrub_events(connection, everybody, {face.number for face in gone})
+    _scrub(connection, events, names)
+    _scrub(connection, searches, names)
+    for said in all_rejections(database, connection):  # with embeddings of the same faces
+        if any(said.bars(face.sha256, face.box, face.embedding) for face in gone):
+            drop_rejection(connection, said.number)
+    for person in everybody:  # chips and the person's rejections go with the rows
+        connection.execute(faces.delete().where(faces.c.person == person))
+        connection.execute(people.delete().where(people.c.id == person))
+    connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
+    set_setting(connection, UNFINISHED, "not overwritten yet")
+    _scrub_files(database.path.parent, names)
+    return len(gone)
+
+
+def _scrub_events(connection: sa.Connection, numbers: set[int], gone: set[int]) -> set[str]:
+    """Empty the events about these people or faces; returns the names that they told of them.
+
+    They cannot be undone any more, and the numbers may be given again.
+    """
+    names: set[str] = set()
+    for event, detail in connection.execute(sa.select(events.c.id, events.c.detail)).all():
+        person, other = detail.get("person"), detail.get("other")
+        listed = detail.get("faces")
+        named = gone.intersection(listed) if isinstance(listed, list) else set()
+        if person in numbers:
+            names.update(detail[key] for key in ("name", "old", "new") if key in detail)
+        if other in numbers and "other_name" in detail:
+            names.add(detail["other_name"])
+        if person in numbers or other in numbers or named:
+            _set_detail(connection, events, event, {"purged": True})
+    return names
+
+
+def _scrub(connection: sa.Connection, log: sa.Table, names: set[str]) -> None:
+    """The names vanish from a log, but for what is told of other people who bore one."""
+    for number, detail in connection.execute(sa.select(log.c.id, log.c.detail)).all():
+        if log is events and "person" in detail:
+            continue
+        clean = _without(detail, names)
+        if clean != detail:
+            _set_detail(connection, log, number, clean)
+
+
+def _without(value: Any, names: set[str]) -> Any:
+    if isinstance(value, str):
+        return PURGED if value in names else value
+    if isinstance(value, list):
+        return [_without(each, names) for each in value]
+    if isinstance(value, dict):
+        return {_without(key, names): _without(each, names) for key, each in value.items()}
+    return value
+
+
+def _set_detail(connection: sa.Connection, log: sa.Table, number: int, detail: Any) -> None:
+    connection.execute(log.update().where(log.c.id == number).values(detail=detail))

@@ -1,0 +1,156 @@
+"""The commands that manage people: what they print, and with which exit code."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+PHOTO, PERSON = 4, 7
+
+
+@dataclass
+class Ran:
+    """What a run left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run() -> Run:
+    def run(*arguments: str | Path, answer: str = "") -> Ran:
+        command = [sys.executable, "-c", "from facesearch.cli import main; main()"]
+        found = subprocess.run(
+            [*command, *map(str, arguments)],
+            input=answer,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        return Ran(found.returncode, found.stdout, found.stderr)
+
+    return run
+
+
+@pytest.fixture
+def tree(people: Path, tmp_path: Path) -> Path:
+    """Zoë and bob with two photos each."""
+    for name, person in (("Zoë", "person-00"), ("bob", "person-03")):
+        (tmp_path / "tree" / name).mkdir(parents=True)
+        for pose in (0, 1, 4):
+            shutil.copy(people / person / f"pose-{pose}.jpg", tmp_path / "tree" / name)
+    return tmp_path / "tree"
+
+
+def test_people_are_corrected_and_undone(run: Run, tree: Path, tmp_path: Path) -> None:
+    assert run("enroll", "--tree", tree).code == 0
+    shown = run("people", "show", "bob", "--json", "--contact-sheet", tmp_path / "sheet.jpg")
+    assert [Path(row["photo"]).name for row in shown.lines] == [
+        "pose-0.jpg",
+        "pose-1.jpg",
+        "pose-4.jpg",
+    ]
+    assert sorted(row["note"] for row in shown.lines) == ["", "least typical", "most typical"]
+    assert all(0 < row["distance"] < 1 and row["agreement"] <= 1 for row in shown.lines)
+    with Image.open(tmp_path / "sheet.jpg") as sheet:
+        assert sheet.size == (960, 186)
+    numbers = [row["face"] for row in shown.lines]
+    table = run("people", "show", "bob")
+    assert "bob: 3 faces in 3 photos" in table.err
+    assert "pixels wide" in table.err
+
+    done = run("people", "split", "bob", "--faces", f"{numbers[0]}", "--into", "carl", "--json")
+    assert done.lines == [{"action": "split", "name": "bob", "other": "carl", "faces": 1}]
+    merged = run("people", "merge", "Zoë", "carl")
+    assert (merged.code, merged.out) == (0, "")
+    listed = run("undo", "--list", "--json")
+    assert [row["what"] for row in listed.lines] == [
+        "carl was merged into Zoë (1 face)",
+        "1 face of bob became carl's",
+    ]
+    assert run("undo").err == "undone: carl was merged into Zoë (1 face)\n"
+    assert run("undo", "--json").lines[0]["undone"] == "split"
+    nothing = run("undo")
+    assert (nothing.code, nothing.err.count("error: nothing to undo")) == (PERSON, 1)
+    assert run("people", "split", "bob", "--faces", "a", "--into", "carl").code == 2
+
+
+def test_a_rejected_face(run: Run, tree: Path) -> None:
+    assert run("enroll", "--tree", tree).code == 0
+    photo = tree / "bob" / "pose-4.jpg"
+    done = run("people", "reject", "bob", photo, "--json")
+    (row,) = done.lines
+    assert (row["rejection"], row["face"], row["taken_out"]) == (1, 0, 1)
+    (answer,) = run("identify", photo, "--threshold", "0.5", "--json").lines
+    assert answer["name"] != "bob"
+    assert "rejected as theirs" in answer["reason"]
+    (kept,) = run("people", "rejections", "--json").lines
+    assert (kept["name"], kept["photo"], kept["box"]) == ("bob", str(photo), row["box"])
+    assert run("people", "rejections", "--forget", "1").code == 0
+    assert run("people", "rejections", "--json").lines == []
+    (answer,) = run("identify", photo, "--threshold", "0.5", "--json").lines
+    assert answer["name"] == "bob"
+    assert run("people", "reject", "bob", tree / "no.jpg").code == PHOTO
+    assert run("people", "reject", "nobody", photo).code == PERSON
+
+
+def test_removed_undone_and_purged(run: Run, tree: Path, tmp_path: Path) -> None:
+    assert run("enroll", "--tree", tree).code == 0
+    assert run("people", "remove", "Zoë", answer="n\n").code == 1
+    assert run("people", "remove", "Zoë", answer="y\n").code == 0
+    assert [row["name"] for row in run("people", "list", "--json").lines] == ["bob"]
+    assert run("undo").code == 0
+    assert len(run("people", "list", "--json").lines) == 2
+    assert run("people", "remove", "Zoë", "--yes").code == 0
+    refused = run("people", "remove", "Zoë", "--purge", answer="n\n")
+    assert refused.code == 1
+    assert "Leave nothing of 'Zoë' (3 faces), for good?" in refused.err
+    purged = run("people", "remove", "Zoë", "--purge", "--yes", "--json")
+    assert purged.lines == [{"action": "purge", "name": "Zoë", "faces": 3}]
+    for path in (tmp_path / "gallery").iterdir():
+        content = path.read_bytes()
+        assert "Zoë".encode() not in content
+        assert b"Zo\\u00eb" not in content
+    assert run("people", "remove", "Zoë", "--purge", "--yes").code == PERSON
+
+
+def test_terms_and_moved_photos(run: Run, tree: Path) -> None:
+    assert run("enroll", "--tree", tree).code == 0
+    assert run("people", "set", "bob").code == 2
+    assert run("people", "set", "bob", "--expires", "soon").code == PERSON
+    done = run("people", "set", "bob", "--expires", "2001-02-03", "--consent", "by mail")
+    assert done.err == "'bob': expires 2001-02-03; consent: by mail\n"
+    row = run("people", "list", "--json").lines[1]
+    assert (row["expires"], row["consent"]) == ("2001-02-03", "by mail")
+    assert "expires after 2001-02-03" in run("people", "show", "bob").err
+    dry = run("gallery", "purge-expired", "--dry-run", "--json")
+    assert dry.lines == [{"name": "bob", "faces": 3, "expires": "2001-02-03", "purged": False}]
+    assert run("gallery", "purge-expired").err == "1 people purged\n"
+    assert run("gallery", "purge-expired", "--json").lines == []
+
+    (tree / "Zoë").rename(tree / "moved")
+    found = run("gallery", "relink", tree, "--json")
+    assert found.code == 0
+    assert {row["status"] for row in found.lines} == {"relinked"}
+    assert Path(found.lines[0]["photo"]).parent == tree / "moved"
+    (tree / "moved" / "pose-4.jpg").unlink()
+    missing = run("gallery", "relink", tree)
+    assert missing.code == 1
+    assert missing.err == "0 relinked, 1 still missing, 2 unchanged\n"
+    assert run("gallery", "relink", tree / "nowhere").code == PHOTO
