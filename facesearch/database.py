@@ -157,6 +157,13 @@ class Database:
             # drawn, not counted: a database that was put back must not look like a later one
             set_setting(connection, "revision", secrets.token_hex(8))
 
+    @contextmanager
+    def write_aside(self) -> Iterator[sa.Connection]:
+        """A transaction for what is no part of the gallery's state yet: no event, no revision."""
+        self.check_writable()
+        with self.explained(), self.lock(), self._writing.begin() as connection:
+            yield connection
+
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:

@@ -19,12 +19,14 @@ from facesearch.detect import DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
 from facesearch.face import Face, principal
 from facesearch.images import Pixels, Reduced
+from facesearch.kept import kept_chip
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.quality import unrecognisable, unusable
 from facesearch.settings import DETAIL, MIN_FACE
 
 WORKERS = os.cpu_count() or 1
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
@@ -37,6 +39,7 @@ class Portrait:
     faces: list[Face]
     chips: Chips  # (len(faces), S, S, 3)
     reasons: list[str]  # why each face cannot be recognised; empty for one that can
+    kept: list[bytes] | None = None  # each face's chip to keep, where that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class SeenFace:
     embedding: Embeddings  # (D,)
     agreement: float  # see Model.embed_rated
     reason: str  # why it cannot be recognised; empty if it can
+    kept: bytes | None = None  # its chip to keep, where that was asked for
 
 
 class FaceReader:
@@ -76,8 +80,8 @@ class FaceReader:
         (ax, ay), (bx, by) = preprocessing.template[:2]
         self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
 
-    def read(self, path: Path) -> Portrait:
-        """Every face of a photo. Raises PhotoError."""
+    def read(self, path: Path, *, keep: bool = False) -> Portrait:
+        """Every face of a photo. keep: with chips to keep. Raises PhotoError."""
         photo, faces = self._find(path)
         size = self.preprocessing.size
         chips = [self._chip(photo.pixels, face, 0) for face in faces]
@@ -85,7 +89,8 @@ class FaceReader:
         whole = [face.scaled(photo.factor) for face in faces]
         reasons = [self._unusable(*pair, photo) for pair in zip(whole, chips, strict=True)]
         stacked = np.array(chips, np.uint8).reshape(shape)
-        return Portrait(photo.width, photo.height, whole, stacked, reasons)
+        kept = [kept_chip(photo.pixels, face.points) for face in faces] if keep else None
+        return Portrait(photo.width, photo.height, whole, stacked, reasons, kept)
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
         """The chip of the face that a photo is about, `margin` pixels more on every side.
@@ -155,34 +160,37 @@ class Embedder(FaceReader):
         """The faces of a photo with their embeddings, in its order."""
         embeddings, agreements = self.model.embed_rated(portrait.chips)
         least = self.model.least_agreement
+        kept: list[bytes] | list[None] = portrait.kept or [None] * len(portrait.faces)
         return [
-            SeenFace(face, embedding, float(agreement), reason or unrecognisable(agreement, least))
-            for face, reason, embedding, agreement in zip(
-                portrait.faces, portrait.reasons, embeddings, agreements, strict=True
+            SeenFace(
+                face, embedding, float(agreement), reason or unrecognisable(agreement, least), chip
+            )
+            for face, reason, embedding, agreement, chip in zip(
+                portrait.faces, portrait.reasons, embeddings, agreements, kept, strict=True
             )
         ]
 
 
 def in_order(
-    work: Callable[[Path], Result], paths: Iterable[Path]
-) -> Iterator[tuple[Path, Result | PhotoError]]:
-    """`work` done on each path, on all cores, the results in the order of the paths.
+    work: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Result | PhotoError]]:
+    """`work` done on each item, mostly a path, on all cores, the results in their order.
 
     A photo that cannot be read comes back as its PhotoError. Bounded: no more than a few photos
     are held at once. Closing the iterator drops what has not begun.
     """
-    waiting: deque[tuple[Path, Future[Result]]] = deque()
+    waiting: deque[tuple[Item, Future[Result]]] = deque()
 
-    def first() -> tuple[Path, Result | PhotoError]:
-        path, future = waiting.popleft()
+    def first() -> tuple[Item, Result | PhotoError]:
+        item, future = waiting.popleft()
         try:
-            return path, future.result()
+            return item, future.result()
         except PhotoError as error:
-            return path, error
+            return item, error
 
     try:
-        for path in paths:
-            waiting.append((path, _pool().submit(work, path)))
+        for item in items:
+            waiting.append((item, _pool().submit(work, item)))
             if len(waiting) > 4 * WORKERS:
                 yield first()
         while waiting:

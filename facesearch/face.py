@@ -27,6 +27,14 @@ class Box:
     def centre(self) -> Point:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
+    def overlap(self, other: "Box") -> float:
+        """The share of both together that both cover: 0 apart, 1 the same."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        shared = max(0.0, across) * max(0.0, down)
+        whole = self.width * self.height + other.width * other.height - shared
+        return shared / whole if whole > 0 else 0.0
+
     def scaled(self, factor: float) -> "Box":
         """The same rectangle in an image whose sides are `factor` times as long."""
         return Box(*(factor * side for side in (self.left, self.top, self.right, self.bottom)))

@@ -1,11 +1,11 @@
 """A gallery: enrol people from photos, and name the faces of others."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Literal
@@ -14,18 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import cache, curation, images, purge, rejections
+from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
 from facesearch.cohort import content_key
 from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.errors import GalleryError, PersonError, PhotoError
+from facesearch.export import export
 from facesearch.face import Box
 from facesearch.index import PersonIndex
+from facesearch.merge import Merged, merge
 from facesearch.model import COHORT, Model
+from facesearch.names import clean_name as clean_name
 from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
 from facesearch.purge import Kept
+from facesearch.reindex import Reindexed, reindex, unfinished
 from facesearch.rejections import Contradiction, Rejection
 from facesearch.relink import Link, relink
 from facesearch.store import ModelStamp, NewPhoto, Person, Samples, Store, StoredFace
@@ -34,7 +39,6 @@ from facesearch.template import templates
 INDEX, STRANGERS = "vectors.faiss", "strangers.bin"
 LISTED = 10  # people near a face that its probability is shared among, at least
 BATCH = 32  # photos in a transaction: what a crash loses at most
-LONGEST_NAME = 255
 
 Which = Literal["only", "largest", "all"]
 
@@ -85,6 +89,9 @@ class GalleryInfo:
     model: str | None
     fingerprint: str | None
     index: Literal["current", "to be rebuilt"]
+    keeps_chips: bool
+    chips: int
+    unfinished_reindex: str | None  # how far it is
 
 
 class Gallery:
@@ -309,7 +316,36 @@ class Gallery:
             index="current"
             if PersonIndex.load(self.folder / INDEX, self._store.revision())
             else "to be rebuilt",
+            keeps_chips=self._store.keeps_chips(),
+            chips=self._store.chip_count(),
+            unfinished_reindex=unfinished(self._store.database),
         )
+
+    def keep_chips(self, keep: bool) -> None:
+        """Whether a chip is kept of every face enrolled from now on; those kept already stay."""
+        self._store.keep_chips(keep)
+
+    def drop_chips(self) -> int:
+        """Delete every kept chip; returns how many there were."""
+        return self._store.drop_chips()
+
+    def reindex(
+        self, embedder: Embedder, progress: Progress, *, drop_missing: bool = False
+    ) -> Reindexed:
+        """Give the gallery another model; see `facesearch.reindex`."""
+        done = reindex(self._store, embedder, progress, drop_missing=drop_missing)
+        self._current_index()
+        return done
+
+    def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
+        """Write everything to one archive; see `facesearch.export`."""
+        return export(self._store, file, chips=chips, force=force)
+
+    def import_archive(self, archive: Archive) -> Merged:
+        """Add what an archive holds; see `facesearch.merge`."""
+        merged = merge(self._store, archive)
+        self._current_index()
+        return merged
 
     # Enrolling
 
@@ -373,7 +409,10 @@ class Gallery:
         for _ in done:
             progress.advance()
         new: dict[str, NewPhoto] = {}
-        read = in_order(embedder.read, (path for _, _, path in fresh.values()))
+        read = in_order(
+            partial(embedder.read, keep=self._store.keeps_chips()),
+            (path for _, _, path in fresh.values()),
+        )
         for (sha256, (place, name, path)), (_, portrait) in zip(fresh.items(), read, strict=True):
             progress.advance()
             if isinstance(portrait, PhotoError):
@@ -397,6 +436,7 @@ class Gallery:
                 faces=[seen.face for seen in chosen],
                 embeddings=np.array([seen.embedding for seen in chosen]),
                 agreements=[seen.agreement for seen in chosen],
+                chips=[seen.kept for seen in chosen if seen.kept is not None] or None,
             )
             done[place] = Enrolment(path, name, "enrolled", reason, len(chosen))
         if new:
@@ -543,7 +583,8 @@ class Gallery:
             raise GalleryError(
                 f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
                 f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
-                "or another gallery with --gallery"
+                f"move the gallery to the latter with `facesearch gallery reindex --model "
+                f"{other.name}`, or choose another gallery with --gallery"
             )
 
 
@@ -557,23 +598,6 @@ def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Sa
     owners = np.repeat(np.arange(len(each)), [len(vectors) for vectors in each])
     made, kept = templates(np.concatenate(each), owners), index.of(numbers)
     return made.shape == kept.shape and np.allclose(made, kept, atol=1e-5)
-
-
-def clean_name(name: str) -> str:
-    """A person's name as it is kept: composed Unicode, spaces trimmed.
-
-    Raises PersonError for an empty one, one with control characters, or one over LONGEST_NAME.
-    """
-    clean = unicodedata.normalize("NFC", name).strip()
-    if not clean:
-        raise PersonError("a person's name must not be empty")
-    if len(clean) > LONGEST_NAME:
-        raise PersonError(
-            f"{clean[:20]}...: a name of {len(clean)} characters; {LONGEST_NAME} are the most"
-        )
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean):
-        raise PersonError(f"{clean!r}: a name must not hold control or broken characters")
-    return clean
 
 
 def _choose(faces: list[SeenFace], which: Which) -> tuple[list[SeenFace], str]:

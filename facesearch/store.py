@@ -1,6 +1,7 @@
 """The truth about a gallery: people, photos and their faces, asked and enrolled."""
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
 from facesearch.model import Embeddings
 from facesearch.schema import (
+    chips,
     face_checksum,
     faces,
     people,
@@ -22,6 +24,8 @@ from facesearch.schema import (
     photos,
     removed_name,
 )
+
+KEEP_CHIPS = "keep-chips"  # the setting
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class NewPhoto:
     faces: list[Face]
     embeddings: Embeddings  # (len(faces), D)
     agreements: list[float]  # of each face with its mirror image
+    chips: list[bytes] | None = None  # to keep, one a face
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +264,32 @@ class Store:
                 "`facesearch gallery doctor` says more"
             )
 
+    def keeps_chips(self) -> bool:
+        """Whether a chip is kept of every face enrolled from now on."""
+        with self.database.read() as connection:
+            return get_setting(connection, KEEP_CHIPS) == "on"
+
+    def chip_count(self) -> int:
+        with self.database.read() as connection:
+            return int(
+                connection.execute(sa.select(sa.func.count()).select_from(chips)).scalar_one()
+            )
+
     # Writing
+
+    def keep_chips(self, keep: bool) -> None:
+        """See `keeps_chips`; what is kept already stays."""
+        with self.database.write("keep-chips", {"keep": keep}) as connection:
+            set_setting(connection, KEEP_CHIPS, "on" if keep else "off")
+
+    def drop_chips(self) -> int:
+        """Delete every kept chip; returns how many there were."""
+        with self.database.write("drop-chips", {}) as connection:
+            count = connection.execute(chips.delete()).rowcount
+        database = self.database
+        with database.explained(), database.lock(), closing(database.connect()) as plain:
+            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return count
 
     def add(self, new: list[NewPhoto], model: ModelStamp) -> list[NewPhoto]:
         """Enrol the faces of photos; people are made as need be.
@@ -322,7 +352,12 @@ class Store:
                     "checksum": face_checksum(number, person, *texts, agreement, sealed),
                 }
             )
-        connection.execute(faces.insert(), rows)
+        if photo.chips is None:
+            connection.execute(faces.insert(), rows)
+            return
+        for row, chip in zip(rows, photo.chips, strict=True):
+            made = _new_id(connection.execute(faces.insert().values(row)))
+            keep_chip(connection, made, self.database.sealed(chip))
 
     def rename(self, old: str, new: str) -> None:
         """Raises PersonError if `old` is unknown or `new` is taken."""
@@ -416,6 +451,11 @@ def set_path(connection: sa.Connection, number: int, path: Path, sha256: str) ->
     """Where a photo is now. sha256: the photo's."""
     values = {"path": path, "checksum": photo_checksum(number, path, sha256)}
     connection.execute(photos.update().where(photos.c.id == number).values(values))
+
+
+def keep_chip(connection: sa.Connection, face: int, sealed: bytes) -> None:
+    """Keep the chip of an enrolled face."""
+    connection.execute(chips.insert().values(face=face, image=sealed))
 
 
 def _new_id(result: sa.CursorResult[Any]) -> int:

@@ -4,10 +4,10 @@ import signal
 import sys
 import warnings
 
-from facesearch.cli import gallery, learn, models, people, search
+from facesearch.cli import archive, gallery, learn, models, people, search
 from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, terminated
 
-__all__ = ["gallery", "learn", "main", "models", "people", "search"]
+__all__ = ["archive", "gallery", "learn", "main", "models", "people", "search"]
 
 
 def main() -> None:
