@@ -133,7 +133,7 @@ def _rgb(image: Image.Image) -> Pixels:
         values = np.nan_to_num(np.array(image, np.float32), copy=False, posinf=0, neginf=0)
         top = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
         values *= 255 / top  # in place: such an image may be large
-        grey = np.clip(values, 0, 255, out=values)
+        grey = values.clip(0, 255)
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")

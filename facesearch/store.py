@@ -22,6 +22,7 @@ from facesearch.schema import (
     photo_checksum,
     photos,
 )
+from facesearch.vault import Keys, from_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +81,9 @@ class Samples:
 class Store:
     """What a gallery knows, asked and changed."""
 
-    def __init__(self, folder: Path, *, create: bool) -> None:
+    def __init__(self, folder: Path, *, create: bool, keys: Keys = from_environment) -> None:
         """See `Database`."""
-        self.database = Database(folder, create=create)
+        self.database = Database(folder, create=create, keys=keys)
 
     def close(self) -> None:
         self.database.close()
@@ -215,7 +216,7 @@ class Store:
         """The embedding of one of `_face_rows`. Raises GalleryError if the row is damaged."""
         fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
         self._check(row.checksum == face_checksum(*fields), "face", row.id)
-        return self.database.unsealed(row.embedding)
+        return self.database.unsealed(row.embedding, "face")
 
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
@@ -271,7 +272,7 @@ class Store:
             photo.faces, photo.embeddings, photo.agreements, strict=True
         ):
             box = [face.box.left, face.box.top, face.box.right, face.box.bottom]
-            sealed = self.database.sealed(np.asarray(embedding, "<f4").tobytes())
+            sealed = self.database.sealed(np.asarray(embedding, "<f4").tobytes(), "face")
             points = [list(point) for point in face.points]
             texts = json.dumps(box), json.dumps(points)
             rows.append(

@@ -77,7 +77,7 @@ def originals() -> dict[str, list[bytes]]:
     grey, palette, bits = rgb.convert("L"), rgb.convert("P"), rgb.convert("1")
     alpha = rgb.convert("RGBA")
     alpha.putalpha(grey)
-    deep = Image.fromarray((np.asarray(grey).astype(np.uint16) * 257))
+    deep = Image.fromarray(np.asarray(grey).astype(np.uint16) * 257)
     real = Image.fromarray(np.asarray(grey).astype(np.float32) / 255)
     exif = Image.Exif()
     exif[0x0112] = 6

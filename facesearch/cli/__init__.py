@@ -1,19 +1,35 @@
 """The command line: parse, call, print. A module for each group of commands."""
 
+import logging
 import sys
+import threading
 import warnings
 
-from facesearch.cli import gallery, learn, models, people, search
-from facesearch.cli.common import app, globals_first
+from facesearch.cli import gallery, internal, learn, models, people, privacy, search
+from facesearch.cli.common import app, globals_first, options
 
-__all__ = ["gallery", "learn", "main", "models", "people", "search"]
+__all__ = ["gallery", "learn", "main", "models", "people", "privacy", "search"]
 
 
 def main() -> None:
     """The command `facesearch`."""
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
+    _hush()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    app(globals_first(sys.argv[1:]))
+    try:
+        app(globals_first(sys.argv[1:]))
+    except Exception as error:  # a fault of ours: what it says may be somebody's name
+        internal.report(error, debug=options.debug)
+        sys.exit(internal.EXIT_CODE)
+
+
+def _hush() -> None:
+    """What libraries warn of or log may hold names and paths, and is no help to users."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    threading.excepthook = lambda args: (
+        internal.report(args.exc_value, debug=options.debug) if args.exc_value else None
+    )
