@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from facesearch.errors import PhotoError
 
@@ -25,6 +25,15 @@ SUFFIXES = frozenset(
 # PostScript Pillow would even start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
+TURNS = {  # by the EXIF orientation: what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 Image.MAX_IMAGE_PIXELS = None  # `read` checks the size itself, with an error that names the file
 
 
@@ -95,8 +104,7 @@ def _decode(file: BufferedReader, path: Path, least: int | None) -> Reduced:
                 shrink = max(1.0, max(width, height) / least)
                 image.draft(None, (max(1, int(width / shrink)), max(1, int(height / shrink))))
             factor = round(max(width, height) / max(image.size))
-            ImageOps.exif_transpose(image, in_place=True)  # a copy may be of 800 MB
-            pixels = _rgb(image)
+            pixels = _rgb(_upright(image))
             turned = (pixels.shape[1] < pixels.shape[0]) != (width < height)
             if turned:
                 width, height = height, width
@@ -123,6 +131,17 @@ def _open(file: BufferedReader) -> Image.Image:
         pillow_heif.register_heif_opener()
         file.seek(0)
         return Image.open(file, formats=["HEIF"])
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As the EXIF says; what is damaged there says nothing, and the pixels may be sound."""
+    image.load()  # of some kinds it turns the image itself, and says so in the EXIF
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # as in `_decode`
+        return image
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Pixels:

@@ -202,7 +202,7 @@ def _field(data: bytearray, rng: random.Random) -> None:
 
 def _size(data: bytearray, rng: random.Random) -> None:
     """Width and height, wherever they stand, become others."""
-    other = [rng.choice((0, 1, 3000, 14_000, 65_535, 2**31 - 1, 2**32 - 1)) for _ in range(2)]
+    other = [rng.choice((0, 1, 3000, 5000, 65_535, 2**31 - 1, 2**32 - 1)) for _ in range(2)]
     for form in (">II", "<II", ">HH", "<HH", "<ii"):
         high = (1 << 8 * struct.calcsize(form) // 2) - 1
         for pair, to in (((WIDTH, HEIGHT), other), ((HEIGHT, WIDTH), other[::-1])):
@@ -322,7 +322,12 @@ def wrong(path: Path, number: int) -> str | None:
     return None
 
 
-def _serve(pipe: Connection, seed: int, numbers: range, noise: str) -> None:
+Check = Callable[[Path, int], str | None]
+
+
+def _serve(
+    pipe: Connection, seed: int, numbers: range, noise: str, check: Check, seconds: float
+) -> None:
     """In the bounded process: reads the inputs, and says what came of each."""
     out = os.open(noise, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(out, 2)  # what C libraries print is looked at later
@@ -337,12 +342,12 @@ def _serve(pipe: Connection, seed: int, numbers: range, noise: str) -> None:
             path = Path(folder) / f"input.{suffix}"
             path.write_bytes(data)
             pipe.send(("begin", number, suffix, done))
-            signal.setitimer(signal.ITIMER_PROF, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, seconds)
             started = time.process_time()
             defect: str | None = None
             refused = False
             try:
-                defect = wrong(path, number)
+                defect = check(path, number)
             except PhotoError as error:
                 refused = True
                 defect = f"sound, but refused: {error}" if done == SOUND else None
@@ -358,15 +363,26 @@ def _serve(pipe: Connection, seed: int, numbers: range, noise: str) -> None:
     pipe.send(("done",))
 
 
-def fuzz(seed: int, numbers: range, noise: str = os.devnull) -> Outcome:
-    """Read the inputs of these numbers."""
+def fuzz(
+    seed: int,
+    numbers: range,
+    noise: str = os.devnull,
+    check: Check = wrong,
+    seconds: float = SECONDS,
+) -> Outcome:
+    """Read the inputs of these numbers.
+
+    noise: the file for what is printed meanwhile. check: as `wrong`. seconds: for each input.
+    """
     outcome = Outcome()
     context = multiprocessing.get_context("spawn")
     at = numbers.start
     while at < numbers.stop:
         mine, theirs = context.Pipe()
         process = context.Process(
-            target=_serve, args=(theirs, seed, range(at, numbers.stop), noise), daemon=True
+            target=_serve,
+            args=(theirs, seed, range(at, numbers.stop), noise, check, seconds),
+            daemon=True,
         )
         process.start()
         theirs.close()
