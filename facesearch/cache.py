@@ -3,6 +3,7 @@
 import json
 import zlib
 from pathlib import Path
+from typing import Literal
 
 from facesearch import private
 from facesearch.vault import Tampered, Vault
@@ -21,9 +22,24 @@ def save(path: Path, content: bytes, stamp: str, vault: Vault = PLAIN) -> None:
     try:
         private.write(partial, content + json.dumps(footer).encode().ljust(FOOTER))
         partial.replace(path)
-    except OSError:
+    except BaseException:  # whatever stops it leaves nothing
         partial.unlink(missing_ok=True)
         raise
+
+
+def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "current"]:
+    """What `load` would find; stale: whole, but of another state."""
+    try:
+        content = path.read_bytes()
+        footer = json.loads(content[-FOOTER:])
+        whole = footer["checksum"] == zlib.crc32(content[:-FOOTER])
+    except FileNotFoundError:
+        return "missing"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "damaged"
+    if not whole:
+        return "damaged"
+    return "current" if footer["stamp"] == stamp else "stale"
 
 
 def load(path: Path, stamp: str, vault: Vault = PLAIN) -> bytes | None:
@@ -35,11 +51,6 @@ def load(path: Path, stamp: str, vault: Vault = PLAIN) -> bytes | None:
         return vault.open(content, _purpose(path, stamp))
     except Tampered:
         return None
-
-
-def is_current(path: Path, stamp: str) -> bool:
-    """Whether it is there, sound, and of this state: told without the key."""
-    return _stored(path, stamp) is not None
 
 
 def clear(folder: Path) -> None:

@@ -1,11 +1,13 @@
 """A gallery's SQLite file: opening, migrating, locking, transactions."""
 
+import errno
 import os
+import re
 import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind
 LOCK_SECONDS = 60
 RECORD = "vault"  # the setting with the wrapped key of an encrypted gallery
 UNCLEAN = "unclean"  # the setting that says: what was freed is not overwritten yet
+# what a network file system says that has no locks
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+DAMAGED = "not a gallery, or a damaged one"
 
 
 class Database:
@@ -32,6 +37,7 @@ class Database:
         GalleryError if it is missing and not to be created, damaged, or newer than this program.
         """
         self.path = folder / "gallery.db"
+        self._beside = self.path.exists() and any(folder.glob("*.faiss"))
         if not self.path.exists():
             if not create:
                 raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
@@ -92,42 +98,41 @@ class Database:
                 if known
                 else None
             )
+            # a page or less: new, or left by a program that was killed while it made it
+            new = connection.execute(sa.text("PRAGMA page_count")).scalar_one() <= 1
+            new = new and not self._beside  # an index of faces that it does not know
         if version == SCHEMA:
             self._migrated = True
             return
+        if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:
+            raise GalleryError(f"{self.path}: {DAMAGED} (it does not say of which version it is)")
         if version is not None and version > SCHEMA:
             raise GalleryError(f"{self.path}: made by a newer facesearch; update this one")
         if not self.writable:
             raise GalleryError(f"{self.path}: needs an update, but cannot be written to")
         from alembic import command
         from alembic.config import Config
+        from alembic.util import CommandError
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
         with self.explained(), self.lock():
             with closing(self.connect()) as plain:
                 plain.execute("PRAGMA journal_mode = WAL")  # for good: it is kept in the file
-            with self._engine.begin() as connection:
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            try:
+                with self._engine.begin() as connection:
+                    config.attributes["connection"] = connection
+                    command.upgrade(config, "head")
+            except CommandError as error:  # there never was such a version
+                raise GalleryError(f"{self.path}: {DAMAGED} ({error})") from error
         self._migrated = True
 
     def close(self) -> None:
         self._engine.dispose()
 
-    @contextmanager
-    def lock(self, *, wait: bool = True) -> Iterator[None]:
-        from filelock import FileLock, Timeout
-
-        timeout = LOCK_SECONDS if wait else 0
-        try:
-            with FileLock(self.path.with_name("lock"), timeout=timeout, mode=private.FILE):
-                yield
-        except Timeout as error:
-            raise GalleryError(
-                f"{self.path.parent}: another facesearch has been writing for {LOCK_SECONDS} "
-                "seconds; try again when it is done"
-            ) from error
+    def lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
+        """See `locked`."""
+        return locked(self.path.parent, LOCK_SECONDS if wait else 0)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -139,7 +144,7 @@ class Database:
             raise GalleryError(message) from error
         except (sa.exc.DatabaseError, sqlite3.Error) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
-            message = f"{self.path}: not a gallery, or a damaged one ({cause})"
+            message = f"{self.path}: {DAMAGED} ({cause})"
             raise GalleryError(message) from error
         except OSError as error:
             raise GalleryError(f"{self.path}: {error.strerror}") from error
@@ -215,6 +220,15 @@ class Database:
         if self._migrated:
             self._seen.record = get_setting(connection, RECORD)
 
+    def check_sound(self, connection: sa.Connection) -> None:
+        """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
+        said = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
+        if said != "ok":
+            raise GalleryError(
+                f"{self.path}: damaged ({said.splitlines()[-1]}); "
+                "`facesearch gallery doctor` says more"
+            )
+
     def check_writable(self) -> None:
         """Raises GalleryError."""
         if not self.writable:
@@ -238,6 +252,33 @@ class Database:
             yield connection
 
 
+@contextmanager
+def locked(folder: Path, seconds: float | None = None) -> Iterator[None]:
+    """As the gallery's only writer. Raises GalleryError if another one goes on for too long."""
+    seconds = LOCK_SECONDS if seconds is None else seconds
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / "lock", timeout=seconds, mode=private.FILE)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise GalleryError(
+            f"{folder}: another facesearch has been writing for {seconds} "
+            "seconds; try again when it is done"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise GalleryError(
+            f"{folder}: this file system does not lock files ({error.strerror}), so "
+            "that two programs could write at once; keep the gallery on a local disk"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def _make_folder(folder: Path) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -248,8 +289,8 @@ def _make_folder(folder: Path) -> None:
 
 def get_setting(connection: sa.Connection, key: str) -> str | None:
     query = sa.select(settings.c.value).where(settings.c.key == key)
-    value: str | None = connection.execute(query).scalar()
-    return value
+    value = connection.execute(query).scalar()
+    return None if value is None else str(value)
 
 
 def set_setting(connection: sa.Connection, key: str, value: str) -> None:

@@ -20,6 +20,8 @@ def encrypt(database: Database, secret: Secret) -> None:
     program reads on for so long that what was there cannot be overwritten now; the gallery is
     encrypted then, and the rest is done when it is opened next.
     """
+    for beside in sorted(database.path.parent.glob("gallery.db.damaged*")):
+        raise GalleryError(f"{beside}: holds face data that would stay plain; move it elsewhere")
     key = new_key()
     record = wrapped(key, secret.kind, secret.content)
     with database.write("encrypt", {"with": secret.kind}) as connection:
@@ -88,6 +90,8 @@ def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
         change = faces.update().where(faces.c.id == sa.bindparam("row"))
         change = change.values(embedding=sa.bindparam("value"), checksum=sa.bindparam("sum"))
         connection.execute(change, changes)
+    # of a reindex that was not finished: it is quicker to make them again
+    connection.execute(sa.text("DROP TABLE IF EXISTS reembedded"))
     for purpose, key, column in (
         ("chip", chips.c.face, chips.c.image),
         ("rejection", rejections.c.id, rejections.c.embedding),

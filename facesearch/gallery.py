@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facesearch import audit, cache, encryption, images, preferences
 from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
@@ -22,7 +23,7 @@ from facesearch.face import Box
 from facesearch.index import PersonIndex
 from facesearch.model import COHORT, Model
 from facesearch.progress import Progress
-from facesearch.store import ModelStamp, NewPhoto, Person, Store, StoredFace
+from facesearch.store import ModelStamp, NewPhoto, Person, Samples, Store, StoredFace
 from facesearch.template import templates
 from facesearch.vault import Keys, Kind, Secret, from_environment
 
@@ -118,6 +119,7 @@ class Gallery:
 
         Raises PersonError.
         """
+        self._store.database.check_writable()
         try:
             return self._store.remove(clean_name(name))
         finally:
@@ -137,7 +139,7 @@ class Gallery:
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
             index="current"
-            if cache.is_current(self.folder / INDEX, self._store.revision())
+            if cache.state(self.folder / INDEX, self._store.revision()) == "current"
             else "to be rebuilt",
             encrypted=self._store.database.encrypted_with(),
             audit=preferences.preference(self._store.database, "audit"),
@@ -340,14 +342,23 @@ class Gallery:
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
-        """The `count` nearest people, nearest first."""
-        numbers, distances = self._current_index().search(seen.embedding[None], count)
+        """The `count` nearest people, nearest first.
+
+        Raises GalleryError if the index and the faces of one of them disagree.
+        """
+        index, revision = self._current_index(), self._revision
+        numbers, distances = index.search(seen.embedding[None], count)
         samples = self._store.samples(numbers[0].tolist())
+        if not _agree(index, numbers[0], samples):
+            if self._store.revision() != revision:  # changed a moment ago
+                return self._nearest_people(seen, count, calibration)
+            raise GalleryError(
+                f"{self._store.database.path}: damaged: faces are missing or are not those that "
+                "the index was made from; `facesearch gallery doctor` says more"
+            )
         found = []
         for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-            person = samples.get(number)
-            if person is None:
-                continue  # removed a moment ago
+            person = samples[number]
             nearest = int((person.embeddings @ seen.embedding).argmax())
             worse = min(seen.agreement, person.agreement)
             ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
@@ -355,6 +366,10 @@ class Gallery:
         return found
 
     # The index and the model
+
+    def refresh(self) -> None:
+        """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
+        self._current_index()
 
     def _current_index(self) -> PersonIndex:
         """The index of the gallery as it is now, rebuilt from the database if need be."""
@@ -388,6 +403,18 @@ class Gallery:
                 f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
                 "or another gallery with --gallery"
             )
+
+
+def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
+    """Whether these are still the faces that the index was made from."""
+    if samples.keys() != set(numbers.tolist()):
+        return False
+    if not samples:
+        return True
+    each = [samples[number].embeddings for number in numbers.tolist()]
+    owners = np.repeat(np.arange(len(each)), [len(vectors) for vectors in each])
+    made, kept = templates(np.concatenate(each), owners), index.of(numbers)
+    return made.shape == kept.shape and np.allclose(made, kept, atol=1e-5)
 
 
 def clean_name(name: str) -> str:

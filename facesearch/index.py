@@ -25,10 +25,19 @@ class PersonIndex:
         return int(self._index.ntotal)
 
     @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Of the people, in the order of `templates`, (P,)."""
+        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
+
+    @property
     def templates(self) -> Embeddings:
         """All of them, (P, D)."""
         flat = faiss.downcast_index(self._index.index)
         return np.asarray(flat.reconstruct_n(0, len(self)), np.float32)
+
+    def of(self, numbers: NDArray[np.int64]) -> Embeddings:
+        """The templates of these people, (P, D)."""
+        return np.asarray(self._index.reconstruct_batch(numbers), np.float32)
 
     def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
         """The nearest people of each query, nearest first: numbers and distances, (Q, count).

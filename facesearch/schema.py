@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 SCHEMA = "0003"  # the newest migration
+NONE = -1  # the checksum of what was never written: a field that is not of its type
 
 
 class PathBytes(sa.types.TypeDecorator[Path]):
@@ -19,6 +20,8 @@ class PathBytes(sa.types.TypeDecorator[Path]):
         return None if value is None else os.fsencode(value)
 
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Path | None:
+        if value is not None and not isinstance(value, bytes):
+            return Path()  # damaged: its checksum is another's
         return None if value is None else Path(os.fsdecode(value))
 
 
@@ -107,13 +110,15 @@ def person_checksum(number: int, name: str) -> int:
 
 
 def photo_checksum(number: int, path: Path, sha256: str) -> int:
-    return _checksum(number, os.fsencode(path), sha256)
+    return _checksum(number, os.fsencode(path), sha256) if isinstance(path, Path) else NONE
 
 
 def face_checksum(
     photo: int, person: int, box: str, points: str, agreement: float, embedding: bytes
 ) -> int:
     """box, points: the JSON text as it is stored; embedding: the bytes as they are stored."""
+    if not isinstance(embedding, bytes) or not isinstance(agreement, float | int):
+        return NONE
     return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
 
 

@@ -126,13 +126,18 @@ class Store:
             .where(people.c.removed.is_(None))
             .order_by(faces.c.id)
         )
+        everybody = sa.select(people.c.id, people.c.name, people.c.removed, people.c.checksum)
         with self.database.read() as connection:
+            self.database.check_sound(connection)  # else rows may be missing without a sign
+            for number, name, removed, checksum in connection.execute(everybody):
+                sound = (removed is not None) == ("\0" in name)  # see `removed_name`
+                self._check(sound and checksum == person_checksum(number, name), "person", number)
             revision = get_setting(connection, "revision") or ""
             rows = connection.execute(query).all()
-            dimension = int(get_setting(connection, "dimension") or 0)
+            dimension = get_setting(connection, "dimension")
         vectors = [self._embedding(row) for row in rows]
         owners = np.array([row.person for row in rows], np.int64)
-        return revision, owners, _joined(vectors, dimension)
+        return revision, owners, self._joined(vectors, dimension)
 
     def samples(self, numbers: list[int]) -> dict[int, Samples]:
         """The faces of people by their numbers, in the order of their enrolment.
@@ -150,7 +155,7 @@ class Store:
         )
         grouped: dict[int, list[Any]] = {}
         with self.database.read() as connection:
-            dimension = int(get_setting(connection, "dimension") or 0)
+            dimension = get_setting(connection, "dimension")
             for row in connection.execute(query):
                 grouped.setdefault(row.person, []).append(row)
         found = {}
@@ -164,7 +169,7 @@ class Store:
             found[person] = Samples(
                 first.name,
                 [row.path for row in rows],
-                _joined([self._embedding(row) for row in rows], dimension),
+                self._joined([self._embedding(row) for row in rows], dimension),
                 max(row.agreement for row in rows),
             )
         return found
@@ -187,6 +192,8 @@ class Store:
         """Everybody, by name."""
         query = (
             sa.select(
+                people.c.id,
+                people.c.checksum,
                 people.c.name,
                 sa.func.count(faces.c.id),
                 sa.func.count(sa.distinct(faces.c.photo)),
@@ -198,25 +205,46 @@ class Store:
             .order_by(people.c.name)
         )
         with self.database.read() as connection:
-            return [Person(*row) for row in connection.execute(query)]
+            rows = connection.execute(query).all()
+        for row in rows:
+            self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
+        return [Person(*row[2:]) for row in rows]
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
         query = (
-            sa.select(faces.c.id, photos.c.path, faces.c.box)
+            _face_rows(photos.c.path)
             .join(photos, photos.c.id == faces.c.photo)
             .order_by(faces.c.id)
         )
         with self.database.read() as connection:
             person = person_number(connection, name)
-            found = connection.execute(query.where(faces.c.person == person))
-            return [StoredFace(number, name, path, Box(*box)) for number, path, box in found]
+            rows = connection.execute(query.where(faces.c.person == person)).all()
+        for row in rows:
+            self._check_face(row)
+        return [StoredFace(row.id, name, row.path, Box(*json.loads(row.box))) for row in rows]
 
     def _embedding(self, row: Any) -> bytes:
         """The embedding of one of `_face_rows`. Raises GalleryError if the row is damaged."""
+        self._check_face(row)
+        return self.database.unsealed(row.embedding, "face")
+
+    def _joined(self, embeddings: list[bytes], dimension: str | None) -> Embeddings:
+        """Stored embeddings as an array, (N, D). Raises GalleryError if D is not theirs."""
+        if not embeddings:
+            return np.empty((0, 1), np.float32)
+        size = len(embeddings[0]) // 4
+        if dimension != str(size) or any(len(each) != 4 * size for each in embeddings):
+            raise GalleryError(
+                f"{self.database.path}: damaged: the embeddings are not of the size that is "
+                "written beside them; `facesearch gallery doctor` says more"
+            )
+        return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, size)
+
+    def _check_face(self, row: Any) -> None:
+        """Of one of `_face_rows`, without the key. Raises GalleryError if it is damaged."""
         fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
         self._check(row.checksum == face_checksum(*fields), "face", row.id)
-        return self.database.unsealed(row.embedding, "face")
 
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
@@ -335,18 +363,13 @@ def _face_rows(*more: Any) -> sa.Select[Any]:
     )
 
 
-def _joined(embeddings: list[bytes], dimension: int) -> Embeddings:
-    """Stored embeddings as an array, (N, D)."""
-    return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, max(1, dimension))
-
-
 def _model(connection: sa.Connection) -> ModelStamp | None:
     if connection.execute(sa.select(faces.c.id).limit(1)).first() is None:
         return None
     name, fingerprint, dimension = (
         get_setting(connection, key) or "" for key in ("model", "fingerprint", "dimension")
     )
-    return ModelStamp(name, fingerprint, int(dimension))
+    return ModelStamp(name, fingerprint, int(dimension) if dimension.isdecimal() else 0)
 
 
 def person_number(connection: sa.Connection, name: str) -> int:

@@ -11,7 +11,6 @@ import pytest
 from facesearch import database as module
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
-from facesearch.schema import SCHEMA
 from facesearch.store import ModelStamp, NewPhoto, Store
 
 MODEL = ModelStamp("default", "f" * 64, 128)
@@ -136,31 +135,6 @@ def test_no_gallery_and_no_database(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(GalleryError, match="no gallery can be made here"):
         Store(tmp_path / "file" / "gallery", create=True)
-
-
-def test_a_gallery_of_a_newer_program_is_left_alone(tmp_path: Path) -> None:
-    Store(tmp_path, create=True).close()
-    with sqlite3.connect(tmp_path / "gallery.db") as raw:
-        assert raw.execute("SELECT version_num FROM alembic_version").fetchall() == [(SCHEMA,)]
-        raw.execute("UPDATE alembic_version SET version_num = '9999'")
-    raw.close()
-    with pytest.raises(GalleryError, match="newer facesearch"):
-        Store(tmp_path, create=False)
-
-
-def test_an_older_gallery_is_brought_up_to_date(tmp_path: Path) -> None:
-    store = Store(tmp_path, create=True)
-    store.add([photo("ann", 1)], MODEL)
-    revision = store.revision()
-    store.close()
-    with sqlite3.connect(tmp_path / "gallery.db") as raw:
-        raw.execute("ALTER TABLE faces DROP COLUMN agreement")
-        raw.execute("UPDATE alembic_version SET version_num = '0001'")
-    raw.close()
-    store = Store(tmp_path, create=False)
-    assert store.samples([1])[1].agreement == 1
-    assert np.array_equal(store.samples([1])[1].embeddings, photo("ann", 1).embeddings)
-    assert store.revision() != revision  # what was made from the older one is made anew
 
 
 def test_two_models_do_not_mix(store: Store) -> None:

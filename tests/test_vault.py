@@ -13,6 +13,7 @@ from test_store import MODEL, photo
 
 from facesearch import cache, encryption, vault
 from facesearch.cli import privacy
+from facesearch.doctor import examine
 from facesearch.errors import GalleryError
 from facesearch.gallery import Gallery
 from facesearch.schema import chips, faces, rejections
@@ -369,6 +370,31 @@ def test_an_interrupted_encryption_is_none(
         gallery.encrypt(SECRET)
     monkeypatch.undo()
     assert gallery.info().encrypted is None
+    assert everything(gallery._store) == before
+
+
+def test_a_plain_copy_beside_it_is_not_overlooked(gallery: Gallery, folder: Path) -> None:
+    """`gallery doctor --repair` keeps the damaged database."""
+    copy = folder / "gallery.db.damaged"
+    copy.write_bytes((folder / "gallery.db").read_bytes())
+    with pytest.raises(GalleryError, match=r"damaged: holds face data that would stay plain"):
+        gallery.encrypt(SECRET)
+    assert gallery.info().encrypted is None
+    copy.unlink()
+    gallery.encrypt(SECRET)
+    assert leaks(folder) == set()
+
+
+def test_the_doctor_needs_the_key(gallery: Gallery, folder: Path) -> None:
+    """Without it every face would look damaged; nothing may be repaired away."""
+    healthy = examine(folder)
+    gallery.encrypt(SECRET)
+    gallery._current_index()
+    for keys in (vault.from_environment, giving(b"wrong horse")):
+        with pytest.raises(GalleryError, match="passphrase"):
+            examine(folder, repair=True, keys=keys)
+    before = everything(gallery._store)
+    assert examine(folder, keys=giving(SECRET.content)) == healthy
     assert everything(gallery._store) == before
 
 

@@ -1,18 +1,20 @@
 """The command line: parse, call, print. A module for each group of commands."""
 
 import logging
+import signal
 import sys
 import threading
 import warnings
 
 from facesearch.cli import gallery, internal, learn, models, people, privacy, search
-from facesearch.cli.common import app, globals_first, options
+from facesearch.cli.common import app, globals_first, options, terminated
 
 __all__ = ["gallery", "learn", "main", "models", "people", "privacy", "search"]
 
 
 def main() -> None:
     """The command `facesearch`."""
+    signal.signal(signal.SIGTERM, terminated)
     _hush()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -30,12 +31,20 @@ if TYPE_CHECKING:
     from facesearch.vault import Kind
 
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version", "--debug"})
 GLOBAL_VALUES = frozenset(
     {"--gallery", "--key-file", "--model", "--detector", "--precision", "--detail", "--min-face"}
 )
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: ends as orderly as Ctrl-C."""
+
+
+def terminated(number: int, frame: object) -> NoReturn:
+    raise Terminated
 
 
 class Commands(TyperGroup):
@@ -56,7 +65,8 @@ class Commands(TyperGroup):
             raise typer.Exit(FacesearchError.exit_code) from error
         except KeyboardInterrupt as error:
             say("interrupted; what was written so far is kept")
-            raise typer.Exit(INTERRUPTED) from error
+            ended = isinstance(error, Terminated)
+            raise typer.Exit(TERMINATED if ended else INTERRUPTED) from error
 
 
 app = typer.Typer(
@@ -213,11 +223,12 @@ def warn(line: str) -> None:
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
     from facesearch.gallery import Gallery
 
-    with Gallery(find_gallery(options.gallery), create=create, keys=_keys) as gallery:
+    with Gallery(find_gallery(options.gallery), create=create, keys=given_keys) as gallery:
         yield gallery
 
 
-def _keys(kind: "Kind") -> bytes:
+@cache
+def given_keys(kind: "Kind") -> bytes:
     """What opens an encrypted gallery: as the options, the environment or the user says."""
     from facesearch.vault import from_environment, key_file_bytes, passphrase_bytes
 

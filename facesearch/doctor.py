@@ -1,0 +1,460 @@
+"""What is wrong with a gallery, and how it is put right without losing a face that is sound."""
+
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import sqlalchemy as sa
+
+from facesearch import cache, images, recovery
+from facesearch.database import Database, now, set_setting
+from facesearch.errors import GalleryError, PhotoError
+from facesearch.gallery import INDEX, STRANGERS, Gallery
+from facesearch.index import PersonIndex
+from facesearch.schema import (
+    chips,
+    face_checksum,
+    faces,
+    people,
+    person_checksum,
+    photo_checksum,
+    photos,
+    rejections,
+    removed_name,
+)
+from facesearch.store import Store
+from facesearch.template import templates
+from facesearch.vault import Keys, from_environment
+
+UNIT = 1e-3  # how far an embedding's norm may lie from 1
+OURS = ("gallery.db*", "lock", "*.faiss", "*.bin", "doctor-*.jsonl")
+LEFT = ("*.new", "*.partial", recovery.WORK)
+
+Severity = Literal["error", "warning", "note"]
+Cure = Callable[[sa.Connection], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that is wrong."""
+
+    kind: str
+    what: str  # which row or file, and what is wrong with it
+    severity: Severity  # error: answers would be refused; warning: can go wrong; note: good to know
+    repair: str  # what --repair does about it; empty if it can do nothing
+    repaired: bool = False
+
+
+def examine(
+    folder: Path, *, repair: bool = False, hashes: bool = False, keys: Keys = from_environment
+) -> list[Finding]:
+    """Everything that is wrong with the gallery in `folder`, the worst first.
+
+    repair: put it right as far as that can be done. hashes: compare the photos' content, too.
+    Raises GalleryError if there is no gallery, if it is newer than this program, or if it is to be
+    repaired and cannot be written to.
+    """
+    return _Examination(folder, repair, hashes, keys).run()
+
+
+class _Examination:
+    def __init__(self, folder: Path, repair: bool, hashes: bool, keys: Keys) -> None:
+        self.folder, self.repair, self.hashes, self.keys = folder, repair, hashes, keys
+        self.path = folder / "gallery.db"
+        self.findings: list[Finding] = []
+        self.cures: list[tuple[int, Cure]] = []  # each with the place of its finding
+        self.lost: list[dict[str, Any]] = []  # faces to be enrolled again
+
+    def run(self) -> list[Finding]:
+        if not self.path.exists():
+            raise GalleryError(f"{self.folder}: no gallery here yet; enrol somebody first")
+        if self.repair and not (os.access(self.folder, os.W_OK) and os.access(self.path, os.W_OK)):
+            raise GalleryError(f"{self.folder}: this gallery cannot be written to")
+        modes = self._modes()  # opening it puts them right
+        if self._file():
+            with closing(Store(self.folder, create=False, keys=self.keys)) as store:
+                _ = store.database.vault  # without the key every face would look damaged
+                with closing(store.database.connect()) as raw:
+                    raw.text_factory = lambda text: text.decode(errors="replace")
+                    raw.execute("BEGIN")
+                    self._rows(raw, store.database)
+                self._cure(store.database)
+                self._caches(store)
+        self._leftovers()
+        self._loose(modes)
+        order: dict[str, int] = {"error": 0, "warning": 1, "note": 2}
+        return sorted(self.findings, key=lambda finding: order[finding.severity])
+
+    def found(
+        self, kind: str, what: str, severity: Severity, repair: str = "", cure: Cure | None = None
+    ) -> None:
+        if cure is not None:
+            self.cures.append((len(self.findings), cure))
+        self.findings.append(Finding(kind, what, severity, repair))
+
+    def _done(self, place: int = -1) -> None:
+        self.findings[place] = replace(self.findings[place], repaired=True)
+
+    # The file
+
+    def _file(self) -> bool:
+        """Whether it is a database that can be asked."""
+        wrong = recovery.problems(self.path)
+        unreadable = ""
+        try:
+            Database(self.folder, create=False).close()
+        except GalleryError as error:
+            if not wrong and recovery.is_newer(self.path):
+                raise
+            unreadable = str(error).removeprefix(f"{self.path}: ")
+        if not wrong and not unreadable:
+            return True
+        if recovery.is_newer(self.path):
+            raise GalleryError(f"{self.path}: made by a newer facesearch; update this one")
+        self.found(
+            "malformed",
+            f"{self.path}: {'; '.join(wrong) or unreadable}",
+            "error",
+            "copies the rows that can be read into a new database; keeps this one beside it",
+        )
+        if not self.repair:
+            return not unreadable
+        try:
+            made = recovery.recover(self.path)
+        except GalleryError as error:
+            line = f"{self.findings[-1].what}; {error}; put back a copy of the gallery's folder"
+            self.findings[-1] = replace(self.findings[-1], what=line)
+            return not unreadable
+        rows = ", ".join(f"{count} {table}" for table, count in made.rows.items() if count)
+        line = f"{self.findings[-1].what} (copied {rows}; the old one is {made.kept})"
+        self.findings[-1] = replace(self.findings[-1], what=line, repaired=True)
+        return True
+
+    # The rows
+
+    def _rows(self, raw: sqlite3.Connection, database: Database) -> None:
+        """Every person, photo and face; raw: a transaction that has begun."""
+        try:
+            names = self._people(raw)
+            paths = self._photos(raw)
+            self._faces(raw, database, names, paths)
+            self._others(raw, names)
+        except sqlite3.DatabaseError as error:  # in what could not be recovered
+            self.found("malformed", f"{self.path}: {error}", "error")
+
+    def _people(self, raw: sqlite3.Connection) -> dict[int, str]:
+        names = {}
+        with_faces = {row[0] for row in raw.execute("SELECT DISTINCT person FROM faces")}
+        query = "SELECT id, name, removed, checksum FROM people"
+        for number, name, removed, checksum in raw.execute(query):
+            names[number] = shown = str(name).split("\0")[0]
+            if checksum != person_checksum(number, name):
+                given = f"{shown} (damaged {number})"
+                stored = given if removed is None else removed_name(given, number)
+                self.found(
+                    "damaged person",
+                    f"person {number}, {shown!r}: not the name that was written",
+                    "error",
+                    f"calls them {given!r}, with their faces, until you rename them",
+                    _update(people, number, name=stored, checksum=person_checksum(number, stored)),
+                )
+            elif (removed is not None) != ("\0" in str(name)):
+                back = "removed" if removed is None else "not removed"
+                self.found(
+                    "damaged person",
+                    f"person {number}, {shown!r}: the name and the date of removal disagree",
+                    "error",
+                    f"takes them for {back}, as the name says",
+                    _update(people, number, removed=now() if removed is None else None),
+                )
+            if removed is None and number not in with_faces:
+                self.found(
+                    "no faces",
+                    f"person {number}, {shown!r}: no face of theirs is enrolled",
+                    "warning",
+                )
+        return names
+
+    def _photos(self, raw: sqlite3.Connection) -> dict[int, Path]:
+        paths = {}
+        with_faces = {row[0] for row in raw.execute("SELECT DISTINCT photo FROM faces")}
+        query = "SELECT id, path, sha256, checksum FROM photos"
+        for number, stored, sha256, checksum in raw.execute(query):
+            path = Path(os.fsdecode(stored)) if isinstance(stored, bytes) else Path()
+            paths[number] = path
+            if checksum != photo_checksum(number, path, sha256):
+                same = _sha256(path) == sha256
+                self.found(
+                    "damaged photo",
+                    f"photo {number}, {path}: not the path or the hash that was written",
+                    "error",
+                    "keeps it: the file is there and has this hash"
+                    if same
+                    else "keeps it as it reads, with its faces; its path or hash may be wrong",
+                    _update(photos, number, checksum=photo_checksum(number, path, str(sha256))),
+                )
+            if number not in with_faces:
+                self.found(
+                    "photo without faces",
+                    f"photo {number}, {path}: no face of it is enrolled",
+                    "warning",
+                    "removes the row; enrol the photo again if it should be known",
+                    _drop(photos.c.id, number),
+                )
+            elif not path.exists():
+                self.found("photo gone", f"photo {number}, {path}: no such file", "note")
+            elif self.hashes and _sha256(path) != sha256:
+                self.found(
+                    "photo changed", f"photo {number}, {path}: not the content enrolled", "note"
+                )
+        return paths
+
+    def _faces(
+        self,
+        raw: sqlite3.Connection,
+        database: Database,
+        names: dict[int, str],
+        paths: dict[int, Path],
+    ) -> None:
+        settings = dict(raw.execute("SELECT key, value FROM settings").fetchall())
+        sizes: dict[int, int] = {}
+        wrong: dict[int, str] = {}
+        recovered = set()
+        query = "SELECT id, photo, person, box, points, agreement, embedding, checksum FROM faces"
+        for number, *fields, checksum in raw.execute(query):
+            photo, person, box = fields[:3]
+            reason = ""
+            if checksum != face_checksum(*fields):
+                reason = "not what was written"
+            elif photo not in paths:
+                reason = f"its photo, {photo}, is unknown"
+            else:
+                try:
+                    vector = np.frombuffer(database.unsealed(fields[-1], "face"), "<f4")
+                except (GalleryError, ValueError):
+                    reason = "its embedding cannot be read"
+                else:
+                    sizes[len(vector)] = sizes.get(len(vector), 0) + 1
+                    if not np.isfinite(vector).all() or abs(np.linalg.norm(vector) - 1) > UNIT:
+                        reason = "its embedding is no unit vector"
+            if reason:
+                wrong[number] = reason
+                self._lose(number, reason, names.get(person), paths.get(photo), box)
+            elif person not in names and person not in recovered:
+                recovered.add(person)
+                name = f"recovered {person}"
+                self.found(
+                    "face without a person",
+                    f"face {number}, {paths[photo]}: person {person} is unknown",
+                    "error",
+                    f"makes them anew as {name!r}, with their faces, until you rename them",
+                    _new_person(person, name),
+                )
+        if not sizes:
+            return
+        size = max(sizes, key=lambda size: sizes[size])
+        if len(sizes) > 1:
+            self._other_sizes(raw, database, size, wrong, names, paths)
+        if settings.get("dimension") != str(size):
+            self.found(
+                "settings",
+                f"dimension: {settings.get('dimension')!r}, but the embeddings have {size} numbers",
+                "error",
+                "writes what the embeddings have",
+                lambda tx: set_setting(tx, "dimension", str(size)),
+            )
+        for key in ("model", "fingerprint"):
+            if not settings.get(key):
+                line = f"{key}: unknown, so that no model can be compared; enrol all photos again"
+                self.found("settings", line, "error")
+
+    def _other_sizes(
+        self,
+        raw: sqlite3.Connection,
+        database: Database,
+        size: int,
+        wrong: dict[int, str],
+        names: dict[int, str],
+        paths: dict[int, Path],
+    ) -> None:
+        for number, photo, person, box, sealed in raw.execute(
+            "SELECT id, photo, person, box, embedding FROM faces"
+        ).fetchall():
+            if number not in wrong and len(database.unsealed(sealed, "face")) != 4 * size:
+                reason = "its embedding is of another length than the others"
+                self._lose(number, reason, names.get(person), paths.get(photo), box)
+
+    def _lose(
+        self, number: int, reason: str, name: str | None, path: Path | None, box: object
+    ) -> None:
+        again = f"enrol {path} again" if path else "enrol the photo again"
+        again += f" as {name!r}" if name else ""
+        self.found(
+            "damaged face",
+            f"face {number} of {name!r}, {path}: {reason}",
+            "error",
+            f"removes it and notes it in a file; {again}",
+            _drop(faces.c.id, number),
+        )
+        try:
+            place = json.loads(str(box))
+        except ValueError:
+            place = None
+        self.lost.append(
+            {
+                "face": number,
+                "name": name,
+                "photo": str(path) if path else None,
+                "box": place,
+                "reason": reason,
+            }
+        )
+
+    def _others(self, raw: sqlite3.Connection, names: dict[int, str]) -> None:
+        """Chips and rejections of nobody."""
+        for what, key, query in (
+            ("chip", chips.c.face, "SELECT face FROM chips EXCEPT SELECT id FROM faces"),
+            (
+                "rejection",
+                rejections.c.person,
+                "SELECT person FROM rejections EXCEPT SELECT id FROM people",
+            ),
+        ):
+            for (number,) in raw.execute(query).fetchall():
+                self.found(
+                    f"{what} of nobody",
+                    f"{what} of {'face' if what == 'chip' else 'person'} {number}, who is unknown",
+                    "warning",
+                    "removes it",
+                    _drop(key, number),
+                )
+
+    def _cure(self, database: Database) -> None:
+        if not self.repair or not self.cures:
+            return
+        if self.lost:
+            name = f"doctor-{datetime.now(UTC):%Y-%m-%dT%H%M%S}.jsonl"
+            file = _private(self.folder / name)
+            with file.open("a", encoding="utf-8", errors="surrogateescape") as out:
+                out.writelines(f"{json.dumps(row)}\n" for row in self.lost)
+        try:
+            with database.write("repair", {"findings": len(self.cures)}) as tx:
+                for _, cure in self.cures:
+                    cure(tx)
+                # what has become empty by it goes, too
+                tx.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
+        except GalleryError as error:  # in what could not be recovered
+            self.found("malformed", str(error), "error")
+            return
+        for place, _ in self.cures:
+            self._done(place)
+
+    # The files beside it
+
+    def _caches(self, store: Store) -> None:
+        index, strangers = self.folder / INDEX, self.folder / STRANGERS
+        try:
+            revision, owners, embeddings = store.vectors()
+        except GalleryError as error:
+            if not any(finding.severity == "error" for finding in self.findings):
+                self.found("rows", str(error), "error")
+            return
+        state = cache.state(index, revision)
+        if state == "damaged":
+            self.found("index", f"{index}: damaged", "warning", "makes it anew")
+        elif state == "current":
+            known, numbers = np.unique(owners, return_inverse=True)
+            kept = PersonIndex.load(index, revision, store.database.vault)
+            wanted = templates(embeddings, numbers)
+            if kept is None or not (
+                np.array_equal(kept.numbers, known)
+                and kept.templates.shape == wanted.shape
+                and np.allclose(kept.templates, wanted, atol=1e-5)
+            ):
+                what = f"{index}: does not hold what the database holds"
+                self.found("index", what, "error", "makes it anew")
+        elif len(owners):
+            what = f"{index}: {'missing' if state == 'missing' else 'of an earlier state'}"
+            self.found("index", what, "note", "makes it anew, as the next search would")
+        if self.repair and self.findings and self.findings[-1].kind == "index":
+            if state != "missing":
+                _delete(index)
+            with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
+                gallery.refresh()
+                self._done()
+        if cache.state(strangers, "") == "damaged":
+            self.found("cache", f"{strangers}: damaged", "warning", "removes it")
+            self._remove(strangers)
+
+    def _leftovers(self) -> None:
+        for path in sorted({path for shape in LEFT for path in self.folder.glob(shape)}):
+            what = f"{path}: left by a program that was stopped"
+            self.found("leftover", what, "note", "removes it")
+            self._remove(path)
+
+    def _modes(self) -> dict[Path, int]:
+        """The rights that others have to the files."""
+        found = {}
+        for path in sorted({path for shape in OURS for path in self.folder.glob(shape)}):
+            with suppress(OSError):
+                mode = path.stat().st_mode & 0o777
+                if mode & 0o077:
+                    found[path] = mode
+        return found
+
+    def _loose(self, modes: dict[Path, int]) -> None:
+        for path, mode in modes.items():
+            with suppress(OSError):
+                what = f"{path}: others may read or write it ({mode:o})"
+                self.found("mode", what, "note", "makes it the owner's alone (600)")
+                if self.repair:
+                    path.chmod(0o600)
+                    self._done()
+
+    def _remove(self, path: Path) -> None:
+        if self.repair:
+            _delete(path)
+            if not path.exists():
+                self._done()
+
+
+def _delete(path: Path) -> None:
+    with suppress(OSError):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _private(path: Path) -> Path:
+    path.touch(mode=0o600)
+    return path
+
+
+def _update(table: sa.Table, number: int, **values: object) -> Cure:
+    return lambda tx: tx.execute(table.update().where(table.c.id == number).values(values))
+
+
+def _drop(key: sa.Column[Any], number: int) -> Cure:
+    return lambda tx: tx.execute(sa.delete(key.table).where(key == number))
+
+
+def _new_person(number: int, name: str) -> Cure:
+    checksum = person_checksum(number, name)
+    values = {"id": number, "name": name, "created": now(), "checksum": checksum}
+    return lambda tx: tx.execute(people.insert().values(values))
+
+
+def _sha256(path: Path) -> str | None:
+    try:
+        return images.sha256(path)
+    except PhotoError:
+        return None

@@ -1,0 +1,328 @@
+"""Kills the program at random moments of what it does to a gallery, and looks at what is left.
+
+    python scripts/torture.py --kills 400 [--seed 1] [--json torture.json]
+
+A child does an operation step by step and tells on a pipe of each step that is done; it is killed
+(SIGKILL) at a moment drawn uniformly from the time that all of them take. After each kill the
+gallery must open; the doctor must find it clean or repair it; every face that was acknowledged must
+be there, none twice, nothing that was removed, and of the step in flight all or nothing. An
+operation is a row of OPERATIONS.
+"""
+
+import argparse
+import json
+import os
+import signal
+import sqlite3
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from drawn import portrait
+from flips import photo
+
+from facesearch import doctor, images, settings
+from facesearch.embed import Embedder
+from facesearch.gallery import INDEX, Gallery
+from facesearch.model import Model
+from facesearch.progress import Silent
+from facesearch.store import ModelStamp, NewPhoto
+
+PEOPLE, PHOTOS = 20, 4  # at the start
+SELDOM = 5  # of so many turns one
+GONE = "photo gone"  # the photos are invented
+
+
+@dataclass
+class Known:
+    """Which faces must be there: the name by the hash of their photo."""
+
+    names: dict[str, str] = field(default_factory=dict)
+
+    def apply(self, changes: dict[str, str | None]) -> None:
+        for sha256, name in changes.items():
+            self.names.pop(sha256, None)
+            if name is not None:
+                self.names[sha256] = name
+
+    def of(self, name: str) -> list[str]:
+        return [sha256 for sha256, owner in self.names.items() if owner == name]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One thing that can be done to a gallery, in steps.
+
+    steps: what it will do, from what is known, a number that no other run gets, and a folder for
+    pictures; each step is one write. act: does a step in the child. changes: what a step that is
+    done has changed, by the hash of the photo: whose face it is then, or None. seldom: it takes
+    long.
+    """
+
+    steps: Callable[[Known, int, Path], list[str]]
+    act: Callable[[Gallery, str], None]
+    changes: Callable[[Known, str], dict[str, str | None]]
+    seldom: bool = False
+
+
+def face(number: int) -> NewPhoto:
+    """An invented photo; PHOTOS of them in a row are of one person."""
+    return photo(number // PHOTOS, number % PHOTOS, stamp().dimension)
+
+
+@lru_cache
+def default_model() -> Model:
+    return Model(settings.shipped_models() / "default")
+
+
+@lru_cache
+def stamp() -> ModelStamp:
+    """Of the default model, so that photos can be enrolled beside the invented ones."""
+    model = default_model()
+    return ModelStamp(model.name, model.fingerprint, model.dimension)
+
+
+# enrol: three photos a step, of new people
+
+
+def batches(known: Known, start: int, pictures: Path) -> list[str]:
+    return [str(at) for at in range(start, start + 30, 3)]
+
+
+def enrol(gallery: Gallery, step: str) -> None:
+    gallery._store.add([face(number) for number in range(int(step), int(step) + 3)], stamp())
+    gallery.refresh()
+
+
+def enrolled(known: Known, step: str) -> dict[str, str | None]:
+    new = [face(number) for number in range(int(step), int(step) + 3)]
+    return {each.sha256: each.name for each in new}
+
+
+# remove, rename: a person a step
+
+
+def some_people(known: Known, start: int, pictures: Path) -> list[str]:
+    names = sorted(set(known.names.values()))
+    return [names[(start + step) % len(names)] for step in range(min(8, len(names) - 2))]
+
+
+def remove(gallery: Gallery, step: str) -> None:
+    gallery.remove(step)
+
+
+def removed(known: Known, step: str) -> dict[str, str | None]:
+    return dict.fromkeys(known.of(step))
+
+
+def rename(gallery: Gallery, step: str) -> None:
+    gallery.rename(step, f"{step}'")
+    gallery.refresh()
+
+
+def renamed(known: Known, step: str) -> dict[str, str | None]:
+    return dict.fromkeys(known.of(step), f"{step}'")
+
+
+# rebuild: the index
+
+
+def rebuild(gallery: Gallery, step: str) -> None:
+    (gallery.folder / INDEX).unlink(missing_ok=True)
+    with Gallery(gallery.folder) as fresh:
+        fresh.refresh()
+
+
+# photos: a picture a step, with all that happens to a real one
+
+
+@lru_cache
+def drawn(person: int) -> bytes:
+    out = BytesIO()
+    portrait(person, 0).save(out, "JPEG", quality=95)
+    return out.getvalue()
+
+
+def paint(known: Known, start: int, pictures: Path) -> list[str]:
+    made = [pictures / f"{number}.jpg" for number in range(start, start + 6)]
+    for number, path in enumerate(made):
+        path.write_bytes(drawn(number) + str(path).encode())  # another content each time
+    return [str(path) for path in made]
+
+
+@lru_cache
+def embedder() -> Embedder:
+    return Embedder(default_model())
+
+
+def enroll_photo(gallery: Gallery, step: str) -> None:
+    (done,) = gallery.enroll([(Path(step).stem, Path(step))], embedder(), Silent())
+    assert done.status == "enrolled", done
+
+
+def photo_enrolled(known: Known, step: str) -> dict[str, str | None]:
+    return {images.sha256(Path(step)): Path(step).stem}
+
+
+OPERATIONS = {
+    "enrol": Operation(batches, enrol, enrolled),
+    "remove": Operation(some_people, remove, removed),
+    "rename": Operation(some_people, rename, renamed),
+    "photos": Operation(paint, enroll_photo, photo_enrolled, seldom=True),
+    "rebuild": Operation(batches, rebuild, lambda known, step: {}),
+}
+
+
+@dataclass
+class Row:
+    """What became of the kills of one operation."""
+
+    operation: str
+    kills: int = 0  # that hit it before it was done
+    clean: int = 0  # the doctor found nothing but, perhaps, an index to be made anew
+    repaired: int = 0
+    lost: int = 0  # faces that were acknowledged
+    doubled: int = 0
+    came_back: int = 0  # faces removed, half of a step, or under another name
+    broken: int = 0  # not repaired, or an index of other people
+
+
+def run(
+    operation: Operation, folder: Path, steps: list[str], seconds: float | None
+) -> tuple[int, bool, float]:
+    """How many steps were acknowledged, whether it was killed, and how long it went on."""
+    out, into = os.pipe()
+    began = time.monotonic()
+    number = os.fork()
+    if not number:
+        try:
+            os.close(out)
+            with Gallery(folder) as gallery:
+                for step in steps:
+                    operation.act(gallery, step)
+                    os.write(into, b".")
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    os.close(into)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(number, signal.SIGKILL)
+    with os.fdopen(out, "rb") as pipe:
+        told = len(pipe.read())
+    _, status = os.waitpid(number, 0)
+    if not os.WIFSIGNALED(status) and os.waitstatus_to_exitcode(status):
+        raise RuntimeError("the child failed by itself")
+    return told, os.WIFSIGNALED(status), time.monotonic() - began
+
+
+def look(folder: Path, known: Known, in_flight: dict[str, str | None], row: Row) -> None:
+    """Open the gallery, have it examined, and compare it with what must be there.
+
+    in_flight: what the step that was not acknowledged would change, all of it or nothing.
+    """
+    found = [finding for finding in doctor.examine(folder) if finding.kind != GONE]
+    if all(finding.kind == "index" and finding.severity == "note" for finding in found):
+        row.clean += 1
+    else:
+        doctor.examine(folder, repair=True)
+        left = [finding for finding in doctor.examine(folder) if finding.kind != GONE]
+        row.repaired += not left
+        row.broken += bool(left)
+        for finding in found:
+            print(f"{row.operation}: {finding}", file=sys.stderr)
+    there = faces_in(folder)
+    with Gallery(folder) as gallery:
+        gallery.refresh()
+        row.broken += len(gallery._current_index()) != len({name for _, name in there})
+    found_names = dict(there)
+    row.doubled += len(there) - len(found_names)
+    done = Known(dict(known.names))
+    done.apply(in_flight)
+    if found_names == done.names:
+        known.names = done.names
+        return
+    row.lost += len(known.names.items() - found_names.items())
+    row.came_back += len(found_names.items() - known.names.items())
+    known.names = found_names
+
+
+def faces_in(folder: Path) -> list[tuple[str, str]]:
+    """Of every face the hash of its photo and the name, read without any of our code."""
+    query = (
+        "SELECT sha256, name FROM faces JOIN photos ON photos.id = photo "
+        "JOIN people ON people.id = person WHERE people.removed IS NULL"
+    )
+    with closing(sqlite3.connect(folder / "gallery.db")) as raw:
+        return raw.execute(query).fetchall()
+
+
+def torture(kills: int, seed: int, folder: Path) -> list[Row]:
+    """The rows of the table, after at least `kills` kills in all; the operations take turns."""
+    os.umask(0o077)
+    rng = np.random.default_rng(seed)
+    known = Known()
+    pictures = folder.with_name("pictures")
+    pictures.mkdir()
+    following = 0  # the first number that no run was given
+
+    def crowd() -> None:
+        nonlocal following
+        new = [face(number) for number in range(following, following + PEOPLE * PHOTOS)]
+        following += len(new)
+        with Gallery(folder, create=True) as gallery:
+            gallery._store.add(new, stamp())
+            gallery.refresh()
+        known.apply({each.sha256: each.name for each in new})
+
+    rows = {name: Row(name) for name in OPERATIONS}
+    durations: dict[str, float] = {}
+    turn = 0
+    while sum(row.kills for row in rows.values()) < kills:
+        turn += 1
+        for name, operation in OPERATIONS.items():
+            if operation.seldom and turn % SELDOM != 1:
+                continue
+            if len(set(known.names.values())) < PEOPLE:
+                crowd()
+            steps = operation.steps(known, following, pictures)
+            following += PEOPLE * PHOTOS
+            seconds = rng.uniform(0, durations[name]) if name in durations else None
+            told, killed, took = run(operation, folder, steps, seconds)
+            durations.setdefault(name, took)  # the first one is left to finish
+            for step in steps[:told]:
+                known.apply(operation.changes(known, step))
+            if killed and told < len(steps):
+                rows[name].kills += 1
+                look(folder, known, operation.changes(known, steps[told]), rows[name])
+    return list(rows.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        rows = torture(options.kills, options.seed, Path(root) / "gallery")
+    columns = list(asdict(rows[0]))
+    for line in [columns, *(list(asdict(row).values()) for row in rows)]:
+        print("".join(f"{value!s:>11}" for value in line))
+    if options.json:
+        options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    return int(any(row.lost + row.doubled + row.came_back + row.broken for row in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
