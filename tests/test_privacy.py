@@ -278,3 +278,71 @@ def test_the_log_is_listed(folder: Path) -> None:
     listed = run("gallery", "audit", "--since", "2020-01-01", "--json")
     assert '"command": "identify", "faces": 2, "names": ["ann", "bob"]' in listed.stdout
     assert run("gallery", "audit", "--since", "yesterday").returncode == 2
+
+
+# On a terminal
+
+
+def converse(answers: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; `answers` by what it asks, each given once."""
+    import fcntl
+    import pty
+    import select
+    import termios
+
+    ours, theirs = pty.openpty()
+    program = "import facesearch.cli\nfacesearch.cli.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # where passwords are asked for
+    ) as process:
+        os.close(theirs)
+        seen, left = "", dict(answers)
+        while True:
+            if not select.select([ours], [], [], 60)[0]:
+                process.kill()
+                pytest.fail(f"it waits for something else: {seen}")
+            try:
+                part = os.read(ours, 1000)
+            except OSError:  # it has ended
+                break
+            if not part:
+                break
+            seen += part.decode(errors="replace")
+            for question in [question for question in left if question in seen]:
+                os.write(ours, left.pop(question).encode() + b"\n")
+    os.close(ours)
+    assert not left, seen
+    return process.returncode, seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
+def test_passphrases_are_asked_for_on_a_terminal(folder: Path) -> None:
+    store = Store(folder, create=True)
+    store.add([photo("ann", 1)], MODEL)
+    code, seen = converse(
+        {"New passphrase: ": "correct horse", "Once more: ": "correct horse"}, "gallery", "encrypt"
+    )
+    assert code == 0, seen
+    assert "correct horse" not in seen
+    code, seen = converse({"Passphrase: ": "wrong horse"}, "gallery", "decrypt")
+    assert code == GalleryError.exit_code
+    assert "this is not the passphrase that the gallery is encrypted with" in seen
+    code, seen = converse({"Passphrase: ": "correct horse"}, "gallery", "decrypt")
+    assert code == 0, seen
+    assert np.array_equal(store.vectors()[2], photo("ann", 1).embeddings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
+def test_debug_asks_on_a_terminal(folder: Path) -> None:
+    question = "may contain names and paths. Go on with it? [y/N]: "
+    code, seen = converse({question: "y"}, "--debug", "people", "show", "Zaphod")
+    assert code == GalleryError.exit_code  # there is no gallery
+    assert "Traceback" in seen
+    code, seen = converse({question: "n"}, "--debug", "people", "show", "Zaphod")
+    assert code == GalleryError.exit_code
+    assert "Traceback" not in seen
