@@ -37,7 +37,11 @@ class Database:
         GalleryError if it is missing and not to be created, damaged, or newer than this program.
         """
         self.path = folder / "gallery.db"
-        self._beside = self.path.exists() and any(folder.glob("*.faiss"))
+        exists = self.path.exists()
+        # a file that lost its end may look as if nothing had ever been written into it
+        self._may_be_new = not exists or not (
+            0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
+        )
         if not self.path.exists():
             if not create:
                 raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
@@ -54,7 +58,8 @@ class Database:
             "sqlite://", creator=self.connect, poolclass=sa.NullPool, hide_parameters=True
         )
         # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
-        sa.event.listen(self._engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+        sa.event.listen(self._engine, "begin", _begin)
+        self._writing = self._engine.execution_options(writes=True)
         self._migrate()
         with self.read() as connection:
             unclean = get_setting(connection, UNCLEAN)
@@ -100,7 +105,7 @@ class Database:
             )
             # a page or less: new, or left by a program that was killed while it made it
             new = connection.execute(sa.text("PRAGMA page_count")).scalar_one() <= 1
-            new = new and not self._beside  # an index of faces that it does not know
+            new = new and self._may_be_new
         if version == SCHEMA:
             self._migrated = True
             return
@@ -142,7 +147,7 @@ class Database:
         except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
             message = f"{self.path}: cannot be read or written ({error.orig})"
             raise GalleryError(message) from error
-        except (sa.exc.DatabaseError, sqlite3.Error) as error:
+        except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
             message = f"{self.path}: {DAMAGED} ({cause})"
             raise GalleryError(message) from error
@@ -247,7 +252,7 @@ class Database:
     def append(self) -> Iterator[sa.Connection]:
         """A transaction of the only writer that leaves the people as they are: no new revision."""
         self.check_writable()
-        with self.explained(), self.lock(), self._engine.begin() as connection:
+        with self.explained(), self.lock(), self._writing.begin() as connection:
             self._look(connection)
             yield connection
 
@@ -277,6 +282,12 @@ def locked(folder: Path, seconds: float | None = None) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # a transaction that begins to write only later does not wait, but fails if it has to
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ import threading
 import warnings
 
 from facesearch.cli import gallery, internal, learn, models, people, privacy, search
-from facesearch.cli.common import app, globals_first, options, terminated
+from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
 __all__ = ["gallery", "learn", "main", "models", "people", "privacy", "search"]
 
@@ -22,6 +22,10 @@ def main() -> None:
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     try:
         app(globals_first(sys.argv[1:]))
+    except SystemExit:
+        if Terminated.came:  # Typer takes it for Ctrl-C
+            sys.exit(TERMINATED)
+        raise
     except Exception as error:  # a fault of ours: what it says may be somebody's name
         internal.report(error, debug=options.debug)
         sys.exit(internal.EXIT_CODE)
