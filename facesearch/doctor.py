@@ -32,6 +32,7 @@ from facesearch.schema import (
 )
 from facesearch.store import Store
 from facesearch.template import templates
+from facesearch.vault import Keys, from_environment
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
 OURS = ("gallery.db*", "lock", "*.faiss", "*.bin", "doctor-*.jsonl")
@@ -52,19 +53,21 @@ class Finding:
     repaired: bool = False
 
 
-def examine(folder: Path, *, repair: bool = False, hashes: bool = False) -> list[Finding]:
+def examine(
+    folder: Path, *, repair: bool = False, hashes: bool = False, keys: Keys = from_environment
+) -> list[Finding]:
     """Everything that is wrong with the gallery in `folder`, the worst first.
 
     repair: put it right as far as that can be done. hashes: compare the photos' content, too.
     Raises GalleryError if there is no gallery, if it is newer than this program, or if it is to be
     repaired and cannot be written to.
     """
-    return _Examination(folder, repair, hashes).run()
+    return _Examination(folder, repair, hashes, keys).run()
 
 
 class _Examination:
-    def __init__(self, folder: Path, repair: bool, hashes: bool) -> None:
-        self.folder, self.repair, self.hashes = folder, repair, hashes
+    def __init__(self, folder: Path, repair: bool, hashes: bool, keys: Keys) -> None:
+        self.folder, self.repair, self.hashes, self.keys = folder, repair, hashes, keys
         self.path = folder / "gallery.db"
         self.findings: list[Finding] = []
         self.cures: list[tuple[int, Cure]] = []  # each with the place of its finding
@@ -75,8 +78,10 @@ class _Examination:
             raise GalleryError(f"{self.folder}: no gallery here yet; enrol somebody first")
         if self.repair and not (os.access(self.folder, os.W_OK) and os.access(self.path, os.W_OK)):
             raise GalleryError(f"{self.folder}: this gallery cannot be written to")
+        modes = self._modes()  # opening it puts them right
         if self._file():
-            with closing(Store(self.folder, create=False)) as store:
+            with closing(Store(self.folder, create=False, keys=self.keys)) as store:
+                _ = store.database.vault  # without the key every face would look damaged
                 with closing(store.database.connect()) as raw:
                     raw.text_factory = lambda text: text.decode(errors="replace")
                     raw.execute("BEGIN")
@@ -84,7 +89,7 @@ class _Examination:
                 self._cure(store.database)
                 self._caches(store)
         self._leftovers()
-        self._modes()
+        self._loose(modes)
         order: dict[str, int] = {"error": 0, "warning": 1, "note": 2}
         return sorted(self.findings, key=lambda finding: order[finding.severity])
 
@@ -233,7 +238,7 @@ class _Examination:
                 reason = f"its photo, {photo}, is unknown"
             else:
                 try:
-                    vector = np.frombuffer(database.unsealed(fields[-1]), "<f4")
+                    vector = np.frombuffer(database.unsealed(fields[-1], "face"), "<f4")
                 except (GalleryError, ValueError):
                     reason = "its embedding cannot be read"
                 else:
@@ -283,7 +288,7 @@ class _Examination:
         for number, photo, person, box, sealed in raw.execute(
             "SELECT id, photo, person, box, embedding FROM faces"
         ).fetchall():
-            if number not in wrong and len(database.unsealed(sealed)) != 4 * size:
+            if number not in wrong and len(database.unsealed(sealed, "face")) != 4 * size:
                 reason = "its embedding is of another length than the others"
                 self._lose(number, reason, names.get(person), paths.get(photo), box)
 
@@ -367,7 +372,7 @@ class _Examination:
             self.found("index", f"{index}: damaged", "warning", "makes it anew")
         elif state == "current":
             known, numbers = np.unique(owners, return_inverse=True)
-            kept = PersonIndex.load(index, revision)
+            kept = PersonIndex.load(index, revision, store.database.vault)
             wanted = templates(embeddings, numbers)
             if kept is None or not (
                 np.array_equal(kept.numbers, known)
@@ -382,7 +387,7 @@ class _Examination:
         if self.repair and self.findings and self.findings[-1].kind == "index":
             if state != "missing":
                 _delete(index)
-            with suppress(GalleryError), Gallery(self.folder) as gallery:
+            with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
         if cache.state(strangers, "") == "damaged":
@@ -395,16 +400,24 @@ class _Examination:
             self.found("leftover", what, "note", "removes it")
             self._remove(path)
 
-    def _modes(self) -> None:
+    def _modes(self) -> dict[Path, int]:
+        """The rights that others have to the files."""
+        found = {}
         for path in sorted({path for shape in OURS for path in self.folder.glob(shape)}):
             with suppress(OSError):
                 mode = path.stat().st_mode & 0o777
                 if mode & 0o077:
-                    what = f"{path}: others may read or write it ({mode:o})"
-                    self.found("mode", what, "note", "makes it the owner's alone (600)")
-                    if self.repair:
-                        path.chmod(0o600)
-                        self._done()
+                    found[path] = mode
+        return found
+
+    def _loose(self, modes: dict[Path, int]) -> None:
+        for path, mode in modes.items():
+            with suppress(OSError):
+                what = f"{path}: others may read or write it ({mode:o})"
+                self.found("mode", what, "note", "makes it the owner's alone (600)")
+                if self.repair:
+                    path.chmod(0o600)
+                    self._done()
 
     def _remove(self, path: Path) -> None:
         if self.repair:

@@ -60,7 +60,7 @@ def enrolled(
                 row.added,
                 Box(*row.plain_box),
                 row.agreement,
-                np.frombuffer(database.unsealed(sealed) if sealed else b"", "<f4"),
+                np.frombuffer(database.unsealed(sealed, "face") if sealed else b"", "<f4"),
             )
         )
     return found

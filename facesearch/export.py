@@ -209,7 +209,11 @@ class _Writer:
                     "agreement": row.agreement,
                 }
                 if with_chips:
-                    chip = None if row.image is None else len(self.database.unsealed(row.image))
+                    chip = (
+                        None
+                        if row.image is None
+                        else len(self.database.unsealed(row.image, "chip"))
+                    )
                     kept += chip is not None
                     fields["chip"] = chip
                 write(_line(fields))
@@ -220,20 +224,20 @@ class _Writer:
         with self._member(EMBEDDINGS, packed=False) as write:
             for number, sealed in self.connection.execute(query):
                 if number in lines:
-                    write(self.database.unsealed(sealed))
+                    write(self.database.unsealed(sealed, "face"))
 
     def _chips(self, lines: dict[int, int]) -> None:
         query = sa.select(chips.c.face, chips.c.image).order_by(chips.c.face)
         with self._member(CHIPS, packed=False) as write:
             for number, sealed in self.connection.execute(query):
                 if number in lines:
-                    write(self.database.unsealed(sealed))
+                    write(self.database.unsealed(sealed, "chip"))
 
     def _rejections(self, person_lines: dict[int, int]) -> int:
         """How many there are."""
         query = sa.select(rejections).order_by(rejections.c.id)
         rows = [row for row in self.connection.execute(query) if row.person in person_lines]
-        vectors = [self.database.unsealed(row.embedding) for row in rows]
+        vectors = [self.database.unsealed(row.embedding, "rejection") for row in rows]
         with self._member(REJECTIONS, packed=True) as write:
             for row, vector in zip(rows, vectors, strict=True):
                 fields = {"person": person_lines[row.person], "sha256": row.sha256, "box": row.box}

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import cache, curation, images, purge, rejections
+from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
 from facesearch.cohort import content_key
@@ -35,8 +35,9 @@ from facesearch.rejections import Contradiction, Rejection
 from facesearch.relink import Link, relink
 from facesearch.store import ModelStamp, NewPhoto, Person, Samples, Store, StoredFace
 from facesearch.template import templates
+from facesearch.vault import Keys, Kind, Secret, from_environment
 
-INDEX, STRANGERS = "vectors.faiss", "strangers.bin"
+INDEX, STRANGERS = cache.NAMES
 LISTED = 10  # people near a face that its probability is shared among, at least
 BATCH = 32  # photos in a transaction: what a crash loses at most
 
@@ -92,22 +93,25 @@ class GalleryInfo:
     keeps_chips: bool
     chips: int
     unfinished_reindex: str | None  # how far it is
+    encrypted: Kind | None  # with what
+    audit: str  # "on" if searches are recorded
 
 
 class Gallery:
     """People with their faces in a folder; the only writer of its database and its index."""
 
-    def __init__(self, folder: Path, *, create: bool = False) -> None:
-        """Raises GalleryError if there is no gallery in `folder` and none is to be made."""
+    def __init__(
+        self, folder: Path, *, create: bool = False, keys: Keys = from_environment
+    ) -> None:
+        """Raises GalleryError if there is no gallery in `folder` and none is to be made.
+
+        keys: asked for what opens an encrypted gallery when face data is needed first.
+        """
         self.folder = folder
-        self._store = Store(folder, create=create)
+        self._store = Store(folder, create=create, keys=keys)
         self._index: PersonIndex | None = None
         self._revision = ""
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
-        database = self._store.database
-        if database.writable and purge.unfinished(database):  # it was interrupted, or disturbed
-            with suppress(GalleryError):
-                self._overwrite(patient=False)
 
     def __enter__(self) -> "Gallery":
         return self
@@ -216,12 +220,17 @@ class Gallery:
             self._overwrite()
         return gone
 
-    def _overwrite(self, *, patient: bool = True) -> None:
+    def _overwrite(self) -> None:
         try:
-            self._forget_caches()
-            purge.finish(self._store.database, patient=patient)
+            done = self._store.database.clean()
         finally:
             self._renew_caches()
+        if not done:
+            raise GalleryError(
+                f"{self.folder}: the purge is done, but another program is reading, so that what "
+                "was removed is not overwritten yet; the next start without one does it, or "
+                "`facesearch gallery purge-expired`"
+            )
 
     def _forget_caches(self) -> None:
         """They hold what is derived from the faces; also what a killed program left of them."""
@@ -314,16 +323,17 @@ class Gallery:
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
             index="current"
-            if PersonIndex.load(self.folder / INDEX, self._store.revision())
+            if cache.state(self.folder / INDEX, self._store.revision()) == "current"
             else "to be rebuilt",
-            keeps_chips=self._store.keeps_chips(),
+            keeps_chips=self._keeps_chips(),
             chips=self._store.chip_count(),
             unfinished_reindex=unfinished(self._store.database),
+            encrypted=self._store.database.encrypted_with(),
+            audit=preferences.preference(self._store.database, "audit"),
         )
 
-    def keep_chips(self, keep: bool) -> None:
-        """Whether a chip is kept of every face enrolled from now on; those kept already stay."""
-        self._store.keep_chips(keep)
+    def _keeps_chips(self) -> bool:
+        return preferences.preference(self._store.database, "keep-chips") == "on"
 
     def drop_chips(self) -> int:
         """Delete every kept chip; returns how many there were."""
@@ -346,6 +356,32 @@ class Gallery:
         merged = merge(self._store, archive)
         self._current_index()
         return merged
+
+    # Privacy
+
+    def encrypt(self, secret: Secret) -> None:
+        """Face data is sealed from now on. Raises GalleryError, see `encryption.encrypt`."""
+        encryption.encrypt(self._store.database, secret)
+
+    def decrypt(self) -> None:
+        """Face data is plain again. Raises GalleryError, see `encryption.decrypt`."""
+        encryption.decrypt(self._store.database)
+
+    def rekey(self, secret: Secret) -> None:
+        """Another secret opens it from now on. Raises GalleryError, see `encryption.rekey`."""
+        encryption.rekey(self._store.database, secret)
+
+    def unlock(self) -> None:
+        """Ask for the key now, not when it is needed first. Raises GalleryError."""
+        _ = self._store.database.vault
+
+    def prefer(self, key: str, value: str) -> None:
+        """Change a setting. Raises GalleryError for one that there is not."""
+        preferences.prefer(self._store.database, key, value)
+
+    def searches(self, since: datetime | None = None) -> list[audit.Search]:
+        """What was searched for, oldest first, as far as it was recorded."""
+        return audit.searched(self._store.database, since)
 
     # Enrolling
 
@@ -410,7 +446,7 @@ class Gallery:
             progress.advance()
         new: dict[str, NewPhoto] = {}
         read = in_order(
-            partial(embedder.read, keep=self._store.keeps_chips()),
+            partial(embedder.read, keep=self._keeps_chips()),
             (path for _, _, path in fresh.values()),
         )
         for (sha256, (place, name, path)), (_, portrait) in zip(fresh.items(), read, strict=True):
@@ -473,6 +509,7 @@ class Gallery:
         Raises GalleryError if nobody is enrolled, or with another model.
         """
         self.check_model(embedder)
+        audit.check_recordable(self._store.database)
         if not len(self._current_index()):
             raise self._empty()
         paths = list(photos)
@@ -484,6 +521,7 @@ class Gallery:
                 continue
             faces = embedder.faces(portrait)
             if not faces:
+                audit.record(self._store.database, "identify", 0, [])
                 nothing = Decision("unusable", None, None, None, "no face found")
                 yield path, [Identification(path, None, None, nothing, threshold, [])]
                 continue
@@ -504,7 +542,10 @@ class Gallery:
                 answers.append(
                     Identification(path, number, seen.face.box, decision, threshold, near[:top])
                 )
-            yield path, _each_person_once(answers)
+            answers = _each_person_once(answers)
+            names = [name for answer in answers if (name := answer.decision.name) is not None]
+            audit.record(self._store.database, "identify", len(faces), names)
+            yield path, answers
 
     def strangers(self, model: Model) -> Strangers:
         """How near the people with whom a model was calibrated come to this gallery as it is.
@@ -516,7 +557,8 @@ class Gallery:
             raise self._empty()
         cohort = model.folder / COHORT
         stamp = f"{self._revision} {images.sha256(cohort) if cohort.is_file() else ''}"
-        kept = cache.load(self.folder / STRANGERS, stamp)
+        vault = self._store.database.vault
+        kept = cache.load(self.folder / STRANGERS, stamp, vault)
         if kept is not None:
             distances, populations = np.frombuffer(kept, np.float64).reshape(2, -1)
             return Strangers(distances, populations.astype(np.int64))
@@ -524,7 +566,8 @@ class Gallery:
         found = strangers_to(cohort_of(model), index.templates, keys)
         content = np.stack([found.distances, found.populations.astype(np.float64)]).tobytes()
         with suppress(OSError):
-            cache.save(self.folder / STRANGERS, content, stamp)
+            cache.save(self.folder / STRANGERS, content, stamp, vault)
+            self._drop_late(STRANGERS)
         return found
 
     def _empty(self) -> GalleryError:
@@ -566,15 +609,24 @@ class Gallery:
         """The index of the gallery as it is now, rebuilt from the database if need be."""
         revision = self._store.revision()
         if self._index is None or revision != self._revision:
-            self._index = PersonIndex.load(self.folder / INDEX, revision)
+            vault = self._store.database.vault
+            self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
             if self._index is None:
                 revision, faces, embeddings = self._store.vectors()
                 people, owners = np.unique(faces, return_inverse=True)
                 self._index = PersonIndex(people, templates(embeddings, owners))
+                vault = self._store.database.vault
                 with suppress(OSError):  # it is only a cache
-                    self._index.save(self.folder / INDEX, revision)
+                    self._index.save(self.folder / INDEX, revision, vault)
             self._revision = revision
+            self._drop_late(INDEX)
         return self._index
+
+    def _drop_late(self, name: str) -> None:
+        """A cache of what was removed or encrypted while it was made is not left behind."""
+        if self._store.revision() != self._revision:
+            with suppress(OSError):
+                (self.folder / name).unlink(missing_ok=True)
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from facesearch.errors import PhotoError
 
@@ -21,6 +21,19 @@ SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .avif .ppm .pgm .jp2".split()
 )
 
+# Every other kind stays closed: the fewer decoders meet a stranger's bytes the better, and for
+# PostScript Pillow would even start another program.
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+
+TURNS = {  # by the EXIF orientation: what makes the picture upright
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 Image.MAX_IMAGE_PIXELS = None  # `read` checks the size itself, with an error that names the file
 
 
@@ -91,27 +104,44 @@ def _decode(file: BufferedReader, path: Path, least: int | None) -> Reduced:
                 shrink = max(1.0, max(width, height) / least)
                 image.draft(None, (max(1, int(width / shrink)), max(1, int(height / shrink))))
             factor = round(max(width, height) / max(image.size))
-            pixels = _rgb(ImageOps.exif_transpose(image))
+            pixels = _rgb(_upright(image))
             turned = (pixels.shape[1] < pixels.shape[0]) != (width < height)
             if turned:
                 width, height = height, width
             return Reduced(pixels, factor, width, height)
     except UnidentifiedImageError as error:
         raise PhotoError(f"{path}: not an image that can be read") from error
-    # Pillow's decoders and pillow-heif raise any of these for damaged bytes
-    except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, MemoryError) as error:
-        raise PhotoError(f"{path}: damaged image ({error})") from error
+    except PhotoError:
+        raise
+    except MemoryError as error:
+        raise PhotoError(f"{path}: there is not enough memory to read it") from error
+    # Pillow's decoders and pillow-heif raise whatever comes up while they parse damaged bytes:
+    # struct.error, IndexError, TypeError, zlib.error and more
+    except Exception as error:
+        cause = " ".join(str(error).split()) or type(error).__name__
+        raise PhotoError(f"{path}: damaged image ({cause})") from error
 
 
 def _open(file: BufferedReader) -> Image.Image:
     try:
-        return Image.open(file)
+        return Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         import pillow_heif  # 60 ms that most runs do not need
 
         pillow_heif.register_heif_opener()
         file.seek(0)
-        return Image.open(file)
+        return Image.open(file, formats=["HEIF"])
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """As the EXIF says; what is damaged there says nothing, and the pixels may be sound."""
+    image.load()  # of some kinds it turns the image itself, and says so in the EXIF
+    try:
+        orientation = image.getexif().get(0x0112)
+    except Exception:  # as in `_decode`
+        return image
+    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
+    return image if turn is None else image.transpose(turn)
 
 
 def _rgb(image: Image.Image) -> Pixels:
@@ -119,15 +149,16 @@ def _rgb(image: Image.Image) -> Pixels:
         grey = np.asarray(image).astype(np.uint16) >> 8
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     if image.mode in ("I", "F"):
-        values = np.asarray(image, dtype=np.float64)
+        values = np.nan_to_num(np.array(image, np.float32), copy=False, posinf=0, neginf=0)
         top = 1.0 if values.max() <= 1 else 255.0 if values.max() <= 255 else 65535.0
-        grey = np.clip(values * (255 / top), 0, 255)
+        values *= 255 / top  # in place: such an image may be large
+        grey = values.clip(0, 255)
         return np.repeat(grey.astype(np.uint8)[..., None], 3, axis=2)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def photos_in(folder: Path) -> list[Path]:

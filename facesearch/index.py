@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from facesearch import cache
 from facesearch.model import Embeddings
+from facesearch.vault import Vault
 
 
 class PersonIndex:
@@ -50,14 +51,14 @@ class PersonIndex:
         squared, numbers = self._index.search(np.ascontiguousarray(query), count)
         return numbers, np.sqrt(np.maximum(squared, 0))
 
-    def save(self, path: Path, revision: str) -> None:
+    def save(self, path: Path, revision: str, vault: Vault = cache.PLAIN) -> None:
         """Keep it for a gallery in this state. Raises OSError if it cannot be written."""
-        cache.save(path, faiss.serialize_index(self._index).tobytes(), revision)
+        cache.save(path, faiss.serialize_index(self._index).tobytes(), revision, vault)
 
     @classmethod
-    def load(cls, path: Path, revision: str) -> "PersonIndex | None":
+    def load(cls, path: Path, revision: str, vault: Vault = cache.PLAIN) -> "PersonIndex | None":
         """The index of a file, or None if it is missing, damaged, or of another revision."""
-        content = cache.load(path, revision)
+        content = cache.load(path, revision, vault)
         if content is None:
             return None
         index = cls.__new__(cls)

@@ -111,7 +111,7 @@ class _Merge:
                 number = self._add_face(face, photo, persons[face.person])
                 added += 1
                 if face.chip is not None:
-                    keep_chip(self.connection, number, self.database.sealed(face.chip))
+                    keep_chip(self.connection, number, self.database.sealed(face.chip, "chip"))
                     chips_added += 1
             elif reason:
                 refused.append(Refused(self._path(photo), names[face.person], reason))
@@ -192,7 +192,7 @@ class _Merge:
         return None
 
     def _add_face(self, face: ArchivedFace, photo: int, person: int) -> int:
-        sealed = self.database.sealed(face.embedding)
+        sealed = self.database.sealed(face.embedding, "face")
         texts = json.dumps(face.box), json.dumps(face.points)
         values = {
             "photo": photo,
@@ -242,7 +242,9 @@ class _Merge:
             "person": person,
             "sha256": rejection.sha256,
             "box": rejection.box,
-            "embedding": self.database.sealed(rejection.embedding if self.same_model else b""),
+            "embedding": self.database.sealed(
+                rejection.embedding if self.same_model else b"", "rejection"
+            ),
             "at": rejection.at,
         }
         self.connection.execute(rejections.insert().values(values))

@@ -1,8 +1,6 @@
 """Leaving nothing of a person in a gallery's folder."""
 
 import json
-import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,14 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.curation import undone_events
-from facesearch.database import Database, get_setting, set_setting
+from facesearch.database import UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
-from facesearch.errors import GalleryError, PersonError
+from facesearch.errors import PersonError
 from facesearch.recovery import DAMAGED
 from facesearch.rejections import all_rejections, drop_rejection
 from facesearch.schema import events, faces, people, photos, searches
 
-UNFINISHED = "purge"  # the setting that is there until what was freed is overwritten
 PURGED = "(purged)"  # instead of a name in a log
 
 
@@ -43,8 +40,8 @@ def purge(database: Database, name: str) -> int:
 
     Names in the logs, rejections of their faces, chips and photos of nobody else go, too, and what
     the doctor laid aside: whole damaged databases, since nobody knows what is in them. What was
-    freed is overwritten by `finish`, which has to follow. Raises PersonError if nobody bears the
-    name, nor anybody removed bore it.
+    freed is overwritten by `Database.clean`, which has to follow. Raises PersonError if nobody
+    bears the name, nor anybody removed bore it.
     """
     detail: dict[str, Any] = {}
     with database.write("purge", detail) as connection:
@@ -81,36 +78,7 @@ def purge_expired(database: Database, on: date) -> list[Kept]:
 def unfinished(database: Database) -> bool:
     """Whether what a purge freed is not overwritten yet."""
     with database.read() as connection:
-        return get_setting(connection, UNFINISHED) is not None
-
-
-def finish(database: Database, *, patient: bool = True) -> None:
-    """Overwrite what was freed: no byte of it stays in free pages, between rows or in the log.
-
-    patient: wait for those who are reading. Raises GalleryError if somebody still reads.
-    """
-    database.check_writable()
-    if not patient:
-        _check_free(database)
-    with database.explained(), database.lock(), closing(database.connect()) as plain:
-        if not patient:
-            plain.execute("PRAGMA busy_timeout = 0")
-        # secure_delete leaves copies where rows were moved from one page to another
-        plain.execute("VACUUM")
-        _fold_in(database, plain)
-        plain.execute("DELETE FROM settings WHERE key = ?", (UNFINISHED,))
-        _fold_in(database, plain)
-
-
-def _check_free(database: Database) -> None:
-    """Raises GalleryError if somebody is writing."""
-    from filelock import FileLock, Timeout
-
-    try:
-        with FileLock(database.path.with_name("lock"), timeout=0):
-            pass
-    except (Timeout, OSError) as error:
-        raise GalleryError(f"{database.path.parent}: in use") from error
+        return get_setting(connection, UNCLEAN) is not None
 
 
 def _scrub_files(folder: Path, names: set[str]) -> None:
@@ -126,16 +94,6 @@ def _scrub_files(folder: Path, names: set[str]) -> None:
             partial.write_text(text, "utf-8", "surrogateescape")
             partial.chmod(0o600)
             partial.replace(path)
-
-
-def _fold_in(database: Database, plain: sqlite3.Connection) -> None:
-    busy, _, _ = plain.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    if busy:
-        raise GalleryError(
-            f"{database.path.parent}: the purge is done, but another program is reading, so that "
-            "what was removed is not overwritten yet; the next start without one does it, or "
-            "`facesearch gallery purge-expired`"
-        )
 
 
 def _names(line: str, names: set[str]) -> bool:
@@ -235,7 +193,7 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
         connection.execute(faces.delete().where(faces.c.person == person))
         connection.execute(people.delete().where(people.c.id == person))
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
-    set_setting(connection, UNFINISHED, "not overwritten yet")
+    set_setting(connection, UNCLEAN, "purge")
     _scrub_files(database.path.parent, names)
     return len(gone)
 

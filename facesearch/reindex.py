@@ -169,7 +169,7 @@ class _Reindex:
                 f"{self.folder}: nobody is enrolled; the first enrolment decides on the model"
             )
         if former.fingerprint == self.target.fingerprint:
-            with self.database.write_aside() as connection:
+            with self.database.append() as connection:
                 forget(connection)
             return Reindexed(self.target.name, former.name, 0, 0, 0, 0, 0, [])
         resumed = self._begin()
@@ -208,7 +208,7 @@ class _Reindex:
 
     def _begin(self) -> int:
         """Make the table, or take up that of an interrupted run; returns how much is done."""
-        with self.database.write_aside() as connection:
+        with self.database.append() as connection:
             if _target(connection) != self.target:
                 forget(connection)
                 connection.execute(sa.text(_MAKE))
@@ -270,19 +270,20 @@ class _Reindex:
         if not cut:
             return
         vectors, agreements = self.embedder.model.embed_rated(np.array([one[2] for one in cut]))
-        rows = []
-        for (photo, face, _, source), vector, agreement in zip(
-            cut, vectors, agreements, strict=True
-        ):
-            sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes())
-            fields = photo.sha256, face.text, source, float(agreement)
-            row: dict[str, Any] = dict(
-                zip(("sha256", "points", "source", "agreement"), fields, strict=True)
-            )
-            row |= {"face": face.number, "embedding": sealed}
-            rows.append(row | {"checksum": _checksum(face.number, *fields, sealed)})
-        with self.database.write_aside() as connection:
+        # sealed within the transaction: another program may encrypt the gallery at any time
+        with self.database.append() as connection:
             self._check_mine(connection)
+            rows = []
+            for (photo, face, _, source), vector, agreement in zip(
+                cut, vectors, agreements, strict=True
+            ):
+                sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes(), "face")
+                fields = photo.sha256, face.text, source, float(agreement)
+                row: dict[str, Any] = dict(
+                    zip(("sha256", "points", "source", "agreement"), fields, strict=True)
+                )
+                row |= {"face": face.number, "embedding": sealed}
+                rows.append(row | {"checksum": _checksum(face.number, *fields, sealed)})
             connection.execute(sa.text(_ADD), rows)
 
     def _cut(self, photo: _Photo) -> list[tuple[_Wanted, Pixels, Source]]:
@@ -319,7 +320,7 @@ class _Reindex:
             why = f"{reason}; no chip is kept"
             if face.number in kept:
                 try:
-                    image = self.database.unsealed(kept[face.number])
+                    image = self.database.unsealed(kept[face.number], "chip")
                     cut.append((face, chip_of(image, face.points, how), "chip"))
                     continue
                 except PhotoError as error:
@@ -387,7 +388,7 @@ class _Reindex:
                 forget(connection)
         except _Behind:
             if bad:
-                with self.database.write_aside() as connection:
+                with self.database.append() as connection:
                     connection.execute(_new.delete().where(_new.c.face.in_(bad)))
             raise
         return counts
@@ -406,7 +407,7 @@ class _Reindex:
         fields = row.sha256, row.points, row.source, row.agreement
         if row.checksum != _checksum(row.face, *fields, row.embedding):
             return False
-        vector = np.frombuffer(self.database.unsealed(row.embedding), "<f4")
+        vector = np.frombuffer(self.database.unsealed(row.embedding, "face"), "<f4")
         if len(vector) != self.target.dimension:
             return False
         return abs(math.sqrt(float(np.square(vector, dtype=np.float64).sum())) - 1) <= UNIT
@@ -423,7 +424,7 @@ class _Reindex:
     ) -> None:
         if vector is None:  # it is still known by its photo and box
             vector = np.empty(0, np.float32)
-        sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes())
+        sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes(), "rejection")
         changed = rejections.update().where(rejections.c.id == number)
         connection.execute(changed.values(embedding=sealed))
 

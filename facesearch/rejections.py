@@ -175,7 +175,7 @@ def _keep(
         "person": person,
         "sha256": sha256,
         "box": [box.left, box.top, box.right, box.bottom],
-        "embedding": database.sealed(np.asarray(embedding, "<f4").tobytes()),
+        "embedding": database.sealed(np.asarray(embedding, "<f4").tobytes(), "rejection"),
         "at": now(),
     }
     key = connection.execute(rejections.insert().values(values)).inserted_primary_key
@@ -213,7 +213,12 @@ def _rejections(
     )
     return [
         Rejection(
-            number, name, sha256, Box(*box), np.frombuffer(database.unsealed(sealed), "<f4"), at
+            number,
+            name,
+            sha256,
+            Box(*box),
+            np.frombuffer(database.unsealed(sealed, "rejection"), "<f4"),
+            at,
         )
         for number, name, sha256, box, sealed, at in connection.execute(query)
     ]

@@ -1,7 +1,6 @@
 """The truth about a gallery: people, photos and their faces, asked and enrolled."""
 
 import json
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from facesearch.database import Database, get_setting, now, set_setting
+from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
 from facesearch.model import Embeddings
@@ -24,8 +23,7 @@ from facesearch.schema import (
     photos,
     removed_name,
 )
-
-KEEP_CHIPS = "keep-chips"  # the setting
+from facesearch.vault import Keys, from_environment
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,9 @@ class Samples:
 class Store:
     """What a gallery knows, asked and changed."""
 
-    def __init__(self, folder: Path, *, create: bool) -> None:
+    def __init__(self, folder: Path, *, create: bool, keys: Keys = from_environment) -> None:
         """See `Database`."""
-        self.database = Database(folder, create=create)
+        self.database = Database(folder, create=create, keys=keys)
 
     def close(self) -> None:
         self.database.close()
@@ -236,14 +234,13 @@ class Store:
             person = person_number(connection, name)
             rows = connection.execute(query.where(faces.c.person == person)).all()
         for row in rows:
-            self._embedding(row)
+            self._check_face(row)
         return [StoredFace(row.id, name, row.path, Box(*json.loads(row.box))) for row in rows]
 
     def _embedding(self, row: Any) -> bytes:
         """The embedding of one of `_face_rows`. Raises GalleryError if the row is damaged."""
-        fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
-        self._check(row.checksum == face_checksum(*fields), "face", row.id)
-        return self.database.unsealed(row.embedding)
+        self._check_face(row)
+        return self.database.unsealed(row.embedding, "face")
 
     def _joined(self, embeddings: list[bytes], dimension: str | None) -> Embeddings:
         """Stored embeddings as an array, (N, D). Raises GalleryError if D is not theirs."""
@@ -257,17 +254,17 @@ class Store:
             )
         return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, size)
 
+    def _check_face(self, row: Any) -> None:
+        """Of one of `_face_rows`, without the key. Raises GalleryError if it is damaged."""
+        fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
+        self._check(row.checksum == face_checksum(*fields), "face", row.id)
+
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
             raise GalleryError(
                 f"{self.database.path}: damaged: {what} {number} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
-
-    def keeps_chips(self) -> bool:
-        """Whether a chip is kept of every face enrolled from now on."""
-        with self.database.read() as connection:
-            return get_setting(connection, KEEP_CHIPS) == "on"
 
     def chip_count(self) -> int:
         with self.database.read() as connection:
@@ -277,18 +274,12 @@ class Store:
 
     # Writing
 
-    def keep_chips(self, keep: bool) -> None:
-        """See `keeps_chips`; what is kept already stays."""
-        with self.database.write("keep-chips", {"keep": keep}) as connection:
-            set_setting(connection, KEEP_CHIPS, "on" if keep else "off")
-
     def drop_chips(self) -> int:
         """Delete every kept chip; returns how many there were."""
         with self.database.write("drop-chips", {}) as connection:
             count = connection.execute(chips.delete()).rowcount
-        database = self.database
-        with database.explained(), database.lock(), closing(database.connect()) as plain:
-            plain.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            set_setting(connection, UNCLEAN, "drop-chips")
+        self.database.clean()
         return count
 
     def add(self, new: list[NewPhoto], model: ModelStamp) -> list[NewPhoto]:
@@ -337,7 +328,7 @@ class Store:
             photo.faces, photo.embeddings, photo.agreements, strict=True
         ):
             box = [face.box.left, face.box.top, face.box.right, face.box.bottom]
-            sealed = self.database.sealed(np.asarray(embedding, "<f4").tobytes())
+            sealed = self.database.sealed(np.asarray(embedding, "<f4").tobytes(), "face")
             points = [list(point) for point in face.points]
             texts = json.dumps(box), json.dumps(points)
             rows.append(
@@ -357,7 +348,7 @@ class Store:
             return
         for row, chip in zip(rows, photo.chips, strict=True):
             made = _new_id(connection.execute(faces.insert().values(row)))
-            keep_chip(connection, made, self.database.sealed(chip))
+            keep_chip(connection, made, self.database.sealed(chip, "chip"))
 
     def rename(self, old: str, new: str) -> None:
         """Raises PersonError if `old` is unknown or `new` is taken."""

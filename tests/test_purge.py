@@ -259,7 +259,7 @@ def test_a_purge_that_was_killed_is_finished_by_the_next_start(gallery: Gallery)
     assert there(gallery, photo("", 1).embeddings.tobytes()[:16])  # in the index at least
     with Gallery(gallery.folder) as next_start:
         check_nothing_is_left(gallery, written(NAME) + secrets(1))
-        assert next_start.info().index == "current"
+        assert next_start.info().index == "to be rebuilt"
         assert next_start.changes() == []
 
 

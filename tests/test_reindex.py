@@ -379,7 +379,7 @@ def test_a_gallery_keeps_chips_when_told_to(
     gallery: Gallery, album: Path, embedder: Embedder, accurate: Embedder, tmp_path: Path
 ) -> None:
     assert (gallery.info().keeps_chips, gallery.info().chips) == (False, 0)
-    gallery.keep_chips(True)
+    gallery.prefer("keep-chips", "on")
     extra = tmp_path / "album" / "person-00" / "extra.jpg"
     Image.open(album / "person-00" / "pose-0.jpg").rotate(3).save(extra, quality=95)
     list(gallery.enroll([("person-00", extra)], embedder, Silent()))
@@ -391,7 +391,7 @@ def test_a_gallery_keeps_chips_when_told_to(
     assert np.linalg.norm(gallery._store.vectors()[2][-1] - expected) < 0.09
     # and back, from the same chip
     assert gallery.reindex(embedder, Silent()).chip == 1
-    gallery.keep_chips(False)
+    gallery.prefer("keep-chips", "off")
     assert gallery.info().chips == 1
     assert gallery.drop_chips() == 1
     assert gallery.info().chips == 0
@@ -400,7 +400,7 @@ def test_a_gallery_keeps_chips_when_told_to(
 
 
 def test_chips_go_with_the_person(gallery: Gallery, embedder: Embedder, hopper: Path) -> None:
-    gallery.keep_chips(True)
+    gallery.prefer("keep-chips", "on")
     list(gallery.enroll([("Grace", hopper)], embedder, Silent()))
     with gallery._store.database.write("purge", {}) as connection:
         connection.exec_driver_sql("DELETE FROM people WHERE name = 'Grace'")
@@ -412,7 +412,7 @@ def test_a_damaged_chip_is_no_chip(
 ) -> None:
     photo = tmp_path / "hopper.jpg"
     photo.write_bytes(hopper.read_bytes())
-    gallery.keep_chips(True)
+    gallery.prefer("keep-chips", "on")
     list(gallery.enroll([("Grace", photo)], embedder, Silent()))
     photo.unlink()
     with sqlite3.connect(gallery.folder / "gallery.db") as raw:

@@ -1,19 +1,21 @@
 """The command line: parse, call, print. A module for each group of commands."""
 
+import logging
 import signal
 import sys
+import threading
 import warnings
 
-from facesearch.cli import archive, gallery, learn, models, people, search
-from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, terminated
+from facesearch.cli import archive, gallery, internal, learn, models, people, privacy, search
+from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
-__all__ = ["archive", "gallery", "learn", "main", "models", "people", "search"]
+__all__ = ["archive", "gallery", "learn", "main", "models", "people", "privacy", "search"]
 
 
 def main() -> None:
     """The command `facesearch`."""
     signal.signal(signal.SIGTERM, terminated)
-    warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
+    _hush()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
@@ -24,3 +26,16 @@ def main() -> None:
         if Terminated.came:  # Typer takes it for Ctrl-C
             sys.exit(TERMINATED)
         raise
+    except Exception as error:  # a fault of ours: what it says may be somebody's name
+        internal.report(error, debug=options.debug)
+        sys.exit(internal.EXIT_CODE)
+
+
+def _hush() -> None:
+    """What libraries warn of or log may hold names and paths, and is no help to users."""
+    logging.getLogger().addHandler(logging.NullHandler())
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    threading.excepthook = lambda args: (
+        internal.report(args.exc_value, debug=options.debug) if args.exc_value else None
+    )

@@ -1,7 +1,6 @@
 """gallery: another model, kept chips, one file of everything."""
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,19 +12,6 @@ if TYPE_CHECKING:
     from facesearch.reindex import Missing
 
 from facesearch.cli.common import chosen_model, embedder_of, gallery_app, opened, options, warn
-
-
-class Setting(StrEnum):
-    """What can be set."""
-
-    keep_chips = "keep-chips"
-
-
-class Switch(StrEnum):
-    """Whether something is done."""
-
-    on = "on"
-    off = "off"
 
 
 @gallery_app.command("reindex")
@@ -71,21 +57,6 @@ def _missing(face: "Missing") -> dict[str, Any]:
         "box": face.box.rounded(),
         "reason": face.reason,
     }
-
-
-@gallery_app.command("set")
-def gallery_set(
-    setting: Annotated[Setting, typer.Argument(help="Which setting.")],
-    value: Annotated[Switch, typer.Argument(help="on or off.")],
-) -> None:
-    """Change a setting.
-
-    keep-chips on: of every face enrolled from then on a picture is kept in the gallery, some
-    14 kB, so that the model can be changed without the photos. off: no more from then on.
-    """
-    with opened(create=True) as gallery:
-        gallery.keep_chips(value is Switch.on)
-    say(f"{setting.value} is {value.value}")
 
 
 @gallery_app.command("drop-chips")

@@ -1,9 +1,12 @@
 """What the commands share: the program, the global options, the gallery and the model."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -11,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from facesearch import __version__
+from facesearch.cli import internal
 from facesearch.errors import FacesearchError
 from facesearch.settings import (
     DETAIL,
@@ -24,13 +28,14 @@ if TYPE_CHECKING:
     from facesearch.embed import Embedder
     from facesearch.gallery import Gallery
     from facesearch.model import Model
+    from facesearch.vault import Kind
 
 
 INTERRUPTED, TERMINATED = 130, 143
 
-GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version"})
+GLOBAL_FLAGS = frozenset({"--json", "--csv", "--quiet", "--version", "--debug"})
 GLOBAL_VALUES = frozenset(
-    {"--gallery", "--model", "--detector", "--precision", "--detail", "--min-face"}
+    {"--gallery", "--key-file", "--model", "--detector", "--precision", "--detail", "--min-face"}
 )
 
 
@@ -52,6 +57,8 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except FacesearchError as error:
+            if options.debug:
+                internal.print_trace(error)
             say(f"error: {error}")
             raise typer.Exit(error.exit_code) from error
         except BrokenPipeError:
@@ -95,6 +102,8 @@ class Options:
     min_face: float = MIN_FACE
     form: Form = "table"
     quiet: bool = False
+    key_file: Path | None = None
+    debug: bool = False
 
 
 options = Options()
@@ -143,6 +152,13 @@ def common(
         Path | None,
         typer.Option(help="The gallery's folder; else FACESEARCH_GALLERY, ./index_data, or yours."),
     ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Opens an encrypted gallery; else FACESEARCH_KEY_FILE, FACESEARCH_PASSPHRASE, "
+            "or asked for."
+        ),
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="A model's name or folder; else FACESEARCH_MODEL, default.")
     ] = None,
@@ -173,6 +189,14 @@ def common(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Comma-separated values.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no warnings.")] = False,
+    debug: Annotated[
+        bool,
+        typer.Option(
+            "--debug",
+            help="Print the trace of an error. It may contain names and paths: asks first, or "
+            "wants FACESEARCH_DEBUG=yes.",
+        ),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option(
@@ -184,7 +208,10 @@ def common(
         raise typer.BadParameter("--json and --csv exclude each other")
     finder = detector.value if detector else None
     form: Form = "json" if as_json else "csv" if as_csv else "table"
-    given = Options(gallery, model, finder, precision.value, detail, min_face, form, quiet)
+    given = Options(
+        gallery, model, finder, precision.value, detail, min_face, form, quiet, key_file
+    )
+    given.debug = debug and internal.allow_debug()
     for key, value in vars(given).items():
         setattr(options, key, value)
 
@@ -198,8 +225,21 @@ def warn(line: str) -> None:
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
     from facesearch.gallery import Gallery
 
-    with Gallery(find_gallery(options.gallery), create=create) as gallery:
+    with Gallery(find_gallery(options.gallery), create=create, keys=given_keys) as gallery:
         yield gallery
+
+
+@cache
+def given_keys(kind: "Kind") -> bytes:
+    """What opens an encrypted gallery: as the options, the environment or the user says."""
+    from facesearch.vault import from_environment, key_file_bytes, passphrase_bytes
+
+    if kind == "key file" and options.key_file is not None:
+        return key_file_bytes(options.key_file)
+    asked = kind == "passphrase" and not os.environ.get("FACESEARCH_PASSPHRASE")
+    if asked and sys.stdin.isatty():
+        return passphrase_bytes(typer.prompt("Passphrase", hide_input=True, err=True))
+    return from_environment(kind)
 
 
 def chosen_model() -> "Model":

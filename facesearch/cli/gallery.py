@@ -12,7 +12,7 @@ from facesearch.terminal import say, show, shown_progress
 if TYPE_CHECKING:
     pass
 
-from facesearch.cli.common import gallery_app, opened, options
+from facesearch.cli.common import gallery_app, given_keys, opened, options
 
 
 @gallery_app.command("info")
@@ -91,7 +91,7 @@ def gallery_doctor(
     """
     from facesearch.doctor import examine
 
-    found = examine(find_gallery(options.gallery), repair=repair, hashes=photos)
+    found = examine(find_gallery(options.gallery), repair=repair, hashes=photos, keys=given_keys)
     left = [finding for finding in found if not finding.repaired]
     columns = ["severity", "kind", "what", "repair", *(["repaired"] if repair else [])]
     show((asdict(finding) for finding in found), columns, options.form)

@@ -41,7 +41,7 @@ def test_a_gallery_moves_to_another_model(embedder: Embedder, people: Path, tmp_
     assert run("gallery", "set", "keep-chips", "on").stderr == "keep-chips is on\n"
     with Gallery(tmp_path / "gallery") as gallery:
         list(gallery.enroll([("ann", photo) for photo in photos[:1]], embedder, Silent()))
-        gallery.keep_chips(False)
+        gallery.prefer("keep-chips", "off")
         list(gallery.enroll([("ann", photo) for photo in photos[1:]], embedder, Silent()))
     wrong = run("identify", photos[0], "--model", "accurate")
     assert wrong.returncode == GALLERY
@@ -104,7 +104,7 @@ def test_a_killed_reindex_goes_on(embedder: Embedder, people: Path, tmp_path: Pa
 
 def test_an_archive_there_and_back(embedder: Embedder, hopper: Path, tmp_path: Path) -> None:
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        gallery.keep_chips(True)
+        gallery.prefer("keep-chips", "on")
         list(gallery.enroll([("Grace Hopper", hopper)], embedder, Silent()))
     file = tmp_path / "all.zip"
     assert one(run("gallery", "export", file, "--chips", "--json")) == {

@@ -1,0 +1,65 @@
+"""The audit log: who was searched for and when. No face data, no file names."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from facesearch.database import Database, now
+from facesearch.errors import GalleryError
+from facesearch.preferences import preference
+from facesearch.schema import searches
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """A photo that was searched for in a gallery."""
+
+    at: str  # ISO 8601, UTC
+    command: str
+    faces: int  # that were found in it
+    names: list[str]  # in the answers, sorted
+
+
+def check_recordable(database: Database) -> None:
+    """Raises GalleryError if searches have to be recorded and cannot be."""
+    if preference(database, "audit") == "on" and not database.writable:
+        raise GalleryError(
+            f"{database.path.parent}: searches of this gallery are recorded, but it cannot be "
+            "written to; nothing was searched"
+        )
+
+
+def record(database: Database, command: str, faces: int, names: Collection[str]) -> None:
+    """Before the answers are given out; nothing if searches are not recorded.
+
+    Raises GalleryError if it cannot be written.
+    """
+    if preference(database, "audit") == "off":
+        return
+    detail = {"command": command, "faces": faces, "names": sorted(set(names))}
+    with database.append() as connection:
+        connection.execute(searches.insert().values(at=now(), detail=detail))
+
+
+def searched(database: Database, since: datetime | None = None) -> list[Search]:
+    """The log, oldest first; since: without a zone it is UTC."""
+    query = sa.select(searches.c.at, searches.c.detail).order_by(searches.c.id)
+    if since is not None:
+        zoned = since if since.tzinfo else since.replace(tzinfo=UTC)
+        query = query.where(searches.c.at >= zoned.astimezone(UTC).isoformat(timespec="seconds"))
+    with database.read() as connection:
+        return [
+            Search(at, detail["command"], detail["faces"], detail["names"])
+            for at, detail in connection.execute(query)
+        ]
+
+
+def forget(connection: sa.Connection, name: str) -> None:
+    """Take a name out of the log; that there was a search stays."""
+    for number, detail in connection.execute(sa.select(searches.c.id, searches.c.detail)).all():
+        if name in detail["names"]:
+            kept = [other for other in detail["names"] if other != name]
+            change = searches.update().where(searches.c.id == number)
+            connection.execute(change.values(detail={**detail, "names": kept}))

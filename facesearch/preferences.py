@@ -1,0 +1,23 @@
+"""What a gallery's owner may choose: settings with a few allowed values."""
+
+from facesearch.database import Database, get_setting, set_setting
+from facesearch.errors import GalleryError
+
+PREFERENCES = {"audit": ("off", "on"), "keep-chips": ("off", "on")}  # the first is the default
+
+
+def preference(database: Database, key: str) -> str:
+    """The value of one of PREFERENCES."""
+    with database.read() as connection:
+        return get_setting(connection, key) or PREFERENCES[key][0]
+
+
+def prefer(database: Database, key: str, value: str) -> None:
+    """Raises GalleryError for another key or value."""
+    allowed = PREFERENCES.get(key)
+    if allowed is None:
+        raise GalleryError(f"{key}: no such setting; there are {', '.join(PREFERENCES)}")
+    if value not in allowed:
+        raise GalleryError(f"{key}: {value!r} is not one of {', '.join(allowed)}")
+    with database.write("set", {key: value}) as connection:
+        set_setting(connection, key, value)
