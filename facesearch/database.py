@@ -32,7 +32,11 @@ class Database:
         program.
         """
         self.path = folder / "gallery.db"
-        self._beside = self.path.exists() and any(folder.glob("*.faiss"))
+        exists = self.path.exists()
+        # a file that lost its end may look as if nothing had ever been written into it
+        self._may_be_new = not exists or not (
+            0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
+        )
         if not self.path.exists():
             if not create:
                 raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
@@ -42,7 +46,8 @@ class Database:
         )
         self._engine = sa.create_engine("sqlite://", creator=self.connect, poolclass=sa.NullPool)
         # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
-        sa.event.listen(self._engine, "begin", lambda c: c.exec_driver_sql("BEGIN"))
+        sa.event.listen(self._engine, "begin", _begin)
+        self._writing = self._engine.execution_options(writes=True)
         self._migrate()
 
     def connect(self) -> sqlite3.Connection:
@@ -68,7 +73,7 @@ class Database:
             )
             # a page or less: new, or left by a program that was killed while it made it
             new = connection.execute(sa.text("PRAGMA page_count")).scalar_one() <= 1
-            new = new and not self._beside  # an index of faces that it does not know
+            new = new and self._may_be_new
         if version == SCHEMA:
             return
         if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:
@@ -108,7 +113,7 @@ class Database:
         except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
             message = f"{self.path}: cannot be read or written ({error.orig})"
             raise GalleryError(message) from error
-        except (sa.exc.DatabaseError, sqlite3.Error) as error:
+        except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
             message = f"{self.path}: {DAMAGED} ({cause})"
             raise GalleryError(message) from error
@@ -146,7 +151,7 @@ class Database:
     def write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
         """A transaction of the only writer; adds the event and a revision."""
         self.check_writable()
-        with self.explained(), self.lock(), self._engine.begin() as connection:
+        with self.explained(), self.lock(), self._writing.begin() as connection:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
             # drawn, not counted: a database that was put back must not look like a later one
@@ -177,6 +182,12 @@ def locked(folder: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _begin(connection: sa.Connection) -> None:
+    # a transaction that begins to write only later does not wait, but fails if it has to
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _make_folder(folder: Path) -> None:

@@ -142,7 +142,7 @@ class _Examination:
             paths = self._photos(raw)
             self._faces(raw, database, names, paths)
             self._others(raw, names)
-        except sqlite3.DatabaseError as error:  # in what could not be recovered
+        except recovery.UNREADABLE as error:  # in what could not be recovered
             self.found("malformed", f"{self.path}: {error}", "error")
 
     def _people(self, raw: sqlite3.Connection) -> dict[int, str]:

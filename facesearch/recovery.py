@@ -15,6 +15,7 @@ from facesearch.schema import SCHEMA
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
 DAMAGED = "gallery.db.damaged"
 TABLES = ("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches")
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter in SQLite's own messages
 MISSES = 10_000  # row numbers without a row, after which there are no more
 
 
@@ -31,7 +32,7 @@ def problems(path: Path) -> list[str]:
     try:
         with closing(_connect(path)) as raw:
             found = [str(line) for (line,) in raw.execute("PRAGMA integrity_check(10)")]
-    except sqlite3.DatabaseError as error:
+    except UNREADABLE as error:
         return [str(error)]
     return [] if found == ["ok"] else [line for text in found for line in text.splitlines()][:10]
 
@@ -41,7 +42,7 @@ def is_newer(path: Path) -> bool:
     try:
         with closing(_connect(path)) as raw:
             row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         return False
     return row is not None and str(row[0]).isdecimal() and str(row[0]) > SCHEMA
 
@@ -75,7 +76,7 @@ def recover(path: Path) -> Recovered:
             shutil.copy2(path, kept)
             shutil.copymode(path, fresh.path)
             os.replace(fresh.path, path)  # noqa: PTH105 - in one step
-        except (sqlite3.DatabaseError, OSError) as error:
+        except (*UNREADABLE, OSError) as error:
             raise GalleryError(f"{path}: cannot be recovered ({error})") from error
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -106,7 +107,7 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
         columns = [str(row[1]) for row in new.execute(f"PRAGMA table_info({table})")]
         try:
             old.execute(f"SELECT rowid, {', '.join(columns)} FROM {table} LIMIT 0")
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             continue
         holes = ", ".join("?" * len(columns))
         copied[table] = 0
@@ -129,21 +130,21 @@ def _rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[t
             low = number
             yield tuple(row)
         return
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         pass
     high = 0
     try:
         for number, *row in old.execute(f"{select} WHERE rowid > ? ORDER BY rowid DESC", [low]):
             high = number
             yield tuple(row)
-    except sqlite3.DatabaseError:
+    except UNREADABLE:
         pass
     misses = 0
     number = low + 1
     while misses < MISSES and (not high or number < high):
         try:
             found = old.execute(f"{select} WHERE rowid = ?", [number]).fetchone()
-        except sqlite3.DatabaseError:
+        except UNREADABLE:
             found = None
         misses = 0 if found else misses + 1
         number += 1

@@ -5,7 +5,7 @@ import sys
 import warnings
 
 from facesearch.cli import gallery, learn, models, people, search
-from facesearch.cli.common import app, globals_first, terminated
+from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, terminated
 
 __all__ = ["gallery", "learn", "main", "models", "people", "search"]
 
@@ -18,4 +18,9 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    app(globals_first(sys.argv[1:]))
+    try:
+        app(globals_first(sys.argv[1:]))
+    except SystemExit:
+        if Terminated.came:  # Typer takes it for Ctrl-C
+            sys.exit(TERMINATED)
+        raise

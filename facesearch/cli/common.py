@@ -37,8 +37,11 @@ GLOBAL_VALUES = frozenset(
 class Terminated(KeyboardInterrupt):
     """SIGTERM: ends as orderly as Ctrl-C."""
 
+    came = False
+
 
 def terminated(number: int, frame: object) -> NoReturn:
+    Terminated.came = True
     raise Terminated
 
 
@@ -58,8 +61,7 @@ class Commands(TyperGroup):
             raise typer.Exit(FacesearchError.exit_code) from error
         except KeyboardInterrupt as error:
             say("interrupted; what was written so far is kept")
-            ended = isinstance(error, Terminated)
-            raise typer.Exit(TERMINATED if ended else INTERRUPTED) from error
+            raise typer.Exit(TERMINATED if Terminated.came else INTERRUPTED) from error
 
 
 app = typer.Typer(
