@@ -1,7 +1,5 @@
 """A gallery: enrol people from photos, and name the faces of others."""
 
-import os
-import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -12,36 +10,23 @@ from typing import Literal
 import numpy as np
 
 from facesearch import cache, images
-from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
+from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
 from facesearch.cohort import content_key
 from facesearch.decide import EVEN, Candidate, Decision, decide
 from facesearch.embed import Embedder, SeenFace, in_order
-from facesearch.errors import GalleryError, PersonError, PhotoError
+from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, clean_name
+from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.face import Box
 from facesearch.index import PersonIndex
 from facesearch.model import COHORT, Model
 from facesearch.progress import Progress
-from facesearch.store import ModelStamp, NewPhoto, Person, Store, StoredFace
+from facesearch.store import Person, Store, StoredFace
 from facesearch.template import templates
 
 INDEX, STRANGERS = "vectors.faiss", "strangers.bin"
 LISTED = 10  # people near a face that its probability is shared among, at least
-BATCH = 32  # photos in a transaction: what a crash loses at most
-LONGEST_NAME = 255
 
-Which = Literal["only", "largest", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What became of one photo."""
-
-    photo: Path
-    name: str
-    status: Literal["enrolled", "duplicate", "skipped"]
-    reason: str
-    faces: int  # of it that are enrolled now
-    error: bool = False  # the photo could not be read at all
+__all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,89 +125,32 @@ class Gallery:
         embedder: Embedder,
         progress: Progress,
         which: Which = "only",
+        *,
+        insist: bool = False,
+        dry_run: bool = False,
     ) -> Iterator[Enrolment]:
-        """Enrol photos; yields what became of each, in order, as it is written.
+        """Enrol photos; yields what became of each, person by person, as it is written.
 
-        photos: each with the name of the person on it. which: of a photo with several faces.
-        Photos known already, by content, are left alone. Every BATCH photos are one transaction:
-        an interruption loses only what was not yielded. Raises GalleryError for another model or
-        a folder that cannot be written to.
+        photos: each with the name of the person on it. A person's photos are looked at together,
+        see Folder; what can only be told from the other people comes last. which: of a photo with
+        several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
+        nothing. Photos known already, by content, are left alone. Every BATCH photos are one
+        transaction: an interruption loses only what was not yielded. Raises GalleryError for
+        another model or a folder that cannot be written to.
         """
-        self._store.database.check_writable()
+        if not dry_run:
+            self._store.database.check_writable()
         self.check_model(embedder)
-        asked = list(photos)
-        progress.start("enrolling", len(asked))
-        for at in range(0, len(asked), BATCH):
-            batch = asked[at : at + BATCH]
-            yield from self._enroll_batch(batch, embedder, progress, which)
-        self._current_index()
-
-    def _enroll_batch(
-        self,
-        photos: list[tuple[str, Path]],
-        embedder: Embedder,
-        progress: Progress,
-        which: Which,
-    ) -> list[Enrolment]:
-        done: dict[int, Enrolment] = {}  # by the photo's place in the batch
-        fresh: dict[str, tuple[int, str, Path]] = {}  # by hash: place, name, path
-
-        def skip(place: int, reason: str, *, error: bool = False) -> None:
-            name, path = photos[place]
-            done[place] = Enrolment(path, name, "skipped", reason, 0, error)
-
-        hashes: dict[int, str] = {}
-        for place, (name, path) in enumerate(photos):
-            try:
-                clean_name(name)
-                hashes[place] = images.sha256(path)
-            except (PersonError, PhotoError) as error:
-                skip(place, str(error).removeprefix(f"{path}: "), error=True)
-        known = self._store.known(list(hashes.values()))
-        for place, sha256 in hashes.items():
-            name, path = clean_name(photos[place][0]), photos[place][1]
-            if sha256 in known:
-                done[place] = _already(path, name, known[sha256])
-            elif sha256 in fresh:
-                _, first_name, first = fresh[sha256]
-                if first_name == name:
-                    done[place] = Enrolment(path, name, "duplicate", f"same content as {first}", 0)
-                else:
-                    skip(place, f"same content as {first}, which is {first_name}'s")
-            else:
-                fresh[sha256] = (place, name, path)
-        for _ in done:
-            progress.advance()
-        new: dict[str, NewPhoto] = {}
-        read = in_order(embedder.read, (path for _, _, path in fresh.values()))
-        for (sha256, (place, name, path)), (_, portrait) in zip(fresh.items(), read, strict=True):
-            progress.advance()
-            if isinstance(portrait, PhotoError):
-                skip(place, str(portrait).removeprefix(f"{path}: "), error=True)
-                continue
-            faces = embedder.faces(portrait)
-            chosen, reason = _choose(faces, which)
-            if not chosen:
-                skip(place, reason)
-                continue
-            new[sha256] = NewPhoto(
-                name=name,
-                path=Path(os.path.abspath(path)),  # noqa: PTH100 - keeps links as they are
-                sha256=sha256,
-                width=portrait.width,
-                height=portrait.height,
-                faces=[seen.face for seen in chosen],
-                embeddings=np.array([seen.embedding for seen in chosen]),
-                agreements=[seen.agreement for seen in chosen],
-            )
-            done[place] = Enrolment(path, name, "enrolled", reason, len(chosen))
-        if new:
-            written = self._store.add(list(new.values()), _stamp(embedder))
-            for sha256 in new.keys() - {photo.sha256 for photo in written}:
-                place, name, path = fresh[sha256]  # somebody else was quicker
-                names = self._store.known([sha256]).get(sha256, set())
-                done[place] = _already(path, name, names)
-        return [done[place] for place in range(len(photos))]
+        try:
+            calibration = calibration_of(embedder.model)
+        except ModelError:
+            calibration = None  # nothing can be judged then, and everything is enrolled
+        enroller = Enroller(
+            self._store, embedder, calibration, self._nearest_people, which, insist, dry_run
+        )
+        yield from enroller.run(list(photos), progress)
+        if not dry_run:
+            self._current_index()
 
     # Searching
 
@@ -297,6 +225,8 @@ class Gallery:
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
         """The `count` nearest people, nearest first."""
+        if not len(self._current_index()):
+            return []
         numbers, distances = self._current_index().search(seen.embedding[None], count)
         samples = self._store.samples(numbers[0].tolist())
         found = []
@@ -335,49 +265,6 @@ class Gallery:
                 f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
                 "or another gallery with --gallery"
             )
-
-
-def clean_name(name: str) -> str:
-    """A person's name as it is kept: composed Unicode, spaces trimmed.
-
-    Raises PersonError for an empty one, one with control characters, or one over LONGEST_NAME.
-    """
-    clean = unicodedata.normalize("NFC", name).strip()
-    if not clean:
-        raise PersonError("a person's name must not be empty")
-    if len(clean) > LONGEST_NAME:
-        raise PersonError(
-            f"{clean[:20]}...: a name of {len(clean)} characters; {LONGEST_NAME} are the most"
-        )
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean):
-        raise PersonError(f"{clean!r}: a name must not hold control or broken characters")
-    return clean
-
-
-def _choose(faces: list[SeenFace], which: Which) -> tuple[list[SeenFace], str]:
-    """The faces to enrol, and why some or all are not."""
-    if not faces:
-        return [], "no face found"
-    good = [face for face in faces if not face.reason]
-    if not good:
-        return [], faces[0].reason
-    if len(good) == 1 or which == "all":
-        return good, ""
-    if which == "only":
-        return [], f"{len(good)} faces found; choose with --faces largest or --faces all"
-    return good[:1], f"the largest of {len(good)} faces"
-
-
-def _stamp(embedder: Embedder) -> ModelStamp:
-    model = embedder.model
-    return ModelStamp(model.name, model.fingerprint, model.dimension)
-
-
-def _already(path: Path, name: str, names: set[str]) -> Enrolment:
-    if name in names:
-        return Enrolment(path, name, "duplicate", "enrolled before", 0)
-    others = ", ".join(sorted(names))
-    return Enrolment(path, name, "skipped", f"this photo is enrolled as {others}", 0)
 
 
 def _each_person_once(answers: list[Identification]) -> list[Identification]:
