@@ -2,10 +2,10 @@
 
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from facesearch.model import Embeddings
 from facesearch.near import Sketch, copies, near_enough, sketch
 from facesearch.progress import Progress
 from facesearch.store import MOST_VARIABLES, ModelStamp, NewPhoto, Store
+
+if TYPE_CHECKING:
+    from facesearch.unknown import UnknownFace
 
 BATCH = 32  # photos in a transaction: what a crash loses at most
 LISTED = 10  # people near a face whose evidence counts
@@ -369,9 +372,7 @@ class Enroller:
                 new[look.sha256] = place
             if new and not self._dry_run:
                 photos = [self._new(job, place) for place in new.values()]
-                model = self._embedder.model
-                stamp = ModelStamp(model.name, model.fingerprint, model.dimension)
-                written = self._store.add(photos, stamp)
+                written = self._store.add(photos, stamp(self._embedder))
                 for sha256 in new.keys() - {photo.sha256 for photo in written}:
                     names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
                     place = new[sha256]
@@ -380,16 +381,7 @@ class Enroller:
 
     def _new(self, job: _Job, place: int) -> NewPhoto:
         look = job.looks[place]
-        return NewPhoto(
-            name=job.name,
-            path=Path(os.path.abspath(look.path)),  # noqa: PTH100 - keeps links as they are
-            sha256=look.sha256,
-            width=look.width,
-            height=look.height,
-            faces=[seen.face for seen in look.faces],
-            embeddings=np.array([seen.embedding for seen in look.faces]),
-            agreements=[seen.agreement for seen in look.faces],
-        )
+        return _new_photo(job.name, look, look.faces)
 
 
 CHOOSE = "choose with --faces largest or --faces all"
@@ -428,6 +420,30 @@ class _Crowd:
             ratio = calibration.evidence.log_ratio(distance, worse, behind)
             found.append(Candidate(name, distance, path, ratio))
         return found
+
+
+def new_photo(name: str, faces: "Sequence[UnknownFace]") -> NewPhoto:
+    """What is stored of faces of one photo, at least one."""
+    return _new_photo(name, faces[0], [face.seen for face in faces])
+
+
+def _new_photo(name: str, photo: "_Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
+    return NewPhoto(
+        name=name,
+        path=Path(os.path.abspath(photo.path)),  # noqa: PTH100 - keeps links as they are
+        sha256=photo.sha256,
+        width=photo.width,
+        height=photo.height,
+        faces=[seen.face for seen in faces],
+        embeddings=np.array([seen.embedding for seen in faces]),
+        agreements=[seen.agreement for seen in faces],
+    )
+
+
+def stamp(embedder: Embedder) -> ModelStamp:
+    """Of the embeddings that it makes."""
+    model = embedder.model
+    return ModelStamp(model.name, model.fingerprint, model.dimension)
 
 
 def clean_name(name: str) -> str:

@@ -1,27 +1,31 @@
 """A gallery: enrol people from photos, and name the faces of others."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from facesearch import cache, images
 from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
 from facesearch.cohort import content_key
-from facesearch.decide import EVEN, Candidate, Decision, decide
+from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
-from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, clean_name
+from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, clean_name, new_photo, stamp
 from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.face import Box
 from facesearch.index import PersonIndex
 from facesearch.model import COHORT, Model
 from facesearch.progress import Progress
+from facesearch.reviewed import reviewed, strangers_row
 from facesearch.store import Person, Store, StoredFace
 from facesearch.template import templates
+
+if TYPE_CHECKING:
+    from facesearch.unknown import UnknownFace
 
 INDEX, STRANGERS = "vectors.faiss", "strangers.bin"
 LISTED = 10  # people near a face that its probability is shared among, at least
@@ -152,6 +156,42 @@ class Gallery:
         if not dry_run:
             self._current_index()
 
+    def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
+        """Enrol faces that were grouped; returns how many.
+
+        A photo that is known already is left alone. Raises PersonError and GalleryError.
+        """
+        self._store.database.check_writable()
+        self.check_model(embedder)
+        by_photo: dict[str, list[UnknownFace]] = {}
+        for face in unknown:
+            by_photo.setdefault(face.sha256, []).append(face)
+        new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
+        written = self._store.add(new, stamp(embedder))
+        self._current_index()
+        return sum(len(photo.faces) for photo in written)
+
+    def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
+        """Whether a search names a usable face, or hesitates between two people."""
+        near = self._nearest_people(seen, LISTED, calibration)
+        return decide(near, threshold, max(1, len(near))).answer in ("match", "ambiguous")
+
+    def review(
+        self, model: Model, progress: Progress, fpir: float | None = None, *, photos: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """What is probably wrong, as rows; see Finding. The last row is what strangers find.
+
+        fpir: the accepted error of a search. photos: whether photos may be opened, to see whether
+        two faces are of one picture. Raises GalleryError if nobody is enrolled, or for another
+        model, and ModelError without a calibration.
+        """
+        self._check_fingerprint(model)
+        strangers = self.strangers(model)
+        calibration = calibration_of(model)
+        limit = threshold_to_search(calibration, strangers, fpir).distance
+        yield from reviewed(self._store, calibration, limit, progress, photos=photos)
+        yield strangers_row(strangers, limit, len(self._current_index()))
+
     # Searching
 
     def identify(
@@ -258,7 +298,10 @@ class Gallery:
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""
-        mine, other = self._store.model(), embedder.model
+        self._check_fingerprint(embedder.model)
+
+    def _check_fingerprint(self, other: Model) -> None:
+        mine = self._store.model()
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
                 f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from facesearch.data import people_in
 from facesearch.embed import Embedder, in_order
@@ -19,8 +18,8 @@ from facesearch.errors import PhotoError
 from facesearch.face import principal
 from facesearch.model import Model
 
+KEPT = "photo", "embeddings", "agreements", "principal", "boxes"
 CACHE = Path(__file__).parent.parent / ".cache" / "review"
-THUMB = 32  # pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,6 @@ class Faces:
     agreements: NDArray[np.float32]  # (N,)
     principal: NDArray[np.bool_]  # (N,): the face that the photo is about
     boxes: NDArray[np.float64]  # (N, 4)
-    thumbs: NDArray[np.uint8]  # grey chips, (N, THUMB, THUMB)
 
 
 def lfw_faces(lfw: Path, model: Model) -> Faces:
@@ -45,28 +43,24 @@ def lfw_faces(lfw: Path, model: Model) -> Faces:
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **_look(photos, Embedder(model)))
     kept = np.load(path)
-    return Faces(photos, **{key: kept[key] for key in kept})
+    return Faces(photos, **{key: kept[key] for key in KEPT})
 
 
 def _look(photos: list[Path], embedder: Embedder) -> dict[str, NDArray[np.generic]]:
-    rows: dict[str, list[object]] = {
-        key: [] for key in ("photo", "embeddings", "agreements", "principal", "boxes", "thumbs")
-    }
+    rows: dict[str, list[object]] = {key: [] for key in KEPT}
     for place, (_, portrait) in enumerate(in_order(embedder.read, photos)):
         if isinstance(portrait, PhotoError) or not portrait.faces:
             continue
         main = principal(portrait.faces, portrait.width, portrait.height)
-        for seen, chip in zip(embedder.faces(portrait), portrait.chips, strict=True):
+        for seen in embedder.faces(portrait):
             if seen.reason:
                 continue
-            small = Image.fromarray(chip).convert("L").resize((THUMB, THUMB), Image.Resampling.BOX)
             rows["photo"].append(place)
             rows["embeddings"].append(seen.embedding)
             rows["agreements"].append(np.float32(seen.agreement))
             rows["principal"].append(seen.face == main)
             box = seen.face.box
             rows["boxes"].append([box.left, box.top, box.right, box.bottom])
-            rows["thumbs"].append(np.asarray(small))
     return {key: np.array(values) for key, values in rows.items()}
 
 

@@ -3,10 +3,10 @@
 import sys
 import warnings
 
-from facesearch.cli import gallery, learn, models, people, search
+from facesearch.cli import gallery, learn, models, people, review, search
 from facesearch.cli.common import app, globals_first
 
-__all__ = ["gallery", "learn", "main", "models", "people", "search"]
+__all__ = ["gallery", "learn", "main", "models", "people", "review", "search"]
 
 
 def main() -> None:
