@@ -41,7 +41,7 @@ def reviewed(
 
 
 def strangers_row(strangers: Strangers, limit: float, people: int) -> dict[str, Any]:
-    """The share of strangers to whom a search gives a name, now and in a gallery ten times as large.
+    """The share of strangers to whom a search gives a name, now and with ten times the people.
 
     The latter is what it would be if every stranger were as likely as any other to be named: some
     resemble many people and others nobody, so that the true share is smaller.
