@@ -11,7 +11,7 @@ from facesearch.model import Embeddings
 
 # The false match rate at whose threshold two groups are one person's, on the mean over their
 # pairs; chosen on the people who calibrate, see scripts/bench_clusters.py
-GROUP_FMR = 0.01
+GROUP_FMR = 0.003
 
 
 @dataclass(frozen=True, slots=True)

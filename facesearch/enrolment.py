@@ -108,7 +108,8 @@ class Enroller:
         progress.start("enrolling", len(asked))
         waiting: list[_Job] = []
         last = list(jobs)[-1] if jobs else None
-        for name, job in jobs.items():
+        for name in list(jobs):
+            job = jobs.pop(name)  # what is written is not held on to
             self._look(job, progress)
             self._judge(job, final=False)
             self._crowd.add(job)
@@ -116,8 +117,9 @@ class Enroller:
                 self._judge(job, final=True)
             yield from self._written(job, set(range(len(job.paths))) - set(job.undecided))
             if job.undecided:
-                for place in set(job.looks) - set(job.undecided):
-                    del job.looks[place]
+                for place in set(job.done) - set(job.undecided):
+                    job.looks.pop(place, None)
+                    del job.done[place]
                 waiting.append(job)
         decided = [(job, list(job.undecided)) for job in waiting]
         for job in waiting:

@@ -74,6 +74,9 @@ class Folder:
         parts = [part for part in agreements if len(part)]
         self._agreements = np.concatenate([np.full(self._known, known_agreement), *parts])
         self._core = self._found_core(calibration.f1_threshold)
+        self._total = self._rows[self._core].sum(axis=0, dtype=np.float64)
+        self._photos = set(self._owner[self._core].tolist())
+        self._best = float(self._agreements[self._core].max(initial=0.0))
 
     def _found_core(self, limit: float) -> NDArray[np.bool_]:
         """The faces of whoever is in most photos, (N,); none if that is not clear."""
@@ -103,29 +106,28 @@ class Folder:
         """Of the person: unit vector (D,), photos behind it, best agreement; None if unclear."""
         if not self._core.any():
             return None
-        total = self._rows[self._core].sum(axis=0)
-        photos = len(np.unique(self._owner[self._core]))
-        unit = np.asarray(total / max(1e-12, float(np.linalg.norm(total))), np.float32)
-        return unit, photos, float(self._agreements[self._core].max())
+        length = max(1e-12, float(np.linalg.norm(self._total)))
+        unit = np.asarray(self._total / length, np.float32)
+        return unit, len(self._photos), self._best
 
     def typical(self) -> int | None:
         """The photo, by its place, with the most typical face; None if there is none."""
         fresh = np.flatnonzero(self._core & (self._owner >= 0))
         if not len(fresh):
             return None
-        total = self._rows[self._core].sum(axis=0)
-        return int(self._owner[fresh[(self._rows[fresh] @ total).argmax()]])
+        return int(self._owner[fresh[(self._rows[fresh] @ self._total).argmax()]])
 
     def evidence(self, row: int) -> Evidence:
         """Of the face of this row, from the other photos."""
-        rest = self._core & (self._owner != self._owner[row])
-        if not rest.any():
+        owner = int(self._owner[row])
+        photos = len(self._photos) - (owner in self._photos)
+        if not photos:
             return Evidence(0.0, None, 0)
-        total = self._rows[rest].sum(axis=0)
+        mine = np.array(self.rows_of(owner)) if owner >= 0 else np.array([row])
+        total = self._total - self._rows[mine[self._core[mine]]].sum(axis=0, dtype=np.float64)
         cosine = float(self._rows[row] @ total) / max(1e-12, float(np.linalg.norm(total)))
         distance = math.sqrt(max(0.0, 2 - 2 * cosine))
-        photos = len(np.unique(self._owner[rest]))
-        worse = min(float(self._agreements[row]), float(self._agreements[rest].max()))
+        worse = min(float(self._agreements[row]), self._best)
         # the evidence was fitted with templates of so many photos at most
         ratio = self._evidence.log_ratio(distance, worse, min(photos, FACES_BEHIND))
         return Evidence(ratio, distance, photos)

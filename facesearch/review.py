@@ -148,7 +148,8 @@ class Review:
         shares = np.exp(logs)
         right = shares[:, 0] / shares.sum(axis=1)
         told: set[int] = set()
-        for row in np.flatnonzero(right < 0.5).tolist():
+        # of a person with one face it is told under same-person
+        for row in np.flatnonzero((right < 0.5) & (rest > 0)).tolist():
             owner = int(self._owner[row])
             best = int(ratios[row].argmax())
             other = int(self._near_people[row, best]) if ratios[row, best] > 0 else None
@@ -161,14 +162,11 @@ class Review:
                     reason = f"its two photos are {apart:.3f} apart"
                     yield self._found("divided", 1 - right[row], apart, owner, None, None, reason)
                 continue
-            unlike = (
-                "the only photo" if rest[row] == 0 else f"{apart:.3f} from the {rest[row]} others"
-            )
+            unlike = f"{apart:.3f} from the {rest[row]} others"
             reason = f"{unlike}, like nobody enrolled"
             if other is not None:
                 reason = f"{unlike}, {self._near_apart[row, best]:.3f} from another person"
-            distance = None if np.isnan(apart) else apart
-            yield self._found("mislabelled", 1 - right[row], distance, owner, other, face, reason)
+            yield self._found("mislabelled", 1 - right[row], apart, owner, other, face, reason)
 
     def _is_rejected(self, row: int, person: int) -> bool:
         return (int(self._numbers[row]), int(self._people[person])) in self._rejected
