@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.calibrate import FACES_BEHIND, Calibration, features
-from facesearch.folder import RIGHT
+from facesearch.folder import CERTAIN, RIGHT
 from facesearch.index import PersonIndex
 from facesearch.near import near_enough
 from facesearch.store import Roster
@@ -135,24 +135,25 @@ class Review:
                 self._near_apart[some, free[use]] = far[use]
 
     def _wrong(self) -> Iterator[Finding]:
-        """Faces that are probably not the person's. See Folder.judge for the probability."""
-        people = max(1, len(self._people) - 1)
+        """Faces that are nearer to another person than to their own, or near nobody.
+
+        The evidence for the other has to be sure, and surer by as much again than what the own
+        photos say; or these say surely that it is not theirs. No prior: a review may ask in vain
+        more often than an enrolment may hold back.
+        """
         rest = self._counts[self._owner] - 1
-        nobody = np.where(rest > 0, math.log((1 - RIGHT) / 2), -np.inf)
-        # a person in one photo: it cannot be told which of two is wrong; see same-person
-        known = self._counts[self._near_people] > 1
-        ratios = np.where(known & (self._near_people >= 0), self._near_ratios, -np.inf)
-        others = ratios + math.log((1 - RIGHT) / 2 / people)
-        logs = np.column_stack([math.log(RIGHT) + self._own, nobody, others])
-        logs -= logs.max(axis=1, keepdims=True)
-        shares = np.exp(logs)
-        right = shares[:, 0] / shares.sum(axis=1)
+        ratios = np.where(self._near_people >= 0, self._near_ratios, -np.inf)
+        most = ratios.max(axis=1)
+        another = (most >= CERTAIN) & (most - self._own >= 2 * CERTAIN)
+        suspect = (another | (self._own <= -CERTAIN)) & (rest > 0)
+        rival = np.clip(np.maximum(most, 0) - self._own, -700, 700)  # 0: somebody unknown
+        right = 1 / (1 + np.exp(rival))
         told: set[int] = set()
         # of a person with one face it is told under same-person
-        for row in np.flatnonzero((right < 0.5) & (rest > 0)).tolist():
+        for row in np.flatnonzero(suspect).tolist():
             owner = int(self._owner[row])
             best = int(ratios[row].argmax())
-            other = int(self._near_people[row, best]) if ratios[row, best] > 0 else None
+            other = int(self._near_people[row, best]) if ratios[row, best] >= CERTAIN else None
             if other is not None and self._is_rejected(row, other):
                 other = None
             face, apart = int(self._numbers[row]), float(self._apart[row])
