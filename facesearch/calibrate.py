@@ -217,7 +217,8 @@ class Strangers:
     distances: Distances  # to the nearest person of the gallery, (P,)
     populations: NDArray[np.int64]  # (P,)
 
-    def _parts(self) -> list[Distances]:
+    def by_population(self) -> list[Distances]:
+        """Ascending."""
         return [
             np.sort(self.distances[self.populations == number])
             for number in np.unique(self.populations)
@@ -226,7 +227,7 @@ class Strangers:
     @property
     def smallest_fpir(self) -> float:
         """The smallest rate that can be promised for every population."""
-        return max((smallest_rate(len(part)) for part in self._parts()), default=1.0)
+        return max((smallest_rate(len(part)) for part in self.by_population()), default=1.0)
 
     def __len__(self) -> int:
         return len(self.distances)
@@ -239,7 +240,7 @@ class Strangers:
         Needs at least one stranger.
         """
         found = []
-        for part in self._parts():
+        for part in self.by_population():
             errors = max(0, most_errors(len(part), fpir))
             found.append(
                 float(part[-1]) if errors >= len(part) else np.nextafter(part[errors], -np.inf)

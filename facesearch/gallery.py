@@ -1,26 +1,25 @@
 """A gallery: enrol people from photos, and name the faces of others."""
 
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
 from facesearch.archive import Archive, Contents
-from facesearch.calibrate import Calibration, Strangers, cohort_of, strangers_to
+from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
 from facesearch.cohort import content_key
 from facesearch.curation import Change
-from facesearch.decide import EVEN, Candidate, Decision, decide
+from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
-from facesearch.errors import GalleryError, PersonError, PhotoError
+from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
+from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.index import PersonIndex
@@ -33,27 +32,18 @@ from facesearch.purge import Kept
 from facesearch.reindex import Reindexed, reindex, unfinished
 from facesearch.rejections import Contradiction, Rejection
 from facesearch.relink import Link, relink
-from facesearch.store import ModelStamp, NewPhoto, Person, Samples, Store, StoredFace
+from facesearch.reviewed import reviewed, strangers_row
+from facesearch.store import Person, Samples, Store, StoredFace
 from facesearch.template import templates
 from facesearch.vault import Keys, Kind, Secret, from_environment
 
+if TYPE_CHECKING:
+    from facesearch.unknown import UnknownFace
+
 INDEX, STRANGERS = cache.NAMES
 LISTED = 10  # people near a face that its probability is shared among, at least
-BATCH = 32  # photos in a transaction: what a crash loses at most
 
-Which = Literal["only", "largest", "all"]
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What became of one photo."""
-
-    photo: Path
-    name: str
-    status: Literal["enrolled", "duplicate", "skipped"]
-    reason: str
-    faces: int  # of it that are enrolled now
-    error: bool = False  # the photo could not be read at all
+__all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -391,97 +381,76 @@ class Gallery:
         embedder: Embedder,
         progress: Progress,
         which: Which = "only",
+        *,
+        insist: bool = False,
+        dry_run: bool = False,
     ) -> Iterator[Enrolment]:
-        """Enrol photos; yields what became of each, in order, as it is written.
+        """Enrol photos; yields what became of each, person by person, as it is written.
 
-        photos: each with the name of the person on it. which: of a photo with several faces.
-        Photos known already, by content, are left alone. Every BATCH photos are one transaction:
-        an interruption loses only what was not yielded. Raises GalleryError for another model or
-        a folder that cannot be written to.
+        photos: each with the name of the person on it. A person's photos are looked at together,
+        see Folder; what can only be told from the other people comes last. which: of a photo with
+        several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
+        nothing. Photos known already, by content, are left alone. Every BATCH photos are one
+        transaction: an interruption loses only what was not yielded. Raises GalleryError for
+        another model or a folder that cannot be written to.
+        """
+        if not dry_run:
+            self._store.database.check_writable()
+        self.check_model(embedder)
+        try:
+            calibration = calibration_of(embedder.model)
+        except ModelError:
+            calibration = None  # nothing can be judged then, and everything is enrolled
+        enroller = Enroller(
+            self._store,
+            embedder,
+            calibration,
+            self._nearest_people,
+            self._without_rejected,
+            which,
+            insist=insist,
+            dry_run=dry_run,
+            keep=self._keeps_chips(),
+        )
+        yield from enroller.run(list(photos), progress)
+        if not dry_run:
+            self._current_index()
+
+    def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
+        """Enrol faces that were grouped; returns how many.
+
+        A photo that is known already is left alone. Raises PersonError and GalleryError.
         """
         self._store.database.check_writable()
         self.check_model(embedder)
-        asked = list(photos)
-        progress.start("enrolling", len(asked))
-        for at in range(0, len(asked), BATCH):
-            batch = asked[at : at + BATCH]
-            yield from self._enroll_batch(batch, embedder, progress, which)
+        by_photo: dict[str, list[UnknownFace]] = {}
+        for face in unknown:
+            by_photo.setdefault(face.sha256, []).append(face)
+        new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
+        written = self._store.add(new, stamp(embedder))
         self._current_index()
+        return sum(len(photo.faces) for photo in written)
 
-    def _enroll_batch(
-        self,
-        photos: list[tuple[str, Path]],
-        embedder: Embedder,
-        progress: Progress,
-        which: Which,
-    ) -> list[Enrolment]:
-        done: dict[int, Enrolment] = {}  # by the photo's place in the batch
-        fresh: dict[str, tuple[int, str, Path]] = {}  # by hash: place, name, path
+    def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
+        """Whether a search names a usable face, or hesitates between two people."""
+        near = self._nearest_people(seen, LISTED, calibration)
+        return decide(near, threshold, max(1, len(near))).answer in ("match", "ambiguous")
 
-        def skip(place: int, reason: str, *, error: bool = False) -> None:
-            name, path = photos[place]
-            done[place] = Enrolment(path, name, "skipped", reason, 0, error)
+    def review(
+        self, model: Model, progress: Progress, fpir: float | None = None, *, photos: bool = True
+    ) -> Iterator[dict[str, Any]]:
+        """What is probably wrong, as rows; see Finding. The last row is what strangers find.
 
-        hashes: dict[int, str] = {}
-        for place, (name, path) in enumerate(photos):
-            try:
-                clean_name(name)
-                hashes[place] = images.sha256(path)
-            except (PersonError, PhotoError) as error:
-                skip(place, str(error).removeprefix(f"{path}: "), error=True)
-        known = self._store.known(list(hashes.values()))
-        for place, sha256 in hashes.items():
-            name, path = clean_name(photos[place][0]), photos[place][1]
-            if sha256 in known:
-                done[place] = _already(path, name, known[sha256])
-            elif sha256 in fresh:
-                _, first_name, first = fresh[sha256]
-                if first_name == name:
-                    done[place] = Enrolment(path, name, "duplicate", f"same content as {first}", 0)
-                else:
-                    skip(place, f"same content as {first}, which is {first_name}'s")
-            else:
-                fresh[sha256] = (place, name, path)
-        for _ in done:
-            progress.advance()
-        new: dict[str, NewPhoto] = {}
-        read = in_order(
-            partial(embedder.read, keep=self._keeps_chips()),
-            (path for _, _, path in fresh.values()),
-        )
-        for (sha256, (place, name, path)), (_, portrait) in zip(fresh.items(), read, strict=True):
-            progress.advance()
-            if isinstance(portrait, PhotoError):
-                skip(place, str(portrait).removeprefix(f"{path}: "), error=True)
-                continue
-            try:
-                faces = self._without_rejected(name, path, embedder.faces(portrait))
-            except PhotoError as error:
-                skip(place, str(error).removeprefix(f"{path}: "), error=True)
-                continue
-            chosen, reason = _choose(faces, which)
-            if not chosen:
-                skip(place, reason)
-                continue
-            new[sha256] = NewPhoto(
-                name=name,
-                path=Path(os.path.abspath(path)),  # noqa: PTH100 - keeps links as they are
-                sha256=sha256,
-                width=portrait.width,
-                height=portrait.height,
-                faces=[seen.face for seen in chosen],
-                embeddings=np.array([seen.embedding for seen in chosen]),
-                agreements=[seen.agreement for seen in chosen],
-                chips=[seen.kept for seen in chosen if seen.kept is not None] or None,
-            )
-            done[place] = Enrolment(path, name, "enrolled", reason, len(chosen))
-        if new:
-            written = self._store.add(list(new.values()), _stamp(embedder))
-            for sha256 in new.keys() - {photo.sha256 for photo in written}:
-                place, name, path = fresh[sha256]  # somebody else was quicker
-                names = self._store.known([sha256]).get(sha256, set())
-                done[place] = _already(path, name, names)
-        return [done[place] for place in range(len(photos))]
+        fpir: the accepted error of a search. photos: whether photos may be opened, to see whether
+        two faces are of one picture. Raises GalleryError if nobody is enrolled, or for another
+        model, and ModelError without a calibration.
+        """
+        self._check_fingerprint(model)
+        strangers = self.strangers(model)
+        calibration = calibration_of(model)
+        limit = threshold_to_search(calibration, strangers, fpir).distance
+        yield from reviewed(self._store, calibration, limit, progress, photos=photos)
+        yield strangers_row(strangers, limit, len(self._current_index()))
 
     def _without_rejected(self, name: str, path: Path, faces: list[SeenFace]) -> list[SeenFace]:
         """The faces, those that are known not to be this person's unusable. Raises PhotoError."""
@@ -581,6 +550,8 @@ class Gallery:
         Raises GalleryError if the index and the faces of one of them disagree.
         """
         index, revision = self._current_index(), self._revision
+        if not len(index):
+            return []
         numbers, distances = index.search(seen.embedding[None], count)
         samples = self._store.samples(numbers[0].tolist())
         if not _agree(index, numbers[0], samples):
@@ -630,7 +601,10 @@ class Gallery:
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""
-        mine, other = self._store.model(), embedder.model
+        self._check_fingerprint(embedder.model)
+
+    def _check_fingerprint(self, other: Model) -> None:
+        mine = self._store.model()
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
                 f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
@@ -650,34 +624,6 @@ def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Sa
     owners = np.repeat(np.arange(len(each)), [len(vectors) for vectors in each])
     made, kept = templates(np.concatenate(each), owners), index.of(numbers)
     return made.shape == kept.shape and np.allclose(made, kept, atol=1e-5)
-
-
-def _choose(faces: list[SeenFace], which: Which) -> tuple[list[SeenFace], str]:
-    """The faces to enrol, and why some or all are not."""
-    if not faces:
-        return [], "no face found"
-    good = [face for face in faces if not face.reason]
-    if not good:
-        return [], faces[0].reason
-    if len(good) == 1 or which == "all":
-        return good, ""
-    if which == "only":
-        return [], f"{len(good)} faces found; choose with --faces largest or --faces all"
-    return good[:1], f"the largest of {len(good)} faces"
-
-
-def _stamp(embedder: Embedder) -> ModelStamp:
-    model = embedder.model
-    return ModelStamp(model.name, model.fingerprint, model.dimension)
-
-
-def _already(path: Path, name: str, names: set[str]) -> Enrolment:
-    if name in names:
-        return Enrolment(path, name, "duplicate", "enrolled before", 0)
-    if not names:
-        return Enrolment(path, name, "skipped", "another program enrolled and removed it", 0)
-    others = ", ".join(sorted(names))
-    return Enrolment(path, name, "skipped", f"this photo is enrolled as {others}", 0)
 
 
 def _with_rejections(

@@ -21,9 +21,12 @@ from facesearch.schema import (
     person_checksum,
     photo_checksum,
     photos,
+    rejections,
     removed_name,
 )
 from facesearch.vault import Keys, from_environment
+
+MOST_VARIABLES = 500  # in a query; SQLite has a limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,26 @@ class StoredFace:
     name: str
     photo: Path
     box: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """The enrolled faces of everybody, or of one person, in the order of their enrolment."""
+
+    numbers: NDArray[np.int64]  # of the faces, (N,)
+    owners: NDArray[np.int64]  # the numbers of their people, (N,)
+    embeddings: Embeddings  # (N, D)
+    agreements: NDArray[np.float64]  # (N,)
+    names: dict[int, str]  # of the people
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Where an enrolled face is from."""
+
+    photo: Path
+    sha256: str
+    face: Face
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +259,70 @@ class Store:
         for row in rows:
             self._check_face(row)
         return [StoredFace(row.id, name, row.path, Box(*json.loads(row.box))) for row in rows]
+
+    def roster(self, name: str | None = None) -> Roster:
+        """Everybody's faces, or those of one person, who may be nobody.
+
+        Raises GalleryError for a damaged row.
+        """
+        query = (
+            _face_rows(people.c.name, people.c.checksum.label("person_checksum"))
+            .join(people, people.c.id == faces.c.person)
+            .where(people.c.removed.is_(None))
+            .order_by(faces.c.id)
+        )
+        if name is not None:
+            query = query.where(people.c.name == name)
+        numbers, owners, agreements, vectors = [], [], [], []
+        names: dict[int, str] = {}
+        with self.database.read() as connection:
+            dimension = get_setting(connection, "dimension")
+            for row in connection.execute(query):
+                if row.person not in names:
+                    sound = row.person_checksum == person_checksum(row.person, row.name)
+                    self._check(sound, "person", row.person)
+                    names[row.person] = row.name
+                vectors.append(self._embedding(row))
+                numbers.append(row.id)
+                owners.append(row.person)
+                agreements.append(row.agreement)
+        return Roster(
+            np.array(numbers, np.int64),
+            np.array(owners, np.int64),
+            self._joined(vectors, dimension),
+            np.array(agreements, np.float64),
+            names,
+        )
+
+    def where(self, numbers: list[int]) -> dict[int, Where]:
+        """Where faces are from, by their numbers. Raises GalleryError for a damaged row."""
+        found = {}
+        with self.database.read() as connection:
+            for at in range(0, len(numbers), MOST_VARIABLES):
+                query = (
+                    sa.select(
+                        *(faces.c.id, faces.c.box, faces.c.points, faces.c.score),
+                        *(faces.c.photo, photos.c.path, photos.c.sha256, photos.c.checksum),
+                    )
+                    .join(photos, photos.c.id == faces.c.photo)
+                    .where(faces.c.id.in_(numbers[at : at + MOST_VARIABLES]))
+                )
+                for row in connection.execute(query):
+                    sound = row.checksum == photo_checksum(row.photo, row.path, row.sha256)
+                    self._check(sound, "photo", row.photo)
+                    points = tuple((float(x), float(y)) for x, y in row.points)
+                    face = Face(Box(*row.box), points, row.score)
+                    found[row.id] = Where(row.path, row.sha256, face)
+        return found
+
+    def rejected(self) -> dict[int, list[tuple[str, Box]]]:
+        """What is said not to be a person's, by the person's number: photo's SHA-256 and box."""
+        query = sa.select(rejections.c.person, rejections.c.sha256, rejections.c.box)
+        found: dict[int, list[tuple[str, Box]]] = {}
+        with self.database.read() as connection:
+            for person, sha256, box in connection.execute(query):
+                found.setdefault(person, []).append((sha256, Box(*box)))
+        return found
 
     def _embedding(self, row: Any) -> bytes:
         """The embedding of one of `_face_rows`. Raises GalleryError if the row is damaged."""

@@ -328,13 +328,14 @@ def test_a_stop_in_the_middle_loses_only_the_batch_in_flight(
         path.write_bytes(source + bytes([number]))
         photos.append(path)
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        results = gallery.enroll([("ann", photo) for photo in photos], embedder, Silent())
+        asked = [("ann", photo) for photo in photos]
+        results = gallery.enroll(asked, embedder, Silent(), insist=True)
         told = [next(results) for _ in range(BATCH)]
         results.close()  # as Ctrl-C would
     assert {result.status for result in told} == {"enrolled"}
     with Gallery(tmp_path / "gallery") as gallery:
         assert gallery.info().faces == BATCH
-        again = enrol(gallery, embedder, "ann", *photos)
+        again = list(gallery.enroll(asked, embedder, Silent(), insist=True))
         assert [result.status for result in again] == ["duplicate"] * BATCH + ["enrolled"] * 3
         assert gallery.info().faces == BATCH + 3
 

@@ -6,10 +6,30 @@ import sys
 import threading
 import warnings
 
-from facesearch.cli import archive, gallery, internal, learn, models, people, privacy, search
+from facesearch.cli import (
+    archive,
+    gallery,
+    internal,
+    learn,
+    models,
+    people,
+    privacy,
+    review,
+    search,
+)
 from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
-__all__ = ["archive", "gallery", "learn", "main", "models", "people", "privacy", "search"]
+__all__ = [
+    "archive",
+    "gallery",
+    "learn",
+    "main",
+    "models",
+    "people",
+    "privacy",
+    "review",
+    "search",
+]
 
 
 def main() -> None:

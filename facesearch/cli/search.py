@@ -1,13 +1,16 @@
 """enroll, identify, compare."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from facesearch.errors import NothingEnrolled, PhotoError
+from facesearch.settings import find_gallery
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
@@ -43,11 +46,25 @@ def enroll(
     tree: Annotated[
         bool, typer.Option("--tree", help="A folder per person; its name is theirs.")
     ] = False,
-    faces: Annotated[Faces, typer.Option(help="Of a photo with several faces.")] = Faces.only,
+    faces: Annotated[
+        Faces,
+        typer.Option(
+            help="Of a photo with several: the only one that is like the rest of the folder, the "
+            "largest, or all."
+        ),
+    ] = Faces.only,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Enrol what would be held back, and near duplicates.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would become of each; write nothing.")
+    ] = False,
 ) -> None:
     """Enrol people from photos: --name for one person, --tree for a folder per person.
 
-    Photos known already, by content, are left alone; one bad photo never stops the rest.
+    A folder is looked at as a whole: a face that is unlike the rest of it is held back, with the
+    reason, unless --yes is given. Photos known already, by content, are left alone; one bad photo
+    never stops the rest.
     """
     if (name is None) != tree:
         raise typer.BadParameter("give either --name NAME or --tree")
@@ -69,14 +86,15 @@ def enroll(
         asked = [(name, path) for path in images.expand(photos)]
 
     embedder = embedder_of(chosen_model())
-    counts = {"enrolled": 0, "duplicate": 0, "skipped": 0}
+    counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
 
     def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
-        for result in gallery.enroll(asked, embedder, progress, faces.value):
-            counts[result.status] += 1
+        found = gallery.enroll(asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run)
+        for result in found:
+            counts["held" if result.held else result.status] += 1
             yield _enrolment(result)
 
-    with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
+    with _to_enroll(dry_run) as gallery, shown_progress(options.quiet) as progress:
         show(
             results(gallery, progress),
             ["photo", "name", "status", "reason"],
@@ -86,19 +104,41 @@ def enroll(
     whom = f"{len(people)} people" if tree else repr(name)
     say(
         f"{whom}: {counts['enrolled']} enrolled, {counts['duplicate']} known already, "
-        f"{counts['skipped']} skipped"
+        f"{counts['skipped']} skipped, {counts['held']} held back"
+        + (" (--yes enrols these as well)" if counts["held"] else "")
+        + ("; nothing was written" if dry_run else "")
     )
     if not counts["enrolled"] + counts["duplicate"]:
         raise NothingEnrolled("no photo was enrolled")
 
 
+@contextmanager
+def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
+    """The gallery; for a dry run without one an empty one elsewhere."""
+    from facesearch.gallery import Gallery
+
+    if dry_run and not (find_gallery(options.gallery) / "gallery.db").exists():
+        with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
+            yield gallery
+    else:
+        with opened(create=True) as gallery:
+            yield gallery
+
+
 def _enrolment(result: "Enrolment") -> dict[str, Any]:
+    other = result.other
     return {
         "photo": str(result.photo),
         "name": result.name,
         "status": result.status,
         "reason": result.reason,
         "faces": result.faces,
+        "held": result.held,
+        "distance": result.distance,
+        "nearest": str(result.nearest) if result.nearest else None,
+        "other": {"name": other.name, "distance": other.distance, "photo": str(other.photo)}
+        if other
+        else None,
     }
 
 

@@ -92,6 +92,10 @@ def test_the_tour(
             "status": "enrolled",
             "reason": "",
             "faces": 1,
+            "held": False,
+            "distance": None,
+            "nearest": None,
+            "other": None,
         }
     ]
     assert "1 enrolled" in enrolled.err
@@ -294,7 +298,7 @@ def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) 
     for number in range(600):
         (photos / f"{number:03}.jpg").write_bytes(source + number.to_bytes(2, "big"))
     process = subprocess.Popen(
-        command("enroll", "--name", "ann", photos, "--json"),
+        command("enroll", "--name", "ann", photos, "--json", "--yes"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -308,7 +312,7 @@ def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) 
     assert "Traceback" not in err.decode()
     (info,) = run("gallery", "info", "--json").lines
     assert len(told) <= info["faces"] < 600
-    again = run("enroll", "--name", "ann", photos, "--json")
+    again = run("enroll", "--name", "ann", photos, "--json", "--yes")
     statuses = [line["status"] for line in again.lines]
     assert statuses.count("duplicate") == info["faces"]
     assert statuses.count("enrolled") == 600 - info["faces"]
@@ -350,7 +354,7 @@ def test_quiet_says_only_what_matters(run: Run, hopper: Path, tmp_path: Path) ->
     )
     assert loud.out == quiet.out
     assert "warning: 1 photos lie beside the people's folders" in loud.err
-    assert quiet.err == "1 people: 1 enrolled, 0 known already, 0 skipped\n"
+    assert quiet.err == "1 people: 1 enrolled, 0 known already, 0 skipped, 0 held back\n"
 
 
 def test_folders_whose_names_are_no_names(run: Run, people: Path, tmp_path: Path) -> None:

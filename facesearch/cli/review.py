@@ -1,0 +1,98 @@
+"""review, cluster: what is probably wrong in a gallery; who is on photos of nobody knows whom."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from facesearch.terminal import say, show, shown_progress
+
+if TYPE_CHECKING:
+    from facesearch.unknown import UnknownFace
+
+from facesearch.cli.common import Paths, app, chosen_model, embedder_of, opened, options, warn
+
+
+@app.command()
+def review(
+    fpir: Annotated[
+        float | None,
+        typer.Option(help="Accepted share of strangers who are given a name [default: 0.01]."),
+    ] = None,
+    photos: Annotated[
+        bool, typer.Option(help="Look at the photos of what may be one picture twice.")
+    ] = True,
+) -> None:
+    """What is probably wrong in the gallery: mislabelled faces, people under two names, copies.
+
+    Also who is found less surely than others, who look alike, and the share of strangers to whom a
+    search gives a name, now and with ten times as many people. What was rejected is not told again.
+    """
+    with opened() as gallery, shown_progress(options.quiet) as progress:
+        rows = list(gallery.review(chosen_model(), progress, fpir, photos=photos))
+    show(rows, ["kind", "name", "photo", "other", "other_photo", "reason"], options.form)
+    wrong = sum(row["kind"] not in ("weak", "look-alike", "fpir") for row in rows)
+    say(f"{wrong} findings to put right")
+
+
+@app.command()
+def cluster(
+    photos: Paths,
+    name: Annotated[
+        list[str] | None,
+        typer.Option(help="GROUP=NAME: enrol a group of those shown; may be repeated."),
+    ] = None,
+    smallest: Annotated[
+        int, typer.Option("--smallest", min=1, help="Faces of a group that is shown.")
+    ] = 2,
+) -> None:
+    """Group the unknown faces of photos; enrol a group with --name 3=Alice.
+
+    Faces that the gallery names are left out. The groups of the same photos and the same gallery
+    have the same numbers.
+    """
+    from facesearch.calibrate import calibration_of
+    from facesearch.images import expand
+    from facesearch.unknown import chosen_groups, group_unknown
+
+    wanted = chosen_groups(name or [])
+    embedder = embedder_of(chosen_model())
+    calibration = calibration_of(embedder.model)
+    with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
+        paths = list(expand(photos))
+        found = group_unknown(gallery, paths, embedder, calibration, progress)
+        for error in found.errors:
+            warn(str(error))
+        for number in wanted:
+            if number not in range(1, len(found.groups) + 1):
+                raise typer.BadParameter(f"there is no group {number}")
+        for number, whose in wanted.items():
+            faces = found.groups[number - 1]
+            count = gallery.enroll_faces(whose, faces, embedder)
+            say(f"group {number}: {count} faces enrolled as {whose!r}")
+    shown = [
+        _group(number, faces, wanted.get(number))
+        for number, faces in enumerate(found.groups, start=1)
+        if len(faces) >= smallest and (not wanted or number in wanted)
+    ]
+    show(shown, ["group", "faces", "photos", "spread", "typical", "name"], options.form)
+    say(
+        f"{len(found.groups)} groups of {sum(map(len, found.groups))} unknown faces on "
+        f"{len(paths)} photos; {found.known} faces are known, {found.unusable} cannot be recognised"
+    )
+
+
+def _group(number: int, faces: "list[UnknownFace]", name: str | None) -> dict[str, Any]:
+    from facesearch.unknown import spread
+
+    photos = list(dict.fromkeys(str(face.path) for face in faces))
+    return {
+        "group": number,
+        "faces": len(faces),
+        "photos": len(photos),
+        "spread": spread(faces),
+        "typical": photos[0],
+        "name": name,
+        "members": [
+            {"photo": str(face.path), "box": face.seen.face.box.rounded()} for face in faces
+        ],
+    }

@@ -1,0 +1,489 @@
+"""Photos into the database: read, judged by the rest of their folder, written, reported."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from facesearch import images
+from facesearch.calibrate import FACES_BEHIND, Calibration
+from facesearch.decide import Candidate
+from facesearch.embed import Embedder, SeenFace, in_order
+from facesearch.errors import PersonError, PhotoError
+from facesearch.face import Face
+from facesearch.folder import Folder, Verdict
+from facesearch.index import PersonIndex
+from facesearch.model import Embeddings
+from facesearch.names import clean_name
+from facesearch.near import Sketch, copies, near_enough, sketch
+from facesearch.progress import Progress
+from facesearch.store import MOST_VARIABLES, ModelStamp, NewPhoto, Store
+
+if TYPE_CHECKING:
+    from facesearch.unknown import UnknownFace
+
+BATCH = 32  # photos in a transaction: what a crash loses at most
+LISTED = 10  # people near a face whose evidence counts
+LOOKED_AT = 3  # faces near one that may be its copy whose photos are opened, at most
+SKETCHES = 256  # kept in memory
+
+Which = Literal["only", "largest", "all"]
+Nearest = Callable[[SeenFace, int, Calibration], list[Candidate]]
+Allowed = Callable[[str, Path, list[SeenFace]], list[SeenFace]]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What became of one photo."""
+
+    photo: Path
+    name: str
+    status: Literal["enrolled", "duplicate", "skipped"]
+    reason: str
+    faces: int  # of it that are enrolled now
+    error: bool = False  # the photo could not be read at all
+    held: bool = False  # left out because it is probably not the person's
+    distance: float | None = None  # of its face to the rest of the folder
+    nearest: Path | None = None  # the photo of the folder that is nearest to it
+    other: Candidate | None = None  # whom else it resembles
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """A photo that was read."""
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    faces: list[SeenFace]  # the usable ones, the largest first
+
+
+@dataclass(slots=True)
+class _Job:
+    """A person with the photos to enrol; results by the photos' places."""
+
+    name: str
+    paths: list[Path]
+    done: dict[int, Enrolment] = field(default_factory=dict)
+    looks: dict[int, _Look] = field(default_factory=dict)
+    kept: list[tuple[Embeddings, Path, Face]] = field(default_factory=list)  # enrolled faces
+    undecided: list[int] = field(default_factory=list)
+    folder: Folder | None = None
+    begun: list[int] = field(default_factory=list)  # the places of the folder's photos, in order
+
+
+class Enroller:
+    """One run of enrolment."""
+
+    def __init__(
+        self,
+        store: Store,
+        embedder: Embedder,
+        calibration: Calibration | None,
+        nearest: Nearest,
+        allowed: Allowed,
+        which: Which,
+        insist: bool,
+        dry_run: bool,
+        keep: bool,
+    ) -> None:
+        """Without a calibration nothing is judged. keep: a chip of every face that is enrolled.
+
+        nearest: the enrolled people near a face. allowed: the faces of a photo, with a reason on
+        those that are known not to be the person's.
+        """
+        self._store, self._embedder, self._calibration = store, embedder, calibration
+        self._nearest, self._allowed, self._which = nearest, allowed, which
+        self._insist, self._dry_run = insist, dry_run
+        self._read = partial(embedder.read, keep=keep)
+        self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
+        self._crowd = _Crowd()
+        self._near = near_enough(calibration) if calibration else 0.0
+        self._sketches: dict[tuple[Path, Face], Sketch | None] = {}
+        self._several: set[str] | None = None  # enrolled people in two photos at least
+
+    def run(self, asked: list[tuple[str, Path]], progress: Progress) -> Iterator[Enrolment]:
+        """Yields what became of each photo, person by person; see Gallery.enroll."""
+        jobs: dict[str, _Job] = {}
+        for name, path in asked:
+            key = _kept_name(name)
+            jobs.setdefault(key, _Job(key, [])).paths.append(path)
+        progress.start("enrolling", len(asked))
+        waiting: list[_Job] = []
+        last = list(jobs)[-1] if jobs else None
+        for name in list(jobs):
+            job = jobs.pop(name)  # what is written is not held on to
+            self._look(job, progress)
+            self._judge(job, final=False)
+            self._crowd.add(job)
+            if name == last and not waiting:
+                self._judge(job, final=True)
+            yield from self._written(job, set(range(len(job.paths))) - set(job.undecided))
+            if job.undecided:
+                for place in set(job.done) - set(job.undecided):
+                    job.looks.pop(place, None)
+                    del job.done[place]
+                waiting.append(job)
+        decided = [(job, list(job.undecided)) for job in waiting]
+        for job in waiting:
+            self._judge(job, final=True)
+        for job, places in decided:
+            yield from self._written(job, set(places))
+
+    def _look(self, job: _Job, progress: Progress) -> None:
+        """Every photo of a person: known, unreadable, or with faces to be judged."""
+        try:
+            clean_name(job.name)
+        except PersonError as error:
+            for place, path in enumerate(job.paths):
+                progress.advance()
+                job.done[place] = Enrolment(path, job.name, "skipped", str(error), 0, error=True)
+            return
+        hashes: dict[int, str] = {}
+        for place, path in enumerate(job.paths):
+            try:
+                hashes[place] = images.sha256(path)
+            except PhotoError as error:
+                job.done[place] = _unreadable(job.name, path, error)
+        known = self._known(list(hashes.values()))
+        first: dict[str, Path] = {}
+        fresh: list[int] = []
+        for place, sha256 in hashes.items():
+            path = job.paths[place]
+            claim = self._claims.get(sha256)
+            if claim is not None and claim[0] != job.name:
+                job.done[place] = _claimed(path, job.name, claim)
+            elif sha256 in known:
+                job.done[place] = _already(path, job.name, known[sha256])
+            elif sha256 in first:
+                reason = f"same content as {first[sha256]}"
+                job.done[place] = Enrolment(path, job.name, "duplicate", reason, 0)
+            else:
+                first[sha256] = path
+                fresh.append(place)
+        for _ in job.done:
+            progress.advance()
+        read = in_order(self._read, (job.paths[place] for place in fresh))
+        for place, (path, portrait) in zip(fresh, read, strict=True):
+            progress.advance()
+            if isinstance(portrait, PhotoError):
+                job.done[place] = _unreadable(job.name, path, portrait)
+                continue
+            try:
+                faces = self._allowed(job.name, path, self._embedder.faces(portrait))
+            except PhotoError as error:
+                job.done[place] = _unreadable(job.name, path, error)
+                continue
+            good = [face for face in faces if not face.reason]
+            if not good:
+                reason = faces[0].reason if faces else "no face found"
+                job.done[place] = Enrolment(path, job.name, "skipped", reason, 0)
+                continue
+            if self._which == "largest":
+                note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
+                job.done[place] = Enrolment(path, job.name, "enrolled", note, 1)
+                good = good[:1]
+            look = _Look(path, hashes[place], portrait.width, portrait.height, good)
+            job.looks[place] = look
+
+    def _known(self, hashes: list[str]) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for at in range(0, len(hashes), MOST_VARIABLES):
+            found |= self._store.known(hashes[at : at + MOST_VARIABLES])
+        return found
+
+    # Judging
+
+    def _judge(self, job: _Job, *, final: bool) -> None:
+        """Decide what can be decided; `final` leaves nothing undecided."""
+        if not job.looks:
+            return
+        places = sorted(job.looks)
+        if not job.begun:
+            self._begin(job, places)
+            todo = places
+        else:
+            todo, job.undecided = job.undecided, []
+        theirs: list[int] = []
+        for place in todo:
+            look = job.looks[place]
+            if self._which == "all" or job.folder is None:
+                self._take_unjudged(job, place)
+                if len(look.faces) == 1 and place in job.looks:
+                    theirs.append(place)
+                continue
+            others, people = self._others(job.name, look) if final else (None, 0)
+            verdict = job.folder.judge(job.begun.index(place), others, people)
+            if verdict is None:
+                job.undecided.append(place)
+                continue
+            self._take(job, place, verdict)
+            if place in job.looks:
+                theirs.append(place)
+        if self._calibration is not None and not self._insist:
+            self._drop_copies(job, theirs)
+
+    def _begin(self, job: _Job, places: list[int]) -> None:
+        """The folder as a whole, with what is enrolled of the person already."""
+        job.begun = places
+        if self._calibration is None:
+            return
+        enrolled = self._store.roster(job.name)
+        where = self._store.where(enrolled.numbers.tolist())
+        for number, embedding in zip(enrolled.numbers.tolist(), enrolled.embeddings, strict=True):
+            if number in where:
+                job.kept.append((embedding, where[number].photo, where[number].face))
+        dimension = self._embedder.model.dimension
+        job.folder = Folder(
+            [np.array([seen.embedding for seen in job.looks[place].faces]) for place in places],
+            [np.array([seen.agreement for seen in job.looks[place].faces]) for place in places],
+            enrolled.embeddings.reshape(-1, dimension),
+            float(enrolled.agreements.max(initial=0.0)),
+            self._calibration,
+        )
+
+    def _others(self, name: str, look: _Look) -> tuple[list[Candidate], int]:
+        """The people near a photo's only face, but for its own; and how many they are among."""
+        assert self._calibration is not None
+        if len(look.faces) > 1:
+            return [], 1
+        seen = look.faces[0]
+        found: dict[str, Candidate] = {}
+        if self._several is None:
+            self._several = {who.name for who in self._store.people() if who.photos > 1}
+        several = self._several
+        near = [
+            one
+            for one in self._nearest(seen, LISTED, self._calibration)
+            if one.name in several  # a person in one photo: it cannot be told who is wrong
+        ]
+        for one in [*near, *self._crowd.near(seen, self._calibration)]:
+            if one.name != name:
+                rival = found.get(one.name)
+                if rival is None or one.log_ratio > rival.log_ratio:
+                    found[one.name] = one
+        return list(found.values()), max(1, len((several | self._crowd.names) - {name}))
+
+    def _take_unjudged(self, job: _Job, place: int) -> None:
+        look = job.looks[place]
+        if len(look.faces) > 1 and self._which == "only":
+            reason = f"{len(look.faces)} faces found; {CHOOSE}"
+            job.done[place] = Enrolment(look.path, job.name, "skipped", reason, 0)
+            del job.looks[place]
+            return
+        note = job.done[place].reason if place in job.done else ""
+        job.done[place] = Enrolment(look.path, job.name, "enrolled", note, len(look.faces))
+
+    def _take(self, job: _Job, place: int, verdict: Verdict) -> None:
+        """What the folder said becomes the photo's result."""
+        look = job.looks[place]
+        near = verdict.nearest
+        nearest = None if near is None else job.paths[job.begun[near]]
+        result = Enrolment(
+            look.path,
+            job.name,
+            "enrolled",
+            verdict.reason,
+            1,
+            distance=verdict.distance,
+            nearest=nearest,
+            other=verdict.other,
+        )
+        if verdict.face is None:
+            reason = f"{verdict.reason}; {CHOOSE}"
+            job.done[place] = replace(result, status="skipped", reason=reason, faces=0)
+            del job.looks[place]
+            return
+        if verdict.held and not self._insist:
+            job.done[place] = replace(result, status="skipped", faces=0, held=True)
+            del job.looks[place]
+            return
+        if len(look.faces) > 1:
+            note = f"of {len(look.faces)} faces the one like the rest of the folder"
+            result = replace(result, reason=note)
+            job.looks[place] = replace(look, faces=[look.faces[verdict.face]])
+        elif verdict.held:
+            result = replace(result, reason=f"enrolled all the same: {verdict.reason}")
+        elif place in job.done:
+            result = replace(result, reason=job.done[place].reason)
+        job.done[place] = result
+
+    def _drop_copies(self, job: _Job, places: list[int]) -> None:
+        """Of photos that are copies of one picture only the largest is enrolled."""
+
+        def size(place: int) -> tuple[int, str]:
+            look = job.looks[place]
+            return -look.width * look.height, look.sha256
+
+        for place in sorted(places, key=size):
+            look = job.looks[place]
+            seen = look.faces[0]
+            original = self._copy_of(job, look)
+            if original is None:
+                job.kept.append((seen.embedding, look.path, seen.face))
+                continue
+            embedding, path, _ = original
+            distance = float(np.linalg.norm(embedding - seen.embedding))
+            job.done[place] = Enrolment(
+                look.path,
+                job.name,
+                "duplicate",
+                f"nearly the same picture as {path}",
+                0,
+                distance=distance,
+                nearest=path,
+            )
+            del job.looks[place]
+
+    def _copy_of(self, job: _Job, look: _Look) -> tuple[Embeddings, Path, Face] | None:
+        if not job.kept:
+            return None
+        seen = look.faces[0]
+        apart = np.linalg.norm(np.stack([one[0] for one in job.kept]) - seen.embedding, axis=1)
+        for number in np.argsort(apart, kind="stable")[:LOOKED_AT]:
+            if apart[number] > self._near:
+                break
+            original = job.kept[int(number)]
+            mine, theirs = self._sketch(look.path, seen.face), self._sketch(*original[1:])
+            if mine is not None and theirs is not None and copies(mine, theirs):
+                return original
+        return None
+
+    def _sketch(self, path: Path, face: Face) -> Sketch | None:
+        """None where the photo is gone."""
+        key = (path, face)
+        if key not in self._sketches:
+            if len(self._sketches) >= SKETCHES:
+                self._sketches.pop(next(iter(self._sketches)))
+            try:
+                self._sketches[key] = sketch(path, face)
+            except PhotoError:
+                self._sketches[key] = None
+        return self._sketches[key]
+
+    # Writing
+
+    def _written(self, job: _Job, places: set[int]) -> Iterator[Enrolment]:
+        """Write what is decided, batch by batch, and tell of it."""
+        order = sorted(places)
+        for at in range(0, len(order), BATCH):
+            batch = order[at : at + BATCH]
+            new: dict[str, int] = {}
+            for place in batch:
+                look = job.looks.get(place)
+                if look is None or job.done[place].status != "enrolled":
+                    continue
+                claim = self._claims.get(look.sha256)
+                if claim is not None:
+                    job.done[place] = _claimed(look.path, job.name, claim)
+                    continue
+                self._claims[look.sha256] = (job.name, look.path)
+                new[look.sha256] = place
+            if new and not self._dry_run:
+                photos = [self._new(job, place) for place in new.values()]
+                written = self._store.add(photos, stamp(self._embedder))
+                for sha256 in new.keys() - {photo.sha256 for photo in written}:
+                    names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
+                    place = new[sha256]
+                    job.done[place] = _already(job.paths[place], job.name, names)
+            yield from (job.done[place] for place in batch)
+
+    def _new(self, job: _Job, place: int) -> NewPhoto:
+        look = job.looks[place]
+        return _new_photo(job.name, look, look.faces)
+
+
+CHOOSE = "choose with --faces largest or --faces all"
+
+
+class _Crowd:
+    """The people of a tree who are in two photos at least: a template of each."""
+
+    def __init__(self) -> None:
+        self._people: list[tuple[str, Embeddings, int, float, Path]] = []
+        self._index: PersonIndex | None = None
+
+    @property
+    def names(self) -> set[str]:
+        return {person[0] for person in self._people}
+
+    def add(self, job: _Job) -> None:
+        template = job.folder.template if job.folder else None
+        typical = job.folder.typical() if job.folder else None
+        if template is not None and typical is not None:
+            self._people.append((job.name, *template, job.paths[job.begun[typical]]))
+            self._index = None
+
+    def near(self, seen: SeenFace, calibration: Calibration) -> list[Candidate]:
+        """The nearest of them."""
+        if not self._people:
+            return []
+        if self._index is None:
+            templates = np.stack([person[1] for person in self._people])
+            self._index = PersonIndex(np.arange(len(templates)), templates)
+        numbers, distances = self._index.search(seen.embedding[None], LISTED)
+        found = []
+        for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
+            name, _, photos, agreement, path = self._people[number]
+            worse, behind = min(seen.agreement, agreement), min(photos, FACES_BEHIND)
+            ratio = calibration.evidence.log_ratio(distance, worse, behind)
+            found.append(Candidate(name, distance, path, ratio))
+        return found
+
+
+def new_photo(name: str, faces: "Sequence[UnknownFace]") -> NewPhoto:
+    """What is stored of faces of one photo, at least one."""
+    return _new_photo(name, faces[0], [face.seen for face in faces])
+
+
+def _new_photo(name: str, photo: "_Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
+    return NewPhoto(
+        name=name,
+        path=Path(os.path.abspath(photo.path)),  # noqa: PTH100 - keeps links as they are
+        sha256=photo.sha256,
+        width=photo.width,
+        height=photo.height,
+        faces=[seen.face for seen in faces],
+        embeddings=np.array([seen.embedding for seen in faces]),
+        agreements=[seen.agreement for seen in faces],
+        chips=[seen.kept for seen in faces if seen.kept is not None] or None,
+    )
+
+
+def stamp(embedder: Embedder) -> ModelStamp:
+    """Of the embeddings that it makes."""
+    model = embedder.model
+    return ModelStamp(model.name, model.fingerprint, model.dimension)
+
+
+def _kept_name(name: str) -> str:
+    """The clean name, or what was given where that is none."""
+    try:
+        return clean_name(name)
+    except PersonError:
+        return name
+
+
+def _unreadable(name: str, path: Path, error: PhotoError) -> Enrolment:
+    return Enrolment(path, name, "skipped", str(error).removeprefix(f"{path}: "), 0, error=True)
+
+
+def _claimed(path: Path, name: str, claim: tuple[str, Path]) -> Enrolment:
+    whose, first = claim
+    if whose == name:
+        return Enrolment(path, name, "duplicate", f"same content as {first}", 0)
+    return Enrolment(path, name, "skipped", f"same content as {first}, which is {whose}'s", 0)
+
+
+def _already(path: Path, name: str, names: set[str]) -> Enrolment:
+    if name in names:
+        return Enrolment(path, name, "duplicate", "enrolled before", 0)
+    if not names:
+        return Enrolment(path, name, "skipped", "another program enrolled and removed it", 0)
+    others = ", ".join(sorted(names))
+    return Enrolment(path, name, "skipped", f"this photo is enrolled as {others}", 0)

@@ -1,0 +1,130 @@
+"""The findings on a gallery's faces as rows, with names, photos and pictures compared."""
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import Any
+
+from facesearch.calibrate import Calibration, Strangers
+from facesearch.errors import PhotoError
+from facesearch.face import Box
+from facesearch.near import Sketch, copies, sketch
+from facesearch.progress import Progress
+from facesearch.review import Finding, Review
+from facesearch.store import Roster, Store
+
+SKETCHES = 1024  # kept in memory
+GROWN = 10  # times as many people
+
+
+def reviewed(
+    store: Store,
+    calibration: Calibration,
+    limit: float,
+    progress: Progress,
+    *,
+    photos: bool,
+) -> Iterator[dict[str, Any]]:
+    """See Gallery.review."""
+    roster = store.roster()
+    progress.start("reviewing", 1)
+    pictures = _Pictures(store)
+    review = Review(
+        roster,
+        calibration,
+        limit,
+        _rejected(store, roster),
+        pictures.alike if photos else lambda first, second: None,
+    )
+    for finding in review.findings():
+        yield _row(store, roster, finding)
+    progress.advance()
+
+
+def strangers_row(strangers: Strangers, limit: float, people: int) -> dict[str, Any]:
+    """The share of strangers to whom a search gives a name, now and with ten times the people.
+
+    The latter is what it would be if every stranger were as likely as any other to be named: some
+    resemble many people and others nobody, so that the true share is smaller.
+    """
+    now = max(
+        (float((part <= limit).mean()) for part in strangers.by_population()),
+        default=0.0,
+    )
+    grown = 1 - (1 - now) ** GROWN
+    reason = f"of strangers {now:.3%} are given a name with {people:,} people enrolled, at most "
+    reason += f"{grown:.3%} with {GROWN * people:,}, at the threshold {limit:.3f}"
+    return _empty("fpir", reason) | {"rates": {str(people): now, str(GROWN * people): grown}}
+
+
+def _empty(kind: str, reason: str) -> dict[str, Any]:
+    fields = "name photo box other other_photo other_box distance probability faces".split()
+    return {"kind": kind, **dict.fromkeys(fields), "reason": reason, "rates": None}
+
+
+def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
+    asked = [one for one in (finding.face, finding.other_face) if one is not None]
+    where = store.where(asked)
+    row = _empty(finding.kind, finding.reason) | {
+        "name": roster.names[finding.person],
+        "other": None if finding.other is None else roster.names[finding.other],
+        "distance": finding.distance,
+        "probability": finding.probability,
+        "faces": finding.faces,
+    }
+    for face, prefix in ((finding.face, ""), (finding.other_face, "other_")):
+        if face is not None and face in where:
+            row[f"{prefix}photo"] = str(where[face].photo)
+            row[f"{prefix}box"] = where[face].face.box.rounded()
+    return row
+
+
+def _rejected(store: Store, roster: Roster) -> frozenset[tuple[int, int]]:
+    """Pairs of a face and a person whose face it is said not to be."""
+    said = store.rejected()
+    if not said:
+        return frozenset()
+    where = store.where(roster.numbers.tolist())
+    by_photo: dict[str, list[tuple[int, Box]]] = {}
+    for number, one in where.items():
+        by_photo.setdefault(one.sha256, []).append((number, one.face.box))
+    return frozenset(
+        (number, person)
+        for person, boxes in said.items()
+        for sha256, box in boxes
+        for number, other in by_photo.get(sha256, [])
+        if _same(box, other)
+    )
+
+
+def _same(a: Box, b: Box) -> bool:
+    """The middle of each lies in the other: another model may have found it a little elsewhere."""
+
+    def holds(box: Box, other: Box) -> bool:
+        x, y = other.centre
+        return box.left <= x <= box.right and box.top <= y <= box.bottom
+
+    return holds(a, b) and holds(b, a)
+
+
+class _Pictures:
+    """The pictures of faces, opened when they are compared."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
+
+    def alike(self, first: int, second: int) -> bool | None:
+        """Whether two faces are of one picture; None if a photo is gone."""
+        a, b = self._sketch(first), self._sketch(second)
+        return None if a is None or b is None else copies(a, b)
+
+    def _sketch(self, number: int) -> Sketch | None:
+        if number not in self._kept:
+            if len(self._kept) >= SKETCHES:
+                self._kept.popitem(last=False)
+            found = self._store.where([number]).get(number)
+            try:
+                self._kept[number] = sketch(found.photo, found.face) if found else None
+            except PhotoError:
+                self._kept[number] = None
+        return self._kept[number]
