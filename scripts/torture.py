@@ -217,6 +217,44 @@ OPERATIONS = {
 }
 
 
+# reindex: a gallery of pictures of its own, from one model to the other and back
+
+
+@lru_cache
+def other_embedder() -> Embedder:
+    """The same network in 8 bits: another model, and a quick one."""
+    return Embedder(Model(settings.shipped_models() / "default", precision="int8"))
+
+
+def reindex(kills: int, rng: np.random.Generator, root: Path) -> "Row":
+    """Kill a change of model, examine, let it go on to its end, and change back."""
+    row, known, folder = Row("reindex"), Known(), root / "reindexed"
+    (root / "originals").mkdir()
+    for path in paint(known, 0, root / "originals"):
+        known.apply(photo_enrolled(known, path))
+        with Gallery(folder, create=True) as gallery:
+            enroll_photo(gallery, path)
+    operation = Operation(batches, _change_model, lambda known, step: {})
+    models, duration, turn = ("int8", "fp32"), 0.0, 0
+    while row.kills < kills:
+        step, turn = models[turn % 2], turn + 1
+        seconds = rng.uniform(0, duration) if duration else None
+        told, killed, took = run(operation, folder, [step], seconds)
+        duration = duration or took
+        if killed and not told:
+            row.kills += 1
+            look(folder, known, {}, row)
+            run(operation, folder, [step], None)
+        with Gallery(folder) as gallery:
+            model = gallery.info().model or ""
+            row.broken += ("int8" in model) != (step == "int8")
+    return row
+
+
+def _change_model(gallery: Gallery, step: str) -> None:
+    gallery.reindex(other_embedder() if step == "int8" else embedder(), Silent())
+
+
 @dataclass
 class Row:
     """What became of the kills of one operation."""
@@ -341,7 +379,7 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
             if killed and told < len(steps):
                 rows[name].kills += 1
                 look(folder, known, operation.changes(known, steps[told]), rows[name])
-    return list(rows.values())
+    return [*rows.values(), reindex(max(1, kills // 10), rng, folder.parent)]
 
 
 def main() -> int:
