@@ -8,7 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.database import Database
-from facesearch.enrolled import SAME_BOX, enrolled, face_numbers, move_faces, overlap
+from facesearch.enrolled import SAME_BOX, enrolled, face_numbers, move_faces
 from facesearch.errors import PersonError
 from facesearch.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.schema import events, faces, people, photos, rejections
@@ -289,7 +289,7 @@ def _check_photos_free(
         return
     for face in enrolled(database, connection, back):
         for other in there:
-            if other.photo == face.photo and overlap(other.box, face.box) >= SAME_BOX:
+            if other.photo == face.photo and other.box.overlap(face.box) >= SAME_BOX:
                 query = sa.select(people.c.name).where(people.c.id == other.person)
                 name = connection.execute(query).scalar()
                 raise PersonError(f"{other.path} is enrolled as {name} since")

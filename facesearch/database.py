@@ -169,16 +169,20 @@ class Database:
         return self._vaults[record]
 
     def sealed(self, content: bytes, purpose: str) -> bytes:
-        """Face data as it may be stored; nothing stays nothing.
+        """Face data as it may be stored. purpose: "face", "chip" or "rejection".
 
-        purpose: "face", "chip" or "rejection".
+        A rejection may have no embedding: nothing stays nothing.
         """
-        return self.vault.seal(content, purpose) if content else content
+        if not content and purpose == "rejection":
+            return content
+        return self.vault.seal(content, purpose)
 
     def unsealed(self, content: bytes, purpose: str) -> bytes:
         """What `sealed` was given. Raises Tampered, or GalleryError as `vault` does."""
         try:
-            return self.vault.open(content, purpose) if content else content
+            if not content and purpose == "rejection":
+                return content
+            return self.vault.open(content, purpose)
         except Tampered as error:
             raise Tampered(
                 f"{self.path}: damaged: {error}; `facesearch gallery doctor` says more"

@@ -101,7 +101,7 @@ def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
                 {
                     "row": row.key,
                     "value": new.seal(database.unsealed(row.value, purpose), purpose)
-                    if row.value
+                    if row.value or purpose != "rejection"
                     else row.value,
                 }
                 for row in rows

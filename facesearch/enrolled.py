@@ -12,7 +12,7 @@ from facesearch.database import Database
 from facesearch.errors import GalleryError
 from facesearch.face import Box
 from facesearch.model import Embeddings
-from facesearch.schema import face_checksum, faces, people, photos
+from facesearch.schema import face_checksum, face_is_sound, face_rows, faces, people, photos
 
 SAME_BOX = 0.5  # intersection over union: detectors and their settings move a box by less
 
@@ -48,7 +48,7 @@ def enrolled(
         sealed = row.embedding
         if not damaged:
             _check(database, row)
-        elif not _sound(row):
+        elif not face_is_sound(row):
             sealed = None
         found.append(
             EnrolledFace(
@@ -86,45 +86,18 @@ def move_faces(
         connection.execute(faces.update().where(faces.c.id == number).values(values))
 
 
-def overlap(a: Box, b: Box) -> float:
-    """Intersection over union, 0 to 1."""
-    width = min(a.right, b.right) - max(a.left, b.left)
-    height = min(a.bottom, b.bottom) - max(a.top, b.top)
-    if width <= 0 or height <= 0:
-        return 0.0
-    common = width * height
-    return common / (a.width * a.height + b.width * b.height - common)
-
-
 def _rows() -> sa.Select[Any]:
+    place = faces.c.box.label("plain_box"), photos.c.path, photos.c.sha256, photos.c.added
     return (
-        sa.select(
-            faces.c.id,
-            faces.c.photo,
-            faces.c.person,
-            sa.type_coerce(faces.c.box, sa.Text).label("box"),
-            sa.type_coerce(faces.c.points, sa.Text).label("points"),
-            faces.c.box.label("plain_box"),
-            faces.c.agreement,
-            faces.c.embedding,
-            faces.c.checksum,
-            photos.c.path,
-            photos.c.sha256,
-            photos.c.added,
-        )
+        face_rows(*place)
         .join(photos, photos.c.id == faces.c.photo)
         .join(people, people.c.id == faces.c.person)
         .order_by(faces.c.id)
     )
 
 
-def _sound(row: Any) -> bool:
-    fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
-    return bool(row.checksum == face_checksum(*fields))
-
-
 def _check(database: Database, row: Any) -> None:
-    if not _sound(row):
+    if not face_is_sound(row):
         raise GalleryError(
             f"{database.path}: damaged: face {row.id} is not what was written; "
             "`facesearch gallery doctor` says more"

@@ -33,7 +33,7 @@ SKETCHES = 256  # kept in memory
 
 Which = Literal["only", "largest", "all"]
 Nearest = Callable[[SeenFace, int, Calibration], list[Candidate]]
-Allowed = Callable[[str, Path, list[SeenFace]], list[SeenFace]]
+Barred = Callable[[Path, list[SeenFace]], list[set[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +61,7 @@ class _Look:
     width: int
     height: int
     faces: list[SeenFace]  # the usable ones, the largest first
+    barred: set[str]  # people who are known not to be on one of them
 
 
 @dataclass(slots=True)
@@ -86,7 +87,7 @@ class Enroller:
         embedder: Embedder,
         calibration: Calibration | None,
         nearest: Nearest,
-        allowed: Allowed,
+        barred: Barred,
         which: Which,
         insist: bool,
         dry_run: bool,
@@ -94,11 +95,11 @@ class Enroller:
     ) -> None:
         """Without a calibration nothing is judged. keep: a chip of every face that is enrolled.
 
-        nearest: the enrolled people near a face. allowed: the faces of a photo, with a reason on
-        those that are known not to be the person's.
+        nearest: the enrolled people near a face. barred: who is known not to be on each face of a
+        photo.
         """
         self._store, self._embedder, self._calibration = store, embedder, calibration
-        self._nearest, self._allowed, self._which = nearest, allowed, which
+        self._nearest, self._barred, self._which = nearest, barred, which
         self._insist, self._dry_run = insist, dry_run
         self._read = partial(embedder.read, keep=keep)
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
@@ -174,11 +175,17 @@ class Enroller:
             if isinstance(portrait, PhotoError):
                 job.done[place] = _unreadable(job.name, path, portrait)
                 continue
+            faces = self._embedder.faces(portrait)
             try:
-                faces = self._allowed(job.name, path, self._embedder.faces(portrait))
+                barred = self._barred(path, faces)
             except PhotoError as error:
                 job.done[place] = _unreadable(job.name, path, error)
                 continue
+            rejected = f"rejected: this face is not {job.name}'s"
+            faces = [
+                replace(seen, reason=rejected) if job.name in names else seen
+                for seen, names in zip(faces, barred, strict=True)
+            ]
             good = [face for face in faces if not face.reason]
             if not good:
                 reason = faces[0].reason if faces else "no face found"
@@ -188,7 +195,8 @@ class Enroller:
                 note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
                 job.done[place] = Enrolment(path, job.name, "enrolled", note, 1)
                 good = good[:1]
-            look = _Look(path, hashes[place], portrait.width, portrait.height, good)
+            names = set().union(*barred)
+            look = _Look(path, hashes[place], portrait.width, portrait.height, good, names)
             job.looks[place] = look
 
     def _known(self, hashes: list[str]) -> dict[str, set[str]]:
@@ -263,7 +271,7 @@ class Enroller:
             if one.name in several  # a person in one photo: it cannot be told who is wrong
         ]
         for one in [*near, *self._crowd.near(seen, self._calibration)]:
-            if one.name != name:
+            if one.name != name and one.name not in look.barred:
                 rival = found.get(one.name)
                 if rival is None or one.log_ratio > rival.log_ratio:
                     found[one.name] = one

@@ -31,7 +31,8 @@ from facesearch.database import Database, get_setting, now
 from facesearch.errors import GalleryError
 from facesearch.schema import (
     chips,
-    face_checksum,
+    face_is_sound,
+    face_rows,
     faces,
     people,
     person_checksum,
@@ -179,26 +180,14 @@ class _Writer:
         lines: dict[int, int] = {}
         kept = 0
         query = (
-            sa.select(
-                faces.c.id,
-                faces.c.photo,
-                faces.c.person,
-                sa.type_coerce(faces.c.box, sa.Text).label("box"),
-                sa.type_coerce(faces.c.points, sa.Text).label("points"),
-                faces.c.score,
-                faces.c.agreement,
-                faces.c.embedding,
-                faces.c.checksum,
-                chips.c.image if with_chips else sa.null().label("image"),
-            )
+            face_rows(faces.c.score, chips.c.image if with_chips else sa.null().label("image"))
             .join(people, people.c.id == faces.c.person)
             .outerjoin(chips, chips.c.face == faces.c.id)
             .where(self.here)
         )
         with self._member(FACES, packed=True) as write:
             for row in self.connection.execute(query.order_by(faces.c.id)):
-                covered = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
-                self._check(row.checksum == face_checksum(*covered), "face", row.id)
+                self._check(face_is_sound(row), "face", row.id)
                 lines[row.id] = len(lines)
                 fields: dict[str, Any] = {
                     "photo": photo_lines[row.photo],

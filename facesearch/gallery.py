@@ -406,7 +406,7 @@ class Gallery:
             embedder,
             calibration,
             self._nearest_people,
-            self._without_rejected,
+            self._barred,
             which,
             insist=insist,
             dry_run=dry_run,
@@ -451,15 +451,6 @@ class Gallery:
         limit = threshold_to_search(calibration, strangers, fpir).distance
         yield from reviewed(self._store, calibration, limit, progress, photos=photos)
         yield strangers_row(strangers, limit, len(self._current_index()))
-
-    def _without_rejected(self, name: str, path: Path, faces: list[SeenFace]) -> list[SeenFace]:
-        """The faces, those that are known not to be this person's unusable. Raises PhotoError."""
-        return [
-            replace(seen, reason=f"rejected: this face is not {name}'s") if name in barred else seen
-            for seen, barred in zip(faces, self._barred(path, faces), strict=True)
-        ]
-
-    # Searching
 
     def identify(
         self,

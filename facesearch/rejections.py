@@ -8,7 +8,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from facesearch.database import Database, now
-from facesearch.enrolled import SAME_BOX, EnrolledFace, enrolled, move_faces, overlap
+from facesearch.enrolled import SAME_BOX, EnrolledFace, enrolled, move_faces
 from facesearch.errors import PersonError
 from facesearch.face import Box
 from facesearch.model import Embeddings
@@ -35,7 +35,7 @@ class Rejection:
     def bars(self, sha256: str, box: Box, embedding: Embeddings) -> bool:
         """Whether this is the face: in the same photo and place, or so near that it is a copy."""
         if sha256 == self.sha256:
-            return overlap(box, self.box) >= SAME_BOX
+            return box.overlap(self.box) >= SAME_BOX
         if len(embedding) != len(self.embedding) or not len(embedding):
             return False  # another model's
         return float(np.linalg.norm(embedding - self.embedding)) <= NEAR_DUPLICATE
@@ -121,7 +121,7 @@ def reject(
             (
                 said
                 for said in _rejections(database, connection, people.c.id == person)
-                if said.sha256 == sha256 and overlap(said.box, box) >= SAME_BOX
+                if said.sha256 == sha256 and said.box.overlap(box) >= SAME_BOX
             ),
             None,
         )

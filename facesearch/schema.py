@@ -3,6 +3,7 @@
 import os
 import zlib
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -120,6 +121,27 @@ def face_checksum(
     if not isinstance(embedding, bytes) or not isinstance(agreement, float | int):
         return NONE
     return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
+
+
+def face_rows(*more: Any) -> sa.Select[Any]:
+    """Faces with everything that their checksum covers, as it is stored."""
+    return sa.select(
+        faces.c.id,
+        faces.c.photo,
+        faces.c.person,
+        sa.type_coerce(faces.c.box, sa.Text).label("box"),
+        sa.type_coerce(faces.c.points, sa.Text).label("points"),
+        faces.c.agreement,
+        faces.c.embedding,
+        faces.c.checksum,
+        *more,
+    )
+
+
+def face_is_sound(row: Any) -> bool:
+    """Whether one of `face_rows` is what was written."""
+    fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
+    return bool(row.checksum == face_checksum(*fields))
 
 
 def _checksum(*fields: object) -> int:

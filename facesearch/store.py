@@ -16,6 +16,8 @@ from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
     face_checksum,
+    face_is_sound,
+    face_rows,
     faces,
     people,
     person_checksum,
@@ -148,7 +150,7 @@ class Store:
         Raises GalleryError for a damaged row.
         """
         query = (
-            _face_rows()
+            face_rows()
             .join(people, people.c.id == faces.c.person)
             .where(people.c.removed.is_(None))
             .order_by(faces.c.id)
@@ -172,7 +174,7 @@ class Store:
         Raises GalleryError for a damaged row.
         """
         query = (
-            _face_rows(people.c.name, photos.c.path, photos.c.sha256)
+            face_rows(people.c.name, photos.c.path, photos.c.sha256)
             .add_columns(photos.c.checksum.label("photo_checksum"))
             .add_columns(people.c.checksum.label("person_checksum"))
             .join(people, people.c.id == faces.c.person)
@@ -249,9 +251,7 @@ class Store:
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
         query = (
-            _face_rows(photos.c.path)
-            .join(photos, photos.c.id == faces.c.photo)
-            .order_by(faces.c.id)
+            face_rows(photos.c.path).join(photos, photos.c.id == faces.c.photo).order_by(faces.c.id)
         )
         with self.database.read() as connection:
             person = person_number(connection, name)
@@ -266,7 +266,7 @@ class Store:
         Raises GalleryError for a damaged row.
         """
         query = (
-            _face_rows(people.c.name, people.c.checksum.label("person_checksum"))
+            face_rows(people.c.name, people.c.checksum.label("person_checksum"))
             .join(people, people.c.id == faces.c.person)
             .where(people.c.removed.is_(None))
             .order_by(faces.c.id)
@@ -325,7 +325,7 @@ class Store:
         return found
 
     def _embedding(self, row: Any) -> bytes:
-        """The embedding of one of `_face_rows`. Raises GalleryError if the row is damaged."""
+        """The embedding of one of `face_rows`. Raises GalleryError if the row is damaged."""
         self._check_face(row)
         return self.database.unsealed(row.embedding, "face")
 
@@ -342,9 +342,8 @@ class Store:
         return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, size)
 
     def _check_face(self, row: Any) -> None:
-        """Of one of `_face_rows`, without the key. Raises GalleryError if it is damaged."""
-        fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
-        self._check(row.checksum == face_checksum(*fields), "face", row.id)
+        """Of one of `face_rows`, without the key. Raises GalleryError if it is damaged."""
+        self._check(face_is_sound(row), "face", row.id)
 
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
@@ -455,21 +454,6 @@ class Store:
             query = sa.select(sa.func.count()).where(faces.c.person == person)
             hide_person(connection, person, name)
             return int(connection.execute(query).scalar_one())
-
-
-def _face_rows(*more: Any) -> sa.Select[Any]:
-    """Faces with everything that their checksum covers, as it is stored."""
-    return sa.select(
-        faces.c.id,
-        faces.c.photo,
-        faces.c.person,
-        sa.type_coerce(faces.c.box, sa.Text).label("box"),
-        sa.type_coerce(faces.c.points, sa.Text).label("points"),
-        faces.c.agreement,
-        faces.c.embedding,
-        faces.c.checksum,
-        *more,
-    )
 
 
 def _model(connection: sa.Connection) -> ModelStamp | None:
