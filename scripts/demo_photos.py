@@ -7,7 +7,7 @@ Grace Hopper (US Navy, in matplotlib's sample data) and Eileen Collins (NASA, in
 are in the public domain.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import matplotlib as mpl
@@ -20,7 +20,9 @@ STRANGER = 9  # to the network drawn people are much alike; this one least of al
 
 
 def main() -> None:
-    out = Path(sys.argv[1])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path)
+    out = parser.parse_args().out
     hopper = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     collins = Image.fromarray(data.astronaut())
     for name, picture in (("Grace Hopper", hopper), ("Eileen Collins", collins)):

@@ -82,7 +82,8 @@ def test_a_killed_reindex_goes_on(embedder: Embedder, people: Path, tmp_path: Pa
             photos.append(tmp_path / f"{copy}-{number}.jpg")
             photos[-1].write_bytes(original.read_bytes() + bytes(copy))  # another file
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        list(gallery.enroll([("ann", photo) for photo in photos[:36]], embedder, Silent()))
+        asked = [("ann", photo) for photo in photos[:36]]
+        list(gallery.enroll(asked, embedder, Silent(), insist=True))  # they are copies
         before = gallery._store.vectors()
     running = subprocess.Popen(command("gallery", "reindex", "--model", "accurate"))
     with closing(sqlite3.connect(tmp_path / "gallery" / "gallery.db")) as raw:
