@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from facesearch.database import RECORD, UNCLEAN, Database, get_setting, set_setting
 from facesearch.errors import GalleryError
+from facesearch.looked import forget_all
 from facesearch.reindex import forget
 from facesearch.schema import chips, face_checksum, faces, rejections, settings
 from facesearch.vault import Secret, Vault, new_key, wrapped
@@ -92,6 +93,7 @@ def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
         change = change.values(embedding=sa.bindparam("value"), checksum=sa.bindparam("sum"))
         connection.execute(change, changes)
     forget(connection)  # a reindex that was not finished: it is quicker to begin again
+    forget_all(connection)  # and an enrolment
     for purpose, key, column in (
         ("chip", chips.c.face, chips.c.image),
         ("rejection", rejections.c.id, rejections.c.embedding),

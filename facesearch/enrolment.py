@@ -17,6 +17,7 @@ from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Face
 from facesearch.folder import Folder, Verdict
 from facesearch.index import PersonIndex
+from facesearch.looked import Look, Looked
 from facesearch.model import Embeddings
 from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
@@ -52,27 +53,17 @@ class Enrolment:
     other: Candidate | None = None  # whom else it resembles
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """A photo that was read."""
-
-    path: Path
-    sha256: str
-    width: int
-    height: int
-    faces: list[SeenFace]  # the usable ones, the largest first
-    barred: set[str]  # people who are known not to be on one of them
-
-
 @dataclass(slots=True)
 class _Job:
     """A person with the photos to enrol; results by the photos' places."""
 
     name: str
     paths: list[Path]
+    hashes: dict[int, str] = field(default_factory=dict)
     done: dict[int, Enrolment] = field(default_factory=dict)
-    looks: dict[int, _Look] = field(default_factory=dict)
+    looks: dict[int, Look] = field(default_factory=dict)
     kept: list[tuple[Embeddings, Path, Face]] = field(default_factory=list)  # enrolled faces
+    barred: dict[int, set[str]] = field(default_factory=dict)  # who is known not to be on it
     undecided: list[int] = field(default_factory=list)
     folder: Folder | None = None
     begun: list[int] = field(default_factory=list)  # the places of the folder's photos, in order
@@ -102,6 +93,9 @@ class Enroller:
         self._nearest, self._barred, self._which = nearest, barred, which
         self._insist, self._dry_run = insist, dry_run
         self._read = partial(embedder.read, keep=keep)
+        self._looked = Looked(store.database, embedder, keep=keep)
+        self._pending: list[Look] = []  # read, but neither written nor kept
+        self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
         self._crowd = _Crowd()
         self._near = near_enough(calibration) if calibration else 0.0
@@ -145,7 +139,7 @@ class Enroller:
                 progress.advance()
                 job.done[place] = Enrolment(path, job.name, "skipped", str(error), 0, error=True)
             return
-        hashes: dict[int, str] = {}
+        hashes = job.hashes
         for place, path in enumerate(job.paths):
             try:
                 hashes[place] = images.sha256(path)
@@ -169,22 +163,20 @@ class Enroller:
                 fresh.append(place)
         for _ in job.done:
             progress.advance()
-        read = in_order(self._read, (job.paths[place] for place in fresh))
-        for place, (path, portrait) in zip(fresh, read, strict=True):
+        for place, look in self._looks(job, hashes, fresh):
             progress.advance()
-            if isinstance(portrait, PhotoError):
-                job.done[place] = _unreadable(job.name, path, portrait)
-                continue
-            faces = self._embedder.faces(portrait)
+            path = job.paths[place]
             try:
-                barred = self._barred(path, faces)
+                if isinstance(look, PhotoError):
+                    raise look
+                barred = self._barred(path, look.faces)
             except PhotoError as error:
                 job.done[place] = _unreadable(job.name, path, error)
                 continue
             rejected = f"rejected: this face is not {job.name}'s"
             faces = [
                 replace(seen, reason=rejected) if job.name in names else seen
-                for seen, names in zip(faces, barred, strict=True)
+                for seen, names in zip(look.faces, barred, strict=True)
             ]
             good = [face for face in faces if not face.reason]
             if not good:
@@ -195,9 +187,32 @@ class Enroller:
                 note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
                 job.done[place] = Enrolment(path, job.name, "enrolled", note, 1)
                 good = good[:1]
-            names = set().union(*barred)
-            look = _Look(path, hashes[place], portrait.width, portrait.height, good, names)
-            job.looks[place] = look
+            job.looks[place] = replace(look, faces=good)
+            job.barred[place] = set().union(*barred)
+
+    def _looks(
+        self, job: _Job, hashes: dict[int, str], places: list[int]
+    ) -> Iterator[tuple[int, Look | PhotoError]]:
+        """What is on each photo, from before a break where there was one."""
+        for at in range(0, len(places), MOST_VARIABLES):
+            some = places[at : at + MOST_VARIABLES]
+            seen = self._looked.recall({hashes[place]: job.paths[place] for place in some})
+            self._kept |= seen.keys()
+            yield from ((place, seen[hashes[place]]) for place in some if hashes[place] in seen)
+            fresh = [place for place in some if hashes[place] not in seen]
+            read = in_order(self._read, (job.paths[place] for place in fresh))
+            for place, (path, portrait) in zip(fresh, read, strict=True):
+                if isinstance(portrait, PhotoError):
+                    yield place, portrait
+                    continue
+                faces = self._embedder.faces(portrait)
+                look = Look(path, hashes[place], portrait.width, portrait.height, faces)
+                self._pending.append(look)
+                if len(self._pending) >= BATCH and not self._dry_run:
+                    self._looked.keep(self._pending)
+                    self._kept |= {look.sha256 for look in self._pending}
+                    self._pending.clear()
+                yield place, look
 
     def _known(self, hashes: list[str]) -> dict[str, set[str]]:
         found: dict[str, set[str]] = {}
@@ -225,7 +240,7 @@ class Enroller:
                 if len(look.faces) == 1 and place in job.looks:
                     theirs.append(place)
                 continue
-            others, people = self._others(job.name, look) if final else (None, 0)
+            others, people = self._others(job, place) if final else (None, 0)
             verdict = job.folder.judge(job.begun.index(place), others, people)
             if verdict is None:
                 job.undecided.append(place)
@@ -255,9 +270,10 @@ class Enroller:
             self._calibration,
         )
 
-    def _others(self, name: str, look: _Look) -> tuple[list[Candidate], int]:
+    def _others(self, job: _Job, place: int) -> tuple[list[Candidate], int]:
         """The people near a photo's only face, but for its own; and how many they are among."""
         assert self._calibration is not None
+        name, look, barred = job.name, job.looks[place], job.barred[place]
         if len(look.faces) > 1:
             return [], 1
         seen = look.faces[0]
@@ -271,7 +287,7 @@ class Enroller:
             if one.name in several  # a person in one photo: it cannot be told who is wrong
         ]
         for one in [*near, *self._crowd.near(seen, self._calibration)]:
-            if one.name != name and one.name not in look.barred:
+            if one.name != name and one.name not in barred:
                 rival = found.get(one.name)
                 if rival is None or one.log_ratio > rival.log_ratio:
                     found[one.name] = one
@@ -348,7 +364,7 @@ class Enroller:
             )
             del job.looks[place]
 
-    def _copy_of(self, job: _Job, look: _Look) -> tuple[Embeddings, Path, Face] | None:
+    def _copy_of(self, job: _Job, look: Look) -> tuple[Embeddings, Path, Face] | None:
         if not job.kept:
             return None
         seen = look.faces[0]
@@ -399,7 +415,16 @@ class Enroller:
                     names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
                     place = new[sha256]
                     job.done[place] = _already(job.paths[place], job.name, names)
+            self._forget({job.hashes[place] for place in batch if place in job.hashes})
             yield from (job.done[place] for place in batch)
+
+    def _forget(self, hashes: set[str]) -> None:
+        """These photos are decided."""
+        self._pending = [look for look in self._pending if look.sha256 not in hashes]
+        kept = self._kept & hashes
+        if kept and not self._dry_run:
+            self._looked.forget(kept)
+            self._kept -= kept
 
     def _new(self, job: _Job, place: int) -> NewPhoto:
         look = job.looks[place]
@@ -449,7 +474,7 @@ def new_photo(name: str, faces: "Sequence[UnknownFace]") -> NewPhoto:
     return _new_photo(name, faces[0], [face.seen for face in faces])
 
 
-def _new_photo(name: str, photo: "_Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
+def _new_photo(name: str, photo: "Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
     return NewPhoto(
         name=name,
         path=Path(os.path.abspath(photo.path)),  # noqa: PTH100 - keeps links as they are

@@ -12,6 +12,7 @@ from facesearch.curation import undone_events
 from facesearch.database import UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
 from facesearch.errors import PersonError
+from facesearch.looked import forget_all
 from facesearch.recovery import DAMAGED
 from facesearch.rejections import all_rejections, drop_rejection
 from facesearch.schema import events, faces, people, photos, searches
@@ -193,6 +194,7 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
         connection.execute(faces.delete().where(faces.c.person == person))
         connection.execute(people.delete().where(people.c.id == person))
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
+    forget_all(connection)
     set_setting(connection, UNCLEAN, "purge")
     _scrub_files(database.path.parent, names)
     return len(gone)

@@ -399,13 +399,21 @@ ENROLL = "from facesearch.cli import main; main()"
 
 
 def copies(tmp_path: Path, people: Path, count: int) -> Path:
-    """A folder of one picture with many contents."""
+    """One picture with many contents, eight of a person."""
     photos = tmp_path / "photos"
-    photos.mkdir()
     source = (people / "person-00" / "pose-0.jpg").read_bytes()
     for number in range(count):
-        (photos / f"{number:03}.jpg").write_bytes(source + bytes([number]))
+        folder = photos / f"{number // 8:02}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{number:03}.jpg").write_bytes(source + bytes([number]))
     return photos
+
+
+def faces_in(folder: Path) -> set[str]:
+    """The photos of all that is enrolled."""
+    with Gallery(folder) as gallery:
+        names = [person.name for person in gallery.people()]
+        return {str(face.photo) for name in names for face in gallery.faces_of(name)}
 
 
 @pytest.mark.parametrize(
@@ -413,18 +421,18 @@ def copies(tmp_path: Path, people: Path, count: int) -> Path:
 )
 def test_signals_end_orderly(tmp_path: Path, people: Path, number: int, code: int) -> None:
     folder, photos = tmp_path / "gallery", copies(tmp_path, people, 200)
-    asked = ["enroll", "--json", "--gallery", folder, "--name", "ann", photos]
+    asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--yes"]
     child = python(ENROLL, *asked)
     assert child.stdout is not None
-    first = child.stdout.readline()  # a batch is in, and the next one is being read
+    first = child.stdout.readline()  # a person is in, and the next one is being read
     child.send_signal(number)
     out, said = child.communicate()
     assert (child.returncode, said) == (code, "interrupted; what was written so far is kept\n")
     lines = [first, *out.splitlines()]
-    told = {json.loads(line)["photo"] for line in lines if line.endswith(("}", "}\n"))}
+    rows = [json.loads(line) for line in lines if line.endswith(("}", "}\n"))]
+    told = {row["photo"] for row in rows if row["status"] == "enrolled"}
     assert told
-    with Gallery(folder) as gallery:
-        kept = {str(face.photo) for face in gallery.faces_of("ann")}
+    kept = faces_in(folder)
     assert told <= kept
     assert len(kept) < 200
     sound(folder)
@@ -437,7 +445,8 @@ def test_signals_at_any_time(tmp_path: Path, people: Path, number: int) -> None:
     kept: set[str] = set()
     codes = []
     for wait in np.random.default_rng(number).uniform(0, 4, 4):
-        child = python(ENROLL, "enroll", "--json", "--gallery", folder, "--name", "ann", photos)
+        asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--yes"]
+        child = python(ENROLL, *asked)
         time.sleep(wait)
         child.send_signal(number)
         out, said = child.communicate()
@@ -447,11 +456,9 @@ def test_signals_at_any_time(tmp_path: Path, people: Path, number: int) -> None:
         if child.returncode == 128 + number:
             assert said in ("", "interrupted; what was written so far is kept\n")
         rows = [json.loads(line) for line in out.splitlines() if line.endswith("}")]
-        kept |= {row["photo"] for row in rows if row["status"] != "skipped"}
+        kept |= {row["photo"] for row in rows if row["status"] == "enrolled"}
         if (folder / "gallery.db").exists():
-            with Gallery(folder) as gallery:
-                there = {str(face.photo) for face in gallery.faces_of("ann")} if kept else set()
-            assert kept <= there
+            assert kept <= faces_in(folder)
             sound(folder)
     assert len(codes) == 4
 

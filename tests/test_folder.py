@@ -2,7 +2,9 @@
 
 import itertools
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +15,14 @@ from PIL import Image
 
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.decide import Candidate
-from facesearch.embed import Embedder
-from facesearch.enrolment import Enrolment, Which
+from facesearch.embed import Embedder, Portrait
+from facesearch.enrolment import BATCH, Enrolment, Which
 from facesearch.folder import Folder, Verdict
 from facesearch.gallery import Gallery
+from facesearch.looked import Look, Looked
 from facesearch.near import compared, copies, sketch
 from facesearch.progress import Silent
+from facesearch.vault import Secret
 
 NOBODY = np.empty((0, 128), np.float32)
 
@@ -308,3 +312,69 @@ def test_going_on_after_a_break(gallery: Gallery, embedder: Embedder, tree: Path
             assert again[key].reason == "enrolled before"
     counts = {person.name: person.faces for person in gallery.people()}
     assert counts == {"ann": 6, "bob": 5, "eve": 4}
+
+
+class Counting(Embedder):
+    """Counts the photos that are read."""
+
+    photos = 0
+
+    def read(self, path: Path, *, keep: bool = False) -> Portrait:
+        self.photos += 1
+        return super().read(path, keep=keep)
+
+
+class StopAfter(Silent):
+    """Ctrl-C after so many photos."""
+
+    def __init__(self, photos: int) -> None:
+        self.left = photos
+
+    def advance(self, note: str = "") -> None:
+        self.left -= 1
+        if not self.left:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_break_in_one_large_folder_repeats_nothing_that_was_kept(
+    gallery: Gallery, embedder: Embedder, people: Path, tmp_path: Path, sealed: bool
+) -> None:
+    if sealed:
+        gallery.encrypt(Secret("key file", b"k" * 32))
+    source = (people / "person-00" / "pose-0.jpg").read_bytes()
+    photos = [("ann", tmp_path / f"{number}.jpg") for number in range(BATCH + 12)]
+    for number, (_, path) in enumerate(photos):
+        path.write_bytes(source + bytes([number]))
+    counting = Counting(embedder.model)
+    with pytest.raises(KeyboardInterrupt):
+        list(gallery.enroll(photos, counting, StopAfter(BATCH + 4), insist=True))
+    assert gallery.people() == []
+    counting.photos = 0
+    done = list(gallery.enroll(photos, counting, Silent(), insist=True))
+    assert [one.status for one in done] == ["enrolled"] * len(photos)
+    assert counting.photos == 12, "what was looked at before the break is kept batch by batch"
+    _, _, vectors = gallery._store.vectors()
+    assert np.array_equal(vectors[0], vectors[-1])  # one picture, before the break and after it
+    with gallery._store.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM looked").scalar() == 0
+
+
+def test_a_damaged_note_of_a_photo_is_not_used(
+    gallery: Gallery, embedder: Embedder, people: Path, tmp_path: Path
+) -> None:
+    photo = people / "person-00" / "pose-0.jpg"
+    (seen,) = embedder.faces(embedder.read(photo))
+    look = Look(photo, "f" * 64, 300, 300, [seen])
+    looked = Looked(gallery._store.database, embedder, keep=False)
+    assert looked.recall({look.sha256: photo}) == {}
+    looked.keep([look])
+    (again,) = looked.recall({look.sha256: photo}).values()
+    assert again.faces[0].face == seen.face
+    assert np.array_equal(again.faces[0].embedding, seen.embedding)
+    assert Looked(gallery._store.database, embedder, keep=True).recall({look.sha256: photo}) == {}
+    with closing(sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE looked SET content = CAST(replace(content, '300', '301') AS BLOB)")
+        assert looked.recall({look.sha256: photo}) == {}
+        raw.execute("UPDATE looked SET content = 'no bytes'")
+    assert looked.recall({look.sha256: photo}) == {}
