@@ -17,7 +17,7 @@ from facesearch.store import hide_person, new_person, person_number
 
 # the same face in another file: of 60 faces of LFW, saved again at JPEG quality 30, at half the
 # size, darker or cut, 95 % moved by less than 0.13; two photos of one person came no nearer than
-# 0.179, and two people are far beyond that
+# 0.179
 NEAR_DUPLICATE = 0.15
 
 
