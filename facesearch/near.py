@@ -15,7 +15,7 @@ SIDE = 48  # pixels of a sketch: finer detail does not survive a small copy
 ZOOM = 0.45  # of the template: what is around a face tells two photos of it apart
 ROUNDS = 8  # of the registration; copies settle in three
 EDGE = 3  # pixels left out all around: a registered sketch has nothing to say there
-# of pictures saved again, resized and cropped, some 15 at a time, the likeness was 0.927 or more and
+# of pictures saved again, resized, cropped, some 15 at a time, the likeness was 0.927 or more and
 # the tint 2.8 or less; five pairs of other photos of a person came to 0.33
 LEAST_LIKENESS = 0.92
 MOST_TINT = 3.0  # grey levels between the colours of two copies, on the mean
