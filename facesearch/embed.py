@@ -204,3 +204,6 @@ def in_order(
 def _pool() -> ThreadPoolExecutor:
     """The threads that look at photos. They stay: each has made a detector of its own."""
     return ThreadPoolExecutor(WORKERS, thread_name_prefix="photos")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along

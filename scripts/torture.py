@@ -38,6 +38,7 @@ from facesearch.store import ModelStamp, NewPhoto
 
 PEOPLE, PHOTOS = 20, 4  # at the start
 SELDOM = 5  # of so many turns one
+ENDED = os.WEXITED | os.WNOHANG | os.WNOWAIT
 GONE = "photo gone"  # the photos are invented
 
 
@@ -230,10 +231,12 @@ def reindex(kills: int, rng: np.random.Generator, root: Path) -> "Row":
     """Kill a change of model, examine, let it go on to its end, and change back."""
     row, known, folder = Row("reindex"), Known(), root / "reindexed"
     (root / "originals").mkdir()
-    for path in paint(known, 0, root / "originals"):
+    with Gallery(folder, create=True):
+        pass
+    paths = paint(known, 0, root / "originals")
+    run(OPERATIONS["photos"], folder, paths, None)  # in a child: threads do not survive a fork
+    for path in paths:
         known.apply(photo_enrolled(known, path))
-        with Gallery(folder, create=True) as gallery:
-            enroll_photo(gallery, path)
     operation = Operation(batches, _change_model, lambda known, step: {})
     models, duration, turn = ("int8", "fp32"), 0.0, 0
     while row.kills < kills:
@@ -290,7 +293,8 @@ def run(
             os._exit(1)
     os.close(into)
     if seconds is not None:
-        time.sleep(seconds)
+        while time.monotonic() - began < seconds and not os.waitid(os.P_PID, number, ENDED):
+            time.sleep(0.001)
         os.kill(number, signal.SIGKILL)
     with os.fdopen(out, "rb") as pipe:
         told = len(pipe.read())
