@@ -28,6 +28,8 @@ from train_chips import Chips
 
 from facesearch import images
 from facesearch.align import TEMPLATE, align
+from facesearch.bootstrap import Interval, intervals
+from facesearch.comparisons import AllPairs
 from facesearch.data import people_in, people_list, read_pairs
 from facesearch.embed import FaceReader, in_order
 from facesearch.face import Point, principal
@@ -152,6 +154,17 @@ def tars(vectors: Vectors, people: NDArray[np.int64], failed: int) -> list[float
     return [float((genuine <= bar).sum() / (len(genuine) + failed)) for bar in bars]
 
 
+def spread(vectors: Vectors, people: NDArray[np.int64]) -> list[Interval | None]:
+    """The 95 % intervals of the TARs at RATES, over people drawn again."""
+    numbers = np.unique(people, return_inverse=True)[1]
+    pairs = AllPairs(vectors, numbers, np.ones(len(numbers), bool), 1.0)
+
+    def figures(weights: NDArray[np.float64]) -> list[float]:
+        return [1 - miss for miss in pairs.figures(weights)[-len(RATES) :]]
+
+    return intervals(figures, int(numbers.max()) + 1)
+
+
 def folds(distance: NDArray[np.float64], same: NDArray[np.bool_], fold: NDArray[np.int64]) -> float:
     """Accuracy over ten folds, each at the threshold that is most accurate on the others."""
     rates = []
@@ -180,10 +193,13 @@ def speeds(nets: list[Network]) -> dict[str, float]:
     return best
 
 
+Spreads = dict[tuple[str, str], list[Interval | None]]  # network, people: at RATES
 Rows = dict[tuple[str, str], dict[str, float]]  # network and flips, then measure, to a figure
 
 
-def measure_photos(rows: Rows, nets: list[Network], finder: Model, lfw: Path) -> str:
+def measure_photos(
+    rows: Rows, spreads: Spreads, nets: list[Network], finder: Model, lfw: Path
+) -> str:
     """View 2 and all pairs of LFW's dev-test people. Returns a remark."""
     pairs = read_pairs(lfw / "pairs.txt", lfw)
     found = people_in(lfw)
@@ -210,12 +226,14 @@ def measure_photos(rows: Rows, nets: list[Network], finder: Model, lfw: Path) ->
             row["View 2 1e-3"] = float((distance[same] <= bar).mean())
             rates = tars(vectors[mine[mine >= 0]], owners[mine >= 0], lost)
             row["dev-test 1e-3"], row["dev-test 1e-4"] = rates
+            if flips:
+                spreads[net.name, "dev-test"] = spread(vectors[mine[mine >= 0]], owners[mine >= 0])
     return (
         f"{int((place < 0).sum())} of {len(every)} LFW photos without a usable face are failures."
     )
 
 
-def measure_chips(rows: Rows, nets: list[Network], train: Path, most: int) -> str:
+def measure_chips(rows: Rows, spreads: Spreads, nets: list[Network], train: Path, most: int) -> str:
     """The people who measure, at most so many chips of a population. Returns a remark."""
     chips = Chips.load(train)
     remarks = []
@@ -229,6 +247,8 @@ def measure_chips(rows: Rows, nets: list[Network], train: Path, most: int) -> st
                 rates = tars(vectors, chips.people[some], 0)
                 rows[net.name, flips][f"{name} 1e-3"] = rates[0]
                 rows[net.name, flips][f"{name} 1e-4"] = rates[1]
+                if flips:
+                    spreads[net.name, name] = spread(vectors, chips.people[some])
         people = len(np.unique(chips.people[some]))
         remarks.append(f"{name}: {len(some)} chips of {people} people held out.")
     return " ".join(remarks)
@@ -248,16 +268,30 @@ def main() -> None:
     rate = speeds(nets)
     for (name, flips), row in rows.items():
         row["faces/s"] = rate[name] / (2 if flips else 1)
+    spreads: Spreads = {}
     remarks = []
     if args.quick is None:
-        remarks.append(measure_photos(rows, nets, models[0], args.data / "lfw"))
+        remarks.append(measure_photos(rows, spreads, nets, models[0], args.data / "lfw"))
     most = args.quick or 10**6
-    remarks.append(measure_chips(rows, nets, args.data / "train", most))
+    remarks.append(measure_chips(rows, spreads, nets, args.data / "train", most))
     columns = list(next(iter(rows.values())))
     lines = [f"| network | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for (name, flips), row in rows.items():
         cells = [f"{row[c]:.0f}" if c == "faces/s" else f"{100 * row[c]:.2f}" for c in columns]
         lines.append(f"| {name}{', ' + flips if flips else ''} | {' | '.join(cells)} |")
+    kinds = list(dict.fromkeys(people for _, people in spreads))
+    heads = [f"{people} {rate:.0e}".replace("e-0", "e-") for people in kinds for rate in RATES]
+    lines += [
+        "",
+        "95 % intervals over people, with flips:",
+        "",
+        f"| network | {' | '.join(heads)} |",
+    ]
+    lines.append("|---" * (len(heads) + 1) + "|")
+    for net in nets:
+        found = [each for people in kinds for each in spreads[net.name, people]]
+        cells = [f"{100 * each[0]:.1f} to {100 * each[1]:.1f}" if each else "" for each in found]
+        lines.append(f"| {net.name} | {' | '.join(cells)} |")
     machine = f"{platform.machine()}, {os.cpu_count()} cores, ONNX Runtime"
     text = f"""Measured by `{shlex.join(["python", *sys.argv])}`
 ({machine} {onnxruntime.__version__}). Per cent: TAR at FMR 1e-3 and 1e-4 over all pairs,
