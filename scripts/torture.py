@@ -25,6 +25,8 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # OpenMP's threads, FAISS's among them, do not survive a fork
+
 import numpy as np
 from drawn import portrait
 from flips import photo
