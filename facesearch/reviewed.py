@@ -6,9 +6,9 @@ from typing import Any
 
 from facesearch.calibrate import Calibration, Strangers
 from facesearch.errors import PhotoError
-from facesearch.face import Box
 from facesearch.near import Sketch, copies, sketch
 from facesearch.progress import Progress
+from facesearch.rejections import rejected_pairs
 from facesearch.review import Finding, Review
 from facesearch.store import Roster, Store
 
@@ -80,30 +80,12 @@ def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
 
 def _rejected(store: Store, roster: Roster) -> frozenset[tuple[int, int]]:
     """Pairs of a face and a person whose face it is said not to be."""
-    said = store.rejected()
-    if not said:
-        return frozenset()
-    where = store.where(roster.numbers.tolist())
-    by_photo: dict[str, list[tuple[int, Box]]] = {}
-    for number, one in where.items():
-        by_photo.setdefault(one.sha256, []).append((number, one.face.box))
+    numbers = {name: number for number, name in roster.names.items()}
     return frozenset(
-        (number, person)
-        for person, boxes in said.items()
-        for sha256, box in boxes
-        for number, other in by_photo.get(sha256, [])
-        if _same(box, other)
+        (pair.face, numbers[pair.name])
+        for pair in rejected_pairs(store.database)
+        if pair.name in numbers
     )
-
-
-def _same(a: Box, b: Box) -> bool:
-    """The middle of each lies in the other: another model may have found it a little elsewhere."""
-
-    def holds(box: Box, other: Box) -> bool:
-        x, y = other.centre
-        return box.left <= x <= box.right and box.top <= y <= box.bottom
-
-    return holds(a, b) and holds(b, a)
 
 
 class _Pictures:

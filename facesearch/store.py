@@ -23,7 +23,6 @@ from facesearch.schema import (
     person_checksum,
     photo_checksum,
     photos,
-    rejections,
     removed_name,
 )
 from facesearch.vault import Keys, from_environment
@@ -313,15 +312,6 @@ class Store:
                     points = tuple((float(x), float(y)) for x, y in row.points)
                     face = Face(Box(*row.box), points, row.score)
                     found[row.id] = Where(row.path, row.sha256, face)
-        return found
-
-    def rejected(self) -> dict[int, list[tuple[str, Box]]]:
-        """What is said not to be a person's, by the person's number: photo's SHA-256 and box."""
-        query = sa.select(rejections.c.person, rejections.c.sha256, rejections.c.box)
-        found: dict[int, list[tuple[str, Box]]] = {}
-        with self.database.read() as connection:
-            for person, sha256, box in connection.execute(query):
-                found.setdefault(person, []).append((sha256, Box(*box)))
         return found
 
     def _embedding(self, row: Any) -> bytes:
