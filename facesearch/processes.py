@@ -1,5 +1,6 @@
 """Training in several processes, as `torchrun` starts them; one process is a group of one."""
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,3 +66,4 @@ def processes(device: torch.device) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()
+        gc.collect()  # DistributedDataParallel's cycles: its threads must not see the program's end

@@ -5,7 +5,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from facesearch.loss import LossConfig, Objective
 from facesearch.network import EmbeddingNetwork, NetworkConfig
-from facesearch.processes import processes
+from facesearch.processes import Processes, processes
 
 
 def main() -> None:
@@ -22,12 +22,15 @@ def main() -> None:
         Objective(cost, config.dimension, 4)(embeddings, people).backward()
         return [p.grad.clone() for p in network.parameters() if p.grad is not None]
 
+    def shared(group: Processes) -> list[torch.Tensor]:
+        net = DistributedDataParallel(network)
+        mine = net(chips[group.share(len(people))])
+        return gradient(net, group.together(mine, len(people)))
+
     alone = gradient(network, network(chips))
     with processes(torch.device("cpu")) as group:
         assert group.count == 2
-        shared = DistributedDataParallel(network)
-        mine = shared(chips[group.share(len(people))])
-        both = gradient(shared, group.together(mine, len(people)))
+        both = shared(group)
     assert len(alone) == len(both) > 5
     for a, b in zip(alone, both, strict=True):
         assert torch.allclose(a, b, atol=1e-6), (a - b).abs().max()
