@@ -16,6 +16,7 @@ import multiprocessing
 import os
 import platform
 import random
+import re
 import resource
 import signal
 import struct
@@ -91,6 +92,9 @@ def originals() -> dict[str, list[bytes]]:
     def several(form: str) -> bytes:
         return saved(rgb, form, save_all=True, append_images=[rgb.rotate(90), rgb.rotate(180)])
 
+    lab = rgb.convert("LAB")
+    lab.info.clear()  # a profile with the time of day
+
     text = b"P3\n%d %d\n255\n" % (WIDTH, HEIGHT) + b" ".join(b"%d" % v for v in rgb.tobytes())
     return {
         "jpg": [
@@ -125,13 +129,13 @@ def originals() -> dict[str, list[bytes]]:
             saved(deep, "TIFF"),
             saved(real, "TIFF"),
             saved(alpha, "TIFF"),
-            saved(rgb.convert("LAB"), "TIFF"),
+            saved(lab, "TIFF"),
             several("TIFF"),
         ],
         "ppm": [saved(rgb, "PPM"), saved(bits, "PPM"), saved(real, "PPM"), text],
         "pgm": [saved(grey, "PPM"), saved(deep, "PPM")],
         "heic": [saved(rgb, "HEIF", exif=exif), saved(alpha, "HEIF"), several("HEIF")],
-        "avif": [saved(rgb, "AVIF", exif=exif), saved(alpha, "AVIF"), several("AVIF")],
+        "avif": [saved(rgb, "AVIF", exif=exif), saved(alpha, "AVIF"), _timeless(several("AVIF"))],
         "jp2": [
             saved(rgb, "JPEG2000"),
             saved(alpha, "JPEG2000", irreversible=True, quality_layers=[20]),
@@ -139,6 +143,11 @@ def originals() -> dict[str, list[bytes]]:
             saved(rgb, "JPEG2000", no_jp2=True, tile_size=(32, 32)),
         ],
     }
+
+
+def _timeless(data: bytes) -> bytes:
+    """A film of the ISO format without the times at which it was made."""
+    return re.sub(b"(mvhd|tkhd|mdhd)(\x01...).{16}", rb"\1\2" + bytes(16), data, flags=re.S)
 
 
 def bombs(side: int) -> dict[str, bytes]:
