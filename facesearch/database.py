@@ -54,17 +54,34 @@ class Database:
         self._vaults: dict[str | None, Vault] = {None: cache.PLAIN}  # by the record of their key
         self._seen = threading.local()  # the record as of this thread's latest transaction
         self._tighten()
-        self._engine = sa.create_engine(
-            "sqlite://", creator=self.connect, poolclass=sa.NullPool, hide_parameters=True
-        )
-        # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
-        sa.event.listen(self._engine, "begin", _begin)
-        self._writing = self._engine.execution_options(writes=True)
+        self._engines = self._engines_of(sa.NullPool)
         self._migrate()
         with self.read() as connection:
             unclean = get_setting(connection, UNCLEAN)
         if unclean and self.writable:
             self.clean(wait=False)
+
+    def _engines_of(self, pool: type[sa.Pool]) -> tuple[sa.Engine, sa.Engine]:
+        """To read with, and to write with."""
+        engine = sa.create_engine(
+            "sqlite://", creator=self.connect, poolclass=pool, hide_parameters=True
+        )
+        # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
+        sa.event.listen(engine, "begin", _begin)
+        return engine, engine.execution_options(writes=True)
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Keep connections open from one transaction to the next, where many follow.
+
+        Otherwise each opens the file anew, and so sees one that was put in its place.
+        """
+        before, self._engines = self._engines, self._engines_of(sa.QueuePool)
+        try:
+            yield
+        finally:
+            during, self._engines = self._engines, before
+            during[0].dispose()
 
     def _tighten(self) -> None:
         """The gallery's files are the owner's alone, those of an earlier facesearch too.
@@ -83,7 +100,9 @@ class Database:
 
     def connect(self) -> sqlite3.Connection:
         if self.writable:
-            connection = sqlite3.connect(self.path, timeout=LOCK_SECONDS, isolation_level=None)
+            connection = sqlite3.connect(
+                self.path, timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+            )
             connection.execute("PRAGMA secure_delete = ON")
             connection.execute("PRAGMA temp_store = MEMORY")  # nothing of it in temporary files
         else:
@@ -91,7 +110,9 @@ class Database:
             log = self.path.with_name(f"{self.path.name}-wal")
             if not (log.exists() and log.stat().st_size):
                 uri += "&immutable=1"  # SQLite could not make the files beside it that WAL needs
-            connection = sqlite3.connect(uri, uri=True, isolation_level=None)
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False
+            )
         connection.execute("PRAGMA foreign_keys = ON")
         return connection
 
@@ -125,7 +146,7 @@ class Database:
             with closing(self.connect()) as plain:
                 plain.execute("PRAGMA journal_mode = WAL")  # for good: it is kept in the file
             try:
-                with self._engine.begin() as connection:
+                with self._engines[0].begin() as connection:
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
             except CommandError as error:  # there never was such a version
@@ -133,7 +154,7 @@ class Database:
         self._migrated = True
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._engines[0].dispose()
 
     def lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
         """See `locked`."""
@@ -223,7 +244,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self.explained(), self._engine.connect() as connection:
+        with self.explained(), self._engines[0].connect() as connection:
             self._look(connection)
             yield connection
 
@@ -259,7 +280,7 @@ class Database:
     def append(self) -> Iterator[sa.Connection]:
         """A transaction of the only writer that leaves the people as they are: no new revision."""
         self.check_writable()
-        with self.explained(), self.lock(), self._writing.begin() as connection:
+        with self.explained(), self.lock(), self._engines[1].begin() as connection:
             self._look(connection)
             yield connection
 

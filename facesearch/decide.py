@@ -13,8 +13,8 @@ from facesearch.calibrate import (
     posterior,
     probability,
 )
-from facesearch.embed import Embedder, SeenFace
-from facesearch.errors import CalibrationError
+from facesearch.embed import Embedder, SeenFace, in_order
+from facesearch.errors import CalibrationError, PhotoError
 
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
@@ -172,8 +172,10 @@ def compare(
     """
     notes: list[str] = []
     faces: list[SeenFace] = []
-    for path in (a, b):
-        face, why = _main_face(embedder.faces(embedder.read(path)))
+    for path, photo in in_order(embedder.see, (a, b)):
+        if isinstance(photo, PhotoError):
+            raise photo
+        face, why = _main_face(photo.faces)
         if face is None:
             return Comparison(a, b, "unusable", None, threshold, None, f"{path}: {why}")
         if why:

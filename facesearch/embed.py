@@ -1,19 +1,14 @@
 """The one way of a photo: pixels, faces, chips, embeddings."""
 
 import math
-import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from PIL import Image
 
-from facesearch import images
+from facesearch import images, threads
 from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align
 from facesearch.detect import DlibDetector, NetworkDetector
 from facesearch.errors import PhotoError
@@ -23,11 +18,7 @@ from facesearch.kept import kept_chip
 from facesearch.model import Chips, Embeddings, Model, Preprocessing
 from facesearch.quality import unrecognisable, unusable
 from facesearch.settings import DETAIL, MIN_FACE
-
-WORKERS = os.cpu_count() or 1
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+from facesearch.threads import Item, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +42,15 @@ class SeenFace:
     agreement: float  # see Model.embed_rated
     reason: str  # why it cannot be recognised; empty if it can
     kept: bytes | None = None  # its chip to keep, where that was asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One photo as the model sees it: its size and its faces, the largest first."""
+
+    width: int
+    height: int
+    faces: list[SeenFace]
 
 
 class FaceReader:
@@ -151,6 +151,12 @@ class Embedder(FaceReader):
     def __init__(self, model: Model, detail: int = DETAIL, min_face: float = MIN_FACE) -> None:
         super().__init__(model.preprocessing, model.finders, detail, min_face)
         self.model = model
+        model.begin()
+
+    def see(self, path: Path, *, keep: bool = False) -> Seen:
+        """A photo with its faces. keep: with chips to keep. Raises PhotoError."""
+        portrait = self.read(path, keep=keep)
+        return Seen(portrait.width, portrait.height, self.faces(portrait))
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D)."""
@@ -174,36 +180,9 @@ class Embedder(FaceReader):
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result | PhotoError]]:
-    """`work` done on each item, mostly a path, on all cores, the results in their order.
-
-    A photo that cannot be read comes back as its PhotoError. Bounded: no more than a few photos
-    are held at once. Closing the iterator drops what has not begun.
-    """
-    waiting: deque[tuple[Item, Future[Result]]] = deque()
-
-    def first() -> tuple[Item, Result | PhotoError]:
-        item, future = waiting.popleft()
+    """See `threads.in_order`; a photo that cannot be read comes back as its PhotoError."""
+    for item, future in threads.in_order(work, items):
         try:
-            return item, future.result()
+            yield item, future.result()
         except PhotoError as error:
-            return item, error
-
-    try:
-        for item in items:
-            waiting.append((item, _pool().submit(work, item)))
-            if len(waiting) > 4 * WORKERS:
-                yield first()
-        while waiting:
-            yield first()
-    finally:
-        for _, future in waiting:
-            future.cancel()
-
-
-@cache
-def _pool() -> ThreadPoolExecutor:
-    """The threads that look at photos. They stay: each has made a detector of its own."""
-    return ThreadPoolExecutor(WORKERS, thread_name_prefix="photos")
-
-
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along
+            yield item, error

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from facesearch import images
+from facesearch.ahead import Found, looks
 from facesearch.calibrate import FACES_BEHIND, Calibration
 from facesearch.decide import Candidate
-from facesearch.embed import Embedder, SeenFace, in_order
+from facesearch.embed import Embedder, SeenFace
 from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Face
 from facesearch.folder import Folder, Verdict
@@ -22,7 +22,7 @@ from facesearch.model import Embeddings
 from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
 from facesearch.progress import Progress
-from facesearch.store import MOST_VARIABLES, ModelStamp, NewPhoto, Store
+from facesearch.store import ModelStamp, NewPhoto, Store
 
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
@@ -92,8 +92,8 @@ class Enroller:
         self._store, self._embedder, self._calibration = store, embedder, calibration
         self._nearest, self._barred, self._which = nearest, barred, which
         self._insist, self._dry_run = insist, dry_run
-        self._read = partial(embedder.read, keep=keep)
         self._looked = Looked(store.database, embedder, keep=keep)
+        self._ways = partial(embedder.see, keep=keep), store, self._looked
         self._pending: list[Look] = []  # read, but neither written nor kept
         self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
@@ -111,9 +111,11 @@ class Enroller:
         progress.start("enrolling", len(asked))
         waiting: list[_Job] = []
         last = list(jobs)[-1] if jobs else None
+        sound = [job.paths for job in jobs.values() if not _fault_of(job.name)]
+        found = looks([path for paths in sound for path in paths], *self._ways)
         for name in list(jobs):
             job = jobs.pop(name)  # what is written is not held on to
-            self._look(job, progress)
+            self._look(job, found, progress)
             self._judge(job, final=False)
             self._crowd.add(job)
             if name == last and not waiting:
@@ -130,95 +132,74 @@ class Enroller:
         for job, places in decided:
             yield from self._written(job, set(places))
 
-    def _look(self, job: _Job, progress: Progress) -> None:
+    def _look(self, job: _Job, looks: Iterator[Found], progress: Progress) -> None:
         """Every photo of a person: known, unreadable, or with faces to be judged."""
-        try:
-            clean_name(job.name)
-        except PersonError as error:
-            for place, path in enumerate(job.paths):
-                progress.advance()
-                job.done[place] = Enrolment(path, job.name, "skipped", str(error), 0, error=True)
-            return
-        hashes = job.hashes
-        for place, path in enumerate(job.paths):
-            try:
-                hashes[place] = images.sha256(path)
-            except PhotoError as error:
-                job.done[place] = _unreadable(job.name, path, error)
-        known = self._known(list(hashes.values()))
+        fault = _fault_of(job.name)
         first: dict[str, Path] = {}
-        fresh: list[int] = []
-        for place, sha256 in hashes.items():
-            path = job.paths[place]
-            claim = self._claims.get(sha256)
-            if claim is not None and claim[0] != job.name:
-                job.done[place] = _claimed(path, job.name, claim)
-            elif sha256 in known:
-                job.done[place] = _already(path, job.name, known[sha256])
-            elif sha256 in first:
-                reason = f"same content as {first[sha256]}"
-                job.done[place] = Enrolment(path, job.name, "duplicate", reason, 0)
+        for place, path in enumerate(job.paths):
+            done: Enrolment | None
+            if fault:
+                done = Enrolment(path, job.name, "skipped", fault, 0, error=True)
             else:
-                first[sha256] = path
-                fresh.append(place)
-        for _ in job.done:
+                done = self._looked_at(job, place, path, next(looks), first)
             progress.advance()
-        for place, look in self._looks(job, hashes, fresh):
-            progress.advance()
-            path = job.paths[place]
-            try:
-                if isinstance(look, PhotoError):
-                    raise look
-                barred = self._barred(path, look.faces)
-            except PhotoError as error:
-                job.done[place] = _unreadable(job.name, path, error)
-                continue
-            rejected = f"rejected: this face is not {job.name}'s"
-            faces = [
-                replace(seen, reason=rejected) if job.name in names else seen
-                for seen, names in zip(look.faces, barred, strict=True)
-            ]
-            good = [face for face in faces if not face.reason]
-            if not good:
-                reason = faces[0].reason if faces else "no face found"
-                job.done[place] = Enrolment(path, job.name, "skipped", reason, 0)
-                continue
-            if self._which == "largest":
-                note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
-                job.done[place] = Enrolment(path, job.name, "enrolled", note, 1)
-                good = good[:1]
-            job.looks[place] = replace(look, faces=good)
-            job.barred[place] = set().union(*barred)
+            if done is not None:
+                job.done[place] = done
 
-    def _looks(
-        self, job: _Job, hashes: dict[int, str], places: list[int]
-    ) -> Iterator[tuple[int, Look | PhotoError]]:
-        """What is on each photo, from before a break where there was one."""
-        for at in range(0, len(places), MOST_VARIABLES):
-            some = places[at : at + MOST_VARIABLES]
-            seen = self._looked.recall({hashes[place]: job.paths[place] for place in some})
-            self._kept |= seen.keys()
-            yield from ((place, seen[hashes[place]]) for place in some if hashes[place] in seen)
-            fresh = [place for place in some if hashes[place] not in seen]
-            read = in_order(self._read, (job.paths[place] for place in fresh))
-            for place, (path, portrait) in zip(fresh, read, strict=True):
-                if isinstance(portrait, PhotoError):
-                    yield place, portrait
-                    continue
-                faces = self._embedder.faces(portrait)
-                look = Look(path, hashes[place], portrait.width, portrait.height, faces)
-                self._pending.append(look)
-                if len(self._pending) >= BATCH and not self._dry_run:
-                    self._looked.keep(self._pending)
-                    self._kept |= {look.sha256 for look in self._pending}
-                    self._pending.clear()
-                yield place, look
+    def _looked_at(
+        self, job: _Job, place: int, path: Path, found: Found, first: dict[str, Path]
+    ) -> Enrolment | None:
+        """What became of a photo, or becomes unless it is judged otherwise; None: to be judged.
 
-    def _known(self, hashes: list[str]) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for at in range(0, len(hashes), MOST_VARIABLES):
-            found |= self._store.known(hashes[at : at + MOST_VARIABLES])
-        return found
+        first: the photos of this job, by SHA-256.
+        """
+        if found.sha256:
+            job.hashes[place] = found.sha256
+        claim = self._claims.get(found.sha256)
+        if claim is not None and claim[0] != job.name:
+            return _claimed(path, job.name, claim)
+        if isinstance(found.sight, set):
+            return _already(path, job.name, found.sight)
+        if found.sha256 in first:
+            reason = f"same content as {first[found.sha256]}"
+            return Enrolment(path, job.name, "duplicate", reason, 0)
+        if isinstance(found.sight, PhotoError):
+            return _unreadable(job.name, path, found.sight)
+        first[found.sha256] = path
+        look = replace(found.sight, path=path)
+        self._keep(look, fresh=found.fresh)
+        try:
+            barred = self._barred(path, look.faces)
+        except PhotoError as error:  # gone a moment ago
+            return _unreadable(job.name, path, error)
+        rejected = f"rejected: this face is not {job.name}'s"
+        faces = [
+            replace(seen, reason=rejected) if job.name in names else seen
+            for seen, names in zip(look.faces, barred, strict=True)
+        ]
+        good = [face for face in faces if not face.reason]
+        if not good:
+            reason = faces[0].reason if faces else "no face found"
+            return Enrolment(path, job.name, "skipped", reason, 0)
+        done = None
+        if self._which == "largest":
+            note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
+            done = Enrolment(path, job.name, "enrolled", note, 1)
+            good = good[:1]
+        job.looks[place] = replace(look, faces=good)
+        job.barred[place] = set().union(*barred)
+        return done
+
+    def _keep(self, look: Look, *, fresh: bool) -> None:
+        """So that a break repeats nothing. fresh: not kept yet."""
+        if not fresh:
+            self._kept.add(look.sha256)
+            return
+        self._pending.append(look)
+        if len(self._pending) >= BATCH and not self._dry_run:
+            self._looked.keep(self._pending)
+            self._kept |= {look.sha256 for look in self._pending}
+            self._pending.clear()
 
     # Judging
 
@@ -492,6 +473,15 @@ def stamp(embedder: Embedder) -> ModelStamp:
     """Of the embeddings that it makes."""
     model = embedder.model
     return ModelStamp(model.name, model.fingerprint, model.dimension)
+
+
+def _fault_of(name: str) -> str:
+    """Why nobody can bear this name; empty if somebody can."""
+    try:
+        clean_name(name)
+    except PersonError as error:
+        return str(error)
+    return ""
 
 
 def _kept_name(name: str) -> str:

@@ -246,7 +246,7 @@ class Gallery:
         """
         self._store.database.check_writable()
         self.check_model(embedder)
-        seen = embedder.faces(embedder.read(photo))
+        seen = embedder.see(photo).faces
         if not seen:
             raise PhotoError(f"{photo}: no face found")
         if face is None:
@@ -412,7 +412,8 @@ class Gallery:
             dry_run=dry_run,
             keep=self._keeps_chips(),
         )
-        yield from enroller.run(list(photos), progress)
+        with self._store.database.busy():
+            yield from enroller.run(list(photos), progress)
         if not dry_run:
             self._current_index()
 
@@ -474,12 +475,12 @@ class Gallery:
             raise self._empty()
         paths = list(photos)
         progress.start("identifying", len(paths))
-        for path, portrait in in_order(embedder.read, paths):
+        for path, photo in in_order(embedder.see, paths):
             progress.advance()
-            if isinstance(portrait, PhotoError):
-                yield path, portrait
+            if isinstance(photo, PhotoError):
+                yield path, photo
                 continue
-            faces = embedder.faces(portrait)
+            faces = photo.faces
             if not faces:
                 audit.record(self._store.database, "identify", 0, [])
                 nothing = Decision("unusable", None, None, None, "no face found")

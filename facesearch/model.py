@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-import os
+import threading
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from facesearch.align import TEMPLATE
 from facesearch.errors import ModelError
 from facesearch.face import Point
+from facesearch.threads import in_order, session
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
 GRAPH_INT8 = "network-int8.onnx"
@@ -60,6 +62,7 @@ class Model:
         Raises ModelError if the folder is not a whole model.
         """
         self.folder = folder
+        self._loading = threading.Lock()
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such model")
         try:
@@ -107,17 +110,24 @@ class Model:
         digest.update(json.dumps(fields, sort_keys=True).encode())
         return digest.hexdigest()
 
-    @cached_property
+    def begin(self) -> None:
+        """Load the network beside whatever else is done until it is needed."""
+
+        def load() -> None:
+            with suppress(ModelError):  # whoever needs it is told
+                _ = self._session
+
+        threading.Thread(target=load).start()
+
+    @property
     def _session(self) -> onnxruntime.InferenceSession:
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = os.cpu_count() or 1
-        # threads that spin while they wait slow down whatever else the machine is doing
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        with self._loading:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> onnxruntime.InferenceSession:
         try:
-            return onnxruntime.InferenceSession(
-                str(self.folder / self.graph), options, providers=["CPUExecutionProvider"]
-            )
+            return session(self.folder / self.graph)
         # ONNX Runtime's own errors share no base but Exception
         except Exception as error:
             raise ModelError(
@@ -135,10 +145,13 @@ class Model:
         same face in both, less where it is unsure of what it sees. 1 for a model that looks at no
         mirror image.
         """
-        parts = [self._run(chips[at : at + BATCH]) for at in range(0, len(chips), BATCH)]
+        parts = [chips[at : at + BATCH] for at in range(0, len(chips), BATCH)]
         if not parts:
             return np.empty((0, self.dimension), np.float32), np.empty(0, np.float32)
-        vectors, agreements = zip(*parts, strict=True)
+        if len(parts) == 1:
+            return self._run(chips)
+        runs = [future.result() for _, future in in_order(self._run, parts, "network")]
+        vectors, agreements = zip(*runs, strict=True)
         return np.concatenate(vectors), np.concatenate(agreements)
 
     @property
@@ -150,10 +163,13 @@ class Model:
         how = self.preprocessing
         if how.channels == "bgr":
             chips = chips[..., ::-1]
-        pixels = (chips.astype(np.float32).transpose(0, 3, 1, 2) - how.mean) / how.scale
+        count, side = chips.shape[:2]
+        pixels = np.empty((count * (1 + how.flip_average), 3, side, side), np.float32)
+        np.subtract(chips.transpose(0, 3, 1, 2), how.mean, out=pixels[:count])
+        pixels[:count] *= 1 / how.scale
         if how.flip_average:
-            pixels = np.concatenate([pixels, pixels[..., ::-1]])
-        feeds = {self._session.get_inputs()[0].name: np.ascontiguousarray(pixels)}
+            pixels[count:] = pixels[:count, :, :, ::-1]
+        feeds = {self._session.get_inputs()[0].name: pixels}
         vectors = _unit(np.asarray(self._session.run(None, feeds)[0], np.float32))
         if not how.flip_average:
             return vectors, np.ones(len(chips), np.float32)

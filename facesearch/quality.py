@@ -40,7 +40,7 @@ def sharpness(chip: Pixels) -> tuple[float, float]:
     if chip.shape[0] != SHARPNESS_SIDE:
         picture = Image.fromarray(chip)
         chip = np.asarray(picture.resize((SHARPNESS_SIDE, SHARPNESS_SIDE), Image.Resampling.BOX))
-    grey = chip.astype(np.float32).mean(axis=2)
+    grey = chip @ np.full(3, 1 / 3, np.float32)
     centre = 4 * grey[1:-1, 1:-1]
     around = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
     contrast = float(grey.std())

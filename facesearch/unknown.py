@@ -57,22 +57,22 @@ def group_unknown(
     seen_before: set[str] = set()
     known = unusable = 0
     progress.start("looking", len(paths))
-    for path, portrait in in_order(embedder.read, paths):
+    for path, photo in in_order(embedder.see, paths):
         progress.advance()
-        if isinstance(portrait, PhotoError):
-            errors.append(portrait)
+        if isinstance(photo, PhotoError):
+            errors.append(photo)
             continue
         sha256 = images.sha256(path)
         if sha256 in seen_before:
             continue
         seen_before.add(sha256)
-        for seen in embedder.faces(portrait):
+        for seen in photo.faces:
             if seen.reason:
                 unusable += 1
             elif limit is not None and gallery.names(seen, limit, calibration):
                 known += 1
             else:
-                faces.append(UnknownFace(path, sha256, portrait.width, portrait.height, seen))
+                faces.append(UnknownFace(path, sha256, photo.width, photo.height, seen))
     if not faces:
         return Unknown([], known, unusable, errors)
     vectors = np.stack([face.seen.embedding for face in faces])
