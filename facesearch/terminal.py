@@ -2,9 +2,11 @@
 
 import csv
 import json
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import Any, Literal
 
 from facesearch.progress import Progress, Silent
@@ -39,21 +41,41 @@ def show(
                 writer.writeheader()
             writer.writerow({key: _plain(value) for key, value in row.items()})
         return
+    kept = [[_human(row[column]) for column in columns] for row in rows if not skip(row)]
+    if kept:
+        _print_table([list(columns), *kept])
+
+
+def _print_table(rows: list[list[str]]) -> None:
+    """The first row: headings. What is too wide for a terminal is folded."""
+    widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
+    room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
+    if sum(widths) + 2 * len(widths) - 2 <= room and all(map(str.isprintable, chain(*rows))):
+        for row in rows:
+            pairs = zip(row, widths, strict=True)
+            print("  ".join(cell + " " * (width - _width(cell)) for cell, width in pairs))
+        return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    terminal = sys.stdout.isatty()
-    kept = [row for row in rows if not skip(row)]
-    if not kept:
-        return
     table = Table(box=None, pad_edge=False)
-    for column in columns:
+    for column in rows[0]:
         table.add_column(column, overflow="fold")
-    for row in kept:
-        table.add_row(*(Text(_human(row[column])) for column in columns))
+    for row in rows[1:]:
+        table.add_row(*map(Text, row))
+    terminal = sys.stdout.isatty()
     # off a terminal nothing is folded
     Console(width=None if terminal else 1000, highlight=False).print(table, soft_wrap=not terminal)
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _plain(value: Any) -> Any:

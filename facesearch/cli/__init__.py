@@ -1,35 +1,18 @@
 """The command line: parse, call, print. A module for each group of commands."""
 
+import gc
 import logging
 import signal
 import sys
 import threading
 import warnings
+from importlib import import_module
 
-from facesearch.cli import (
-    archive,
-    gallery,
-    internal,
-    learn,
-    models,
-    people,
-    privacy,
-    review,
-    search,
-)
+from facesearch.cli import internal
 from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
-__all__ = [
-    "archive",
-    "gallery",
-    "learn",
-    "main",
-    "models",
-    "people",
-    "privacy",
-    "review",
-    "search",
-]
+GROUPS = "archive gallery learn models people privacy review search".split()
+SOON = {"enroll", "identify", "compare"}  # are in `search`, and shall start soon
 
 
 def main() -> None:
@@ -40,8 +23,12 @@ def main() -> None:
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    gc.set_threshold(50_000)  # what is imported is no rubbish
+    first, rest = globals_first(sys.argv[1:])
+    for group in ["search"] if rest and rest[0] in SOON else GROUPS:
+        import_module(f"facesearch.cli.{group}")
     try:
-        app(globals_first(sys.argv[1:]))
+        app([*first, *rest])
     except SystemExit:
         if Terminated.came:  # Typer takes it for Ctrl-C
             sys.exit(TERMINATED)
@@ -49,6 +36,8 @@ def main() -> None:
     except Exception as error:  # a fault of ours: what it says may be somebody's name
         internal.report(error, debug=options.debug)
         sys.exit(internal.EXIT_CODE)
+    finally:
+        gc.freeze()  # the end of the program need not look through what it leaves
 
 
 def _hush() -> None:

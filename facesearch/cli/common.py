@@ -123,21 +123,21 @@ class Precision(StrEnum):
     int8 = "int8"
 
 
-def globals_first(arguments: list[str]) -> list[str]:
-    """The arguments with the global options moved to the front, so that they may stand anywhere."""
+def globals_first(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """The global options, which may stand anywhere, and the other arguments."""
     first: list[str] = []
     rest: list[str] = []
     waiting = iter(arguments)
     for argument in waiting:
         if argument == "--":
-            return [*first, *rest, "--", *waiting]
+            return first, [*rest, "--", *waiting]
         if argument in GLOBAL_FLAGS or argument.split("=")[0] in GLOBAL_VALUES:
             first.append(argument)
             if argument in GLOBAL_VALUES:
                 first.extend(value for value in [next(waiting, None)] if value is not None)
         else:
             rest.append(argument)
-    return first + rest
+    return first, rest
 
 
 def _print_version(wanted: bool) -> None:

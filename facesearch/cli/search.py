@@ -260,12 +260,12 @@ def compare(
     prior: Prior = 0.5,
 ) -> None:
     """Tell whether two photos show the same person."""
-    from facesearch import decide
-    from facesearch.calibrate import calibration_of
-
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("--fmr and --threshold exclude each other")
     embedder = embedder_of(chosen_model())
+    from facesearch import decide  # while the network is loaded
+    from facesearch.calibrate import calibration_of
+
     calibration = calibration_of(embedder.model)
     limit: Threshold = (
         decide.Threshold(threshold)
