@@ -55,10 +55,12 @@ class Preprocessing:
 class Model:
     """Chips in, unit vectors out."""
 
-    def __init__(self, folder: Path, detector: str | None = None, precision: str = "fp32") -> None:
+    def __init__(
+        self, folder: Path, detector: str | None = None, precision: str | None = None
+    ) -> None:
         """detector: which one finds faces, instead of the model's own; a key of FINDERS.
 
-        precision: fp32 or int8, in which the network computes; a key of GRAPHS.
+        precision: in which the network computes, instead of the model's own; a key of GRAPHS.
         Raises ModelError if the folder is not a whole model.
         """
         self.folder = folder
@@ -75,15 +77,16 @@ class Model:
             self.name = folder.name
             if detector not in (None, own):
                 self.name += f" --detector {detector}"
-            if precision != "fp32":
+            own_precision = self.config.get("precision", "fp32")
+            if precision not in (None, own_precision):
                 self.name += f" --precision {precision}"
+            self.graph = GRAPHS[precision or own_precision]
         except FileNotFoundError as error:
             raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
         except (ValueError, KeyError, TypeError) as error:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        self.graph = GRAPHS[precision]
         for needed in (self.graph, *FINDERS[self.preprocessing.detector]):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")

@@ -28,7 +28,7 @@ def test_torch_gives_the_same_embeddings(embedder: Embedder, people: Path) -> No
     from dlib_network import DlibNetwork
     from safetensors.torch import load_file
 
-    model = embedder.model
+    model = Model(embedder.model.folder, precision="fp32")
     weights = load_file(model.folder / "network.safetensors")
     network = DlibNetwork().fused().eval()
     network.load_state_dict({name: value.float() for name, value in weights.items()})
@@ -42,12 +42,13 @@ def test_torch_gives_the_same_embeddings(embedder: Embedder, people: Path) -> No
 
 
 def test_eight_bits_tell_much_the_same(embedder: Embedder, people: Path) -> None:
-    model = embedder.model
-    quick = Model(model.folder, precision="int8")
-    assert quick.fingerprint != model.fingerprint
-    assert quick.name == "default --precision int8"
+    quick = embedder.model
+    exact = Model(quick.folder, precision="fp32")
+    assert quick.fingerprint == Model(quick.folder, precision="int8").fingerprint
+    assert quick.fingerprint != exact.fingerprint
+    assert (quick.name, exact.name) == ("default", "default --precision fp32")
     chips = np.concatenate([embedder.read(path).chips[:1] for path in people.glob("*/pose-0.jpg")])
-    apart = np.linalg.norm(model.embed(chips) - quick.embed(chips), axis=1)
+    apart = np.linalg.norm(exact.embed(chips) - quick.embed(chips), axis=1)
     assert 0 < apart.max() < 0.15
     with pytest.raises(ModelError, match=r"network-int8\.onnx is missing"):
         Model(shipped_models() / "accurate", precision="int8")

@@ -97,7 +97,7 @@ class Options:
     gallery: Path | None = None
     model: str | None = None
     detector: str | None = None
-    precision: str = "fp32"
+    precision: str | None = None
     detail: int = DETAIL
     min_face: float = MIN_FACE
     form: Form = "table"
@@ -170,11 +170,12 @@ def common(
         ),
     ] = None,
     precision: Annotated[
-        Precision,
+        Precision | None,
         typer.Option(
-            help="In which the network computes; int8 is quicker, for models that have it."
+            help="In which the network computes; int8 is quicker, for models that have it "
+            "[default: the model's]."
         ),
-    ] = Precision.fp32,
+    ] = None,
     detail: Annotated[
         int,
         typer.Option(
@@ -209,7 +210,15 @@ def common(
     finder = detector.value if detector else None
     form: Form = "json" if as_json else "csv" if as_csv else "table"
     given = Options(
-        gallery, model, finder, precision.value, detail, min_face, form, quiet, key_file
+        gallery,
+        model,
+        finder,
+        precision and precision.value,
+        detail,
+        min_face,
+        form,
+        quiet,
+        key_file,
     )
     given.debug = debug and internal.allow_debug()
     for key, value in vars(given).items():

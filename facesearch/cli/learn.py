@@ -243,8 +243,8 @@ def calibrate(
     """
     from facesearch.recalibrate import population, recalibrate
 
-    if options.detector is not None or options.precision != "fp32":
-        raise typer.BadParameter("a model is calibrated with its own detector, in fp32")
+    if options.detector is not None or options.precision is not None:
+        raise typer.BadParameter("a model is calibrated with its own detector and precision")
     model = chosen_model()
     shipped = model.folder.parent == shipped_models()
     folder = out or (model_home() / model.name if shipped else model.folder)
