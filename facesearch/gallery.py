@@ -112,6 +112,7 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._following.forget()
         self._store.close()
 
     # People
