@@ -18,7 +18,7 @@ from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
-from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
+from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
@@ -123,11 +123,7 @@ class Gallery:
 
     def person(self, name: str) -> Person:
         """Raises PersonError."""
-        clean = clean_name(name)
-        for person in self._store.people():
-            if person.name == clean:
-                return person
-        raise PersonError(f"{clean}: nobody of this name is enrolled")
+        return self._store.person(clean_name(name))
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """Raises PersonError."""
@@ -399,7 +395,7 @@ class Gallery:
             self._store,
             embedder,
             calibration,
-            self._nearest_people,
+            self._nearest_each,
             self._barred,
             which,
             insist=insist,
@@ -516,30 +512,36 @@ class Gallery:
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
-        """The `count` nearest people, nearest first.
+        """The `count` nearest people, nearest first. Raises GalleryError."""
+        return self._nearest_each([seen], count, calibration)[0]
+
+    def _nearest_each(
+        self, faces: Sequence[SeenFace], count: int, calibration: Calibration
+    ) -> list[list[Candidate]]:
+        """For each face the `count` nearest people, nearest first.
 
         Raises GalleryError if the index and the faces of one of them disagree.
         """
         index, revision = self._current_index(), self._following.state.revision
         if not len(index):
-            return []
-        numbers, distances = index.search(seen.embedding[None], count)
-        samples = self._store.samples(numbers[0].tolist())
-        if not _agree(index, numbers[0], samples):
+            return [[] for _ in faces]
+        numbers, distances = index.search(np.stack([seen.embedding for seen in faces]), count)
+        near = np.unique(numbers)
+        samples = self._store.samples(near.tolist())
+        if not _agree(index, near, samples):
             if self._store.revision() != revision:  # changed a moment ago
-                return self._nearest_people(seen, count, calibration)
+                return self._nearest_each(faces, count, calibration)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
             )
-        found = []
-        for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-            person = samples[number]
-            nearest = int((person.embeddings @ seen.embedding).argmax())
-            worse = min(seen.agreement, person.agreement)
-            ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
-            found.append(Candidate(person.name, distance, person.photos[nearest], ratio))
-        return found
+        return [
+            [
+                _candidate(seen, samples[number], distance, calibration)
+                for number, distance in zip(theirs.tolist(), apart.tolist(), strict=True)
+            ]
+            for seen, theirs, apart in zip(faces, numbers, distances, strict=True)
+        ]
 
     # The index and the model
 
@@ -564,6 +566,15 @@ class Gallery:
                 f"move the gallery to the latter with `facesearch gallery reindex --model "
                 f"{other.name}`, or choose another gallery with --gallery"
             )
+
+
+def _candidate(
+    seen: SeenFace, person: Samples, distance: float, calibration: Calibration
+) -> Candidate:
+    nearest = int((person.embeddings @ seen.embedding).argmax())
+    worse = min(seen.agreement, person.agreement)
+    ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
+    return Candidate(person.name, distance, person.photos[nearest], ratio)
 
 
 def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:

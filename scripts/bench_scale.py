@@ -8,6 +8,7 @@ the store's own functions, and measures each. --photos: folder of pictures to en
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -29,14 +30,24 @@ from numpy.typing import NDArray
 
 from facesearch import settings
 from facesearch.calibrate import cohort_of
-from facesearch.face import Box, Face
+from facesearch.database import set_setting
 from facesearch.following import FollowingIndex
 from facesearch.gallery import Gallery
 from facesearch.model import Model
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.schema import (
+    face_checksum,
+    faces,
+    people,
+    person_checksum,
+    photo_checksum,
+    photos,
+)
+from facesearch.store import Store
 
-BATCH = 2000
-FACE = Face(Box(0, 0, 100, 100), ((30, 40), (70, 40), (50, 60), (35, 80), (65, 80)), 0.9)
+BATCH = 10_000
+BOX = [0.0, 0.0, 100.0, 100.0]
+POINTS = [[30.0, 40.0], [70.0, 40.0], [50.0, 60.0], [35.0, 80.0], [65.0, 80.0]]
+NOW = "2026-01-01T00:00:00+00:00"
 
 
 def drawn(model: Model, count: int, seed: int = 0) -> Iterator[NDArray[np.float32]]:
@@ -57,21 +68,35 @@ def drawn(model: Model, count: int, seed: int = 0) -> Iterator[NDArray[np.float3
 
 
 def fill(folder: Path, model: Model, count: int) -> float:
-    """A gallery of so many people; returns the seconds that it took."""
-    stamp = ModelStamp(model.name, model.fingerprint, model.dimension)
+    """A gallery of so many people with a face each; returns the seconds that it took."""
     started = time.perf_counter()
     store = Store(folder, create=True)
     number = 0
     for vectors in drawn(model, count):
-        new = []
-        for vector in vectors:
-            path, sha256 = Path(f"/photos/{number:08}.jpg"), f"{number:016x}".ljust(64, "5")
-            name = f"person {number:08}"
-            new.append(NewPhoto(name, path, sha256, 640, 480, [FACE], vector[None], [0.95]))
-            number += 1
-        store.add(new, stamp)
+        with store.database.write("enroll", {"photos": len(vectors)}) as connection:
+            if not number:
+                for key in ("name", "fingerprint", "dimension"):
+                    value = str(getattr(model, key))
+                    set_setting(connection, "model" if key == "name" else key, value)
+            rows = [_rows(number + at, vector) for at, vector in enumerate(vectors, 1)]
+            for table, some in zip((people, photos, faces), zip(*rows, strict=True), strict=True):
+                connection.execute(table.insert(), list(some))
+        number += len(vectors)
     store.close()
     return time.perf_counter() - started
+
+
+def _rows(number: int, vector: NDArray[np.float32]) -> tuple[dict[str, Any], ...]:
+    """A person, their photo and its face, each of this number."""
+    name, path = f"person {number:08}", Path(f"/photos/{number:08}.jpg")
+    sha256 = hashlib.sha256(name.encode()).hexdigest()
+    content = vector.astype("<f4").tobytes()
+    checksum = face_checksum(number, number, json.dumps(BOX), json.dumps(POINTS), 0.95, content)
+    person = {"id": number, "name": name, "created": NOW, "checksum": person_checksum(number, name)}
+    photo = {"id": number, "path": path, "sha256": sha256, "width": 640, "height": 480}
+    photo |= {"added": NOW, "checksum": photo_checksum(number, path, sha256)}
+    face = {"photo": number, "person": number, "box": BOX, "points": POINTS, "score": 0.9}
+    return person, photo, face | {"agreement": 0.95, "embedding": content, "checksum": checksum}
 
 
 def timed(job: Callable[[], object], runs: int = 1) -> float:
@@ -112,7 +137,7 @@ print(seconds, resident() - before)
 """
 
 
-def measure(folder: Path, model: Model, count: int, photos: list[Path]) -> dict[str, Any]:
+def measure(folder: Path, model: Model, count: int, pictures: list[Path]) -> dict[str, Any]:
     """One gallery."""
     row: dict[str, Any] = {"faces": count, "fill_s": fill(folder, model, count)}
     row["database_bytes"] = (folder / "gallery.db").stat().st_size
@@ -142,12 +167,14 @@ def measure(folder: Path, model: Model, count: int, photos: list[Path]) -> dict[
     del flat
     with Gallery(folder) as gallery:
         row["strangers_anew_s"] = timed(lambda: gallery.strangers(model))
-    if photos:
-        command(folder, "identify", str(photos[0]))
-        row["cold_identify_s"] = timed(lambda: command(folder, "identify", str(photos[0])), 5)
-        row |= enrolment(folder, photos)
-        command(folder, "identify", str(photos[0]))
-        row["cold_identify_after_s"] = timed(lambda: command(folder, "identify", str(photos[0])), 5)
+    if pictures:
+        command(folder, "identify", str(pictures[0]))
+        row["cold_identify_s"] = timed(lambda: command(folder, "identify", str(pictures[0])), 5)
+        row |= enrolment(folder, pictures)
+        command(folder, "identify", str(pictures[0]))
+        row["cold_identify_after_s"] = timed(
+            lambda: command(folder, "identify", str(pictures[0])), 5
+        )
     return row
 
 
@@ -159,25 +186,25 @@ from facesearch.data import people_in
 from facesearch.embed import Embedder
 from facesearch.gallery import Gallery
 from facesearch.model import Model
-from facesearch.progress import Progress
+from facesearch.progress import Silent
 embedder = Embedder(Model(settings.shipped_models() / "default"))
 asked = [(name, path) for name, paths in people_in(Path(sys.argv[2])).items() for path in paths]
 embedder.faces(embedder.read(asked[0][1]))
 started = time.perf_counter()
 with Gallery(Path(sys.argv[1]), create=True) as gallery:
-    done = list(gallery.enroll(asked, embedder, Progress(), "largest"))
+    done = list(gallery.enroll(asked, embedder, Silent(), "largest"))
 print(time.perf_counter() - started, len(done))
 """
 
 
-def enrolment(folder: Path, photos: list[Path]) -> dict[str, Any]:
+def enrolment(folder: Path, pictures: list[Path]) -> dict[str, Any]:
     """Photos of new people, one each, into this gallery and into an empty one, by turns."""
     seconds: dict[str, list[float]] = {"enrol": [], "enrol_empty": []}
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name) / "tree"
-        for number, photo in enumerate(photos):
+        for number, picture in enumerate(pictures):
             (tree / f"new {number}").mkdir(parents=True)
-            shutil.copy(photo, tree / f"new {number}")
+            shutil.copy(picture, tree / f"new {number}")
         for turn in range(3):
             copy = Path(name) / f"copy-{turn}"
             shutil.copytree(folder, copy, copy_function=os.link)
@@ -191,7 +218,7 @@ def enrolment(folder: Path, photos: list[Path]) -> dict[str, Any]:
                     text=True,
                     check=True,
                 )
-                seconds[key].append(float(done.stdout.split()[0]) / len(photos))
+                seconds[key].append(float(done.stdout.split()[0]) / len(pictures))
             shutil.rmtree(copy)
     return {f"{key}_s_per_photo": statistics.median(found) for key, found in seconds.items()}
 
@@ -205,7 +232,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     model = Model(settings.shipped_models() / "default")
-    photos = sorted(options.photos.rglob("*.jpg"))[: options.count] if options.photos else []
+    pictures = sorted(options.photos.rglob("*.jpg"))[: options.count] if options.photos else []
     print(
         f"{machine()}, Python {platform.python_version()}, FAISS {faiss.__version__}, "
         f"{faiss.omp_get_max_threads()} threads",
@@ -215,7 +242,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=options.work) as name:
         for count in options.sizes:
             folder = Path(name) / str(count)
-            row = measure(folder, model, count, photos)
+            row = measure(folder, model, count, pictures)
             rows.append(row)
             print(json.dumps(row), flush=True)
             shutil.rmtree(folder)
