@@ -103,9 +103,9 @@ class FollowingIndex:
 def apply(delta: Delta, index: PeopleIndex) -> bool:
     """Give an index what changed; False if it is of embeddings of another size."""
     people, owners = np.unique(delta.owners, return_inverse=True)
-    index.drop(delta.people)
-    if len(people) and len(index) and delta.embeddings.shape[1] != index.dimension:
+    if len(people) and index.dimension not in (0, delta.embeddings.shape[1]):
         return False
+    index.drop(delta.people)
     if len(people):
         index.put(people, templates(delta.embeddings, owners))
     return True

@@ -26,7 +26,7 @@ class PeopleIndex(Protocol):
 
     @property
     def dimension(self) -> int:
-        """D; anything as long as nobody is there."""
+        """D of whoever is put in; 0 if anything fits."""
         ...
 
     def search(
@@ -68,7 +68,7 @@ class PersonIndex:
     @property
     def dimension(self) -> int:
         """See `PeopleIndex`."""
-        return int(self._new.shape[1])
+        return self._new.shape[1] if len(self._numbers) or len(self._new) else 0
 
     @property
     def changed(self) -> int:
@@ -92,7 +92,7 @@ class PersonIndex:
 
     def of(self, numbers: Numbers) -> Embeddings:
         """See `PeopleIndex`."""
-        found = np.empty((len(numbers), self.dimension), np.float32)
+        found = np.empty((len(numbers), self._new.shape[1]), np.float32)
         rows, there = self._rows(numbers)
         there &= ~self._gone[rows] if len(self._gone) else False
         found[there] = self._templates[rows[there]]
@@ -163,7 +163,7 @@ class PersonIndex:
         for at in range(0, len(source), ROWS):
             block = source[at : at + ROWS]
             new = block >= total
-            found = np.empty((len(block), self.dimension), np.float32)
+            found = np.empty((len(block), self._new.shape[1]), np.float32)
             found[~new] = self._templates[block[~new]]
             found[new] = self._new[block[new] - total]
             yield found
@@ -175,7 +175,7 @@ class PersonIndex:
 
         def content() -> Iterator[bytes]:
             numbers = self.numbers
-            yield np.array([len(numbers), self.dimension], "<i8").tobytes()
+            yield np.array([len(numbers), self._new.shape[1]], "<i8").tobytes()
             yield numbers.astype("<i8").tobytes()
             for block in self._blocks():
                 yield block.astype("<f4").tobytes()
