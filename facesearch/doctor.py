@@ -363,7 +363,7 @@ class _Examination:
     # The files beside it
 
     def _caches(self, store: Store) -> None:
-        index, strangers = self.folder / INDEX, self.folder / STRANGERS
+        index = self.folder / INDEX
         try:
             _, owners, embeddings = store.vectors()
         except GalleryError as error:
@@ -386,9 +386,10 @@ class _Examination:
             with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
-        if cache.state(strangers, "") == "damaged":
-            self.found("cache", f"{strangers}: damaged", "warning", "removes it")
-            self._remove(strangers)
+        for path in (self.folder / STRANGERS, self.folder / cache.COARSE):
+            if cache.state(path, "") == "damaged":
+                self.found("cache", f"{path}: damaged", "warning", "removes it")
+                self._remove(path)
 
     def _leftovers(self) -> None:
         for path in sorted({path for shape in LEFT for path in self.folder.glob(shape)}):

@@ -41,7 +41,7 @@ from facesearch.vault import Keys, Kind, Secret, from_environment
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
 
-INDEX, STRANGERS = cache.NAMES
+INDEX, STRANGERS = cache.INDEX, cache.STRANGERS
 LISTED = 10  # people near a face that its probability is shared among, at least
 
 __all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
@@ -324,7 +324,7 @@ class Gallery:
     ) -> Reindexed:
         """Give the gallery another model; see `facesearch.reindex`."""
         done = reindex(self._store, embedder, progress, drop_missing=drop_missing)
-        self._current_index()
+        self._following.prepare()
         return done
 
     def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
@@ -334,7 +334,7 @@ class Gallery:
     def import_archive(self, archive: Archive) -> Merged:
         """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
-        self._current_index()
+        self._following.prepare()
         return merged
 
     # Privacy
@@ -404,7 +404,7 @@ class Gallery:
         )
         yield from enroller.run(list(photos), progress)
         if not dry_run:
-            self._current_index()
+            self._following.prepare()
 
     def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
         """Enrol faces that were grouped; returns how many.
@@ -418,7 +418,7 @@ class Gallery:
             by_photo.setdefault(face.sha256, []).append(face)
         new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
         written = self._store.add(new, stamp(embedder))
-        self._current_index()
+        self._following.prepare()
         return sum(len(photo.faces) for photo in written)
 
     def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
@@ -451,11 +451,14 @@ class Gallery:
         progress: Progress,
         top: int = 5,
         prior: float = EVEN,
+        *,
+        exact: bool = False,
     ) -> Iterator[tuple[Path, list[Identification] | PhotoError]]:
         """Every face of every photo, with one of the four answers, the largest face first.
 
         top: candidates listed for each face. prior: the probability, before a face is looked at,
-        that it is an enrolled person's. A photo that cannot be read yields its PhotoError.
+        that it is an enrolled person's. exact: miss nobody, in a gallery of millions too, however
+        long that takes. A photo that cannot be read yields its PhotoError.
         Raises GalleryError if nobody is enrolled, or with another model.
         """
         self.check_model(embedder)
@@ -485,7 +488,8 @@ class Gallery:
                 near: list[Candidate] = []
                 decision = Decision("unusable", None, None, None, seen.reason)
                 if not seen.reason:
-                    every = self._nearest_people(seen, max(LISTED, top) + len(barred), calibration)
+                    wanted = max(LISTED, top) + len(barred)
+                    (every,) = self._nearest_each([seen], wanted, calibration, exact=exact)
                     near = [person for person in every if person.name not in barred]
                     decision = decide(near, threshold, len(self._current_index()), prior)
                     decision = _with_rejections(decision, every, barred, threshold)
@@ -516,7 +520,12 @@ class Gallery:
         return self._nearest_each([seen], count, calibration)[0]
 
     def _nearest_each(
-        self, faces: Sequence[SeenFace], count: int, calibration: Calibration
+        self,
+        faces: Sequence[SeenFace],
+        count: int,
+        calibration: Calibration,
+        *,
+        exact: bool = False,
     ) -> list[list[Candidate]]:
         """For each face the `count` nearest people, nearest first.
 
@@ -525,12 +534,13 @@ class Gallery:
         index, revision = self._current_index(), self._following.state.revision
         if not len(index):
             return [[] for _ in faces]
-        numbers, distances = index.search(np.stack([seen.embedding for seen in faces]), count)
+        query = np.stack([seen.embedding for seen in faces])
+        numbers, distances = index.search(query, count, exact=exact)
         near = np.unique(numbers)
         samples = self._store.samples(near.tolist())
         if not _agree(index, near, samples):
             if self._store.revision() != revision:  # changed a moment ago
-                return self._nearest_each(faces, count, calibration)
+                return self._nearest_each(faces, count, calibration, exact=exact)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
@@ -547,7 +557,7 @@ class Gallery:
 
     def refresh(self) -> None:
         """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
-        self._current_index()
+        self._following.prepare()
 
     def _current_index(self) -> PersonIndex:
         """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""

@@ -204,11 +204,11 @@ class Store:
             changed = np.array(found.people, np.int64)
             return Delta(found.state, changed, *self._gathered(connection, rows))
 
-    def behind(self, state: State) -> int | None:
-        """How many people changed since a state; None if that cannot be told."""
+    def changed(self, state: State) -> NDArray[np.int64] | None:
+        """The people who changed since a state; None if that cannot be told."""
         with self.database.read() as connection:
             found = history.changed(connection, state)
-        return None if found is None else len(found.people)
+        return None if found is None else np.array(found.people, np.int64)
 
     def samples(self, numbers: list[int]) -> dict[int, Samples]:
         """The faces of people by their numbers, in the order of their enrolment.

@@ -13,9 +13,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flips import MODEL, photo
+from numpy.typing import NDArray
 
 from facesearch import following, history
-from facesearch.cache import INDEX, State
+from facesearch import index as index_module
+from facesearch.cache import COARSE, INDEX, State
 from facesearch.following import FollowingIndex
 from facesearch.gallery import Gallery
 from facesearch.index import PersonIndex
@@ -219,3 +221,67 @@ def test_what_a_killed_program_left_is_removed(folder: Path, store: Store) -> No
     FollowingIndex(store)._keep(FollowingIndex(store).current())
     assert not left.exists()
     assert ours.exists()
+
+
+@pytest.fixture
+def crowded(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """A gallery that counts as very large."""
+    monkeypatch.setattr(following, "MANY", 100)
+    monkeypatch.setattr(index_module, "CELLS", 8)
+    monkeypatch.setattr(index_module, "AGAIN", 48)
+    store.add([photo(person, 0) for person in range(100, 800)], MODEL)
+    FollowingIndex(store).prepare()
+    return store
+
+
+def queries() -> NDArray[np.float32]:
+    return np.concatenate([photo(person, 9).embeddings for person in range(100, 300)])
+
+
+def recall(following_: FollowingIndex) -> float:
+    index = following_.current()
+    exact, found = index.search(queries(), 1, exact=True), index.search(queries(), 1)
+    same = exact[0] == found[0]
+    assert np.allclose(exact[1][same], found[1][same], atol=1e-5)
+    return float(same.mean())
+
+
+def test_codes_find_nearly_everybody(crowded: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 0.7 < recall(FollowingIndex(crowded)) < 1  # of eight cells one is looked into
+    assert FollowingIndex(crowded).current().search(queries()[:2], 13)[0].shape == (2, 13)
+    monkeypatch.setattr(index_module, "SHARE", 1)
+    assert recall(FollowingIndex(crowded)) == 1
+
+
+def test_codes_and_what_changed_since(
+    folder: Path, crowded: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index_module, "SHARE", 1)
+    codes = (folder / COARSE).read_bytes()
+    open_ = FollowingIndex(crowded)
+    open_.current()
+    crowded.add([photo(person, number) for person in range(100, 120) for number in (4, 5)], MODEL)
+    crowded.add([photo(person, 0) for person in range(900, 920)], MODEL)
+    for one in (open_, FollowingIndex(crowded)):
+        assert recall(one) == 1
+    assert (folder / COARSE).read_bytes() == codes
+    crowded.remove("Person 130")
+    for one in (open_, FollowingIndex(crowded)):
+        assert recall(one) == 1
+    assert (folder / COARSE).read_bytes() != codes  # without who is gone
+    monkeypatch.setattr(following, "BESIDE", 3)
+    last = FollowingIndex(crowded)
+    assert recall(last) == 1
+    assert not (folder / COARSE).exists()  # too many changed since
+    last.prepare()
+    assert (folder / COARSE).exists()
+    assert recall(last) == 1
+
+
+@pytest.mark.parametrize("damage", [b"", b"nonsense" * 300, None])
+def test_codes_that_are_none(folder: Path, crowded: Store, damage: bytes | None) -> None:
+    """The search is exact then."""
+    (folder / COARSE).unlink()
+    if damage is not None:
+        (folder / COARSE).write_bytes(damage)
+    assert recall(FollowingIndex(crowded)) == 1
