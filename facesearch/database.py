@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from facesearch import cache, private
+from facesearch import cache, history, private
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA, events, settings
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
@@ -273,8 +273,7 @@ class Database:
         with self.append() as connection:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
-            # drawn, not counted: a database that was put back must not look like a later one
-            set_setting(connection, "revision", secrets.token_hex(8))
+            renew(connection)
 
     @contextmanager
     def append(self) -> Iterator[sa.Connection]:
@@ -336,6 +335,16 @@ def set_setting(connection: sa.Connection, key: str, value: str) -> None:
     changed = connection.execute(settings.update().where(settings.c.key == key).values(value=value))
     if not changed.rowcount:
         connection.execute(settings.insert().values(key=key, value=value))
+
+
+def renew(connection: sa.Connection) -> None:
+    """The transaction leads to another revision.
+
+    It is drawn, not counted: a database that was put back must not look like a later one.
+    """
+    revision = secrets.token_hex(8)
+    set_setting(connection, "revision", revision)
+    history.record(connection, revision)
 
 
 def now() -> str:

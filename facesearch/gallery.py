@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
 from facesearch.archive import Archive, Contents
-from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
-from facesearch.cohort import content_key
+from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
-from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
+from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
+from facesearch.following import FollowingIndex
 from facesearch.index import PersonIndex
 from facesearch.merge import Merged, merge
-from facesearch.model import COHORT, Model
+from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
 from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
@@ -34,13 +34,14 @@ from facesearch.rejections import Contradiction, Rejection
 from facesearch.relink import Link, relink
 from facesearch.reviewed import reviewed, strangers_row
 from facesearch.store import Person, Samples, Store, StoredFace
+from facesearch.strangers import strangers_of
 from facesearch.template import templates
 from facesearch.vault import Keys, Kind, Secret, from_environment
 
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
 
-INDEX, STRANGERS = cache.NAMES
+INDEX, STRANGERS = cache.INDEX, cache.STRANGERS
 LISTED = 10  # people near a face that its probability is shared among, at least
 
 __all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
@@ -99,8 +100,7 @@ class Gallery:
         """
         self.folder = folder
         self._store = Store(folder, create=create, keys=keys)
-        self._index: PersonIndex | None = None
-        self._revision = ""
+        self._following = FollowingIndex(self._store)
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
     def __enter__(self) -> "Gallery":
@@ -112,6 +112,7 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._following.forget()
         self._store.close()
 
     # People
@@ -122,11 +123,7 @@ class Gallery:
 
     def person(self, name: str) -> Person:
         """Raises PersonError."""
-        clean = clean_name(name)
-        for person in self._store.people():
-            if person.name == clean:
-                return person
-        raise PersonError(f"{clean}: nobody of this name is enrolled")
+        return self._store.person(clean_name(name))
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """Raises PersonError."""
@@ -222,16 +219,11 @@ class Gallery:
                 "`facesearch gallery purge-expired`"
             )
 
-    def _forget_caches(self) -> None:
-        """They hold what is derived from the faces; also what a killed program left of them."""
-        for cached in (INDEX, STRANGERS):
-            for path in self.folder.glob(f"{cached}*"):
-                with suppress(IsADirectoryError, PermissionError):
-                    path.unlink(missing_ok=True)
-
     def _renew_caches(self) -> None:
-        self._forget_caches()
-        self._index = None
+        """They hold what is derived from the faces; also what a killed program left of them."""
+        for path in [self.folder / STRANGERS, *self.folder.glob("*.new")]:
+            with suppress(IsADirectoryError, PermissionError):
+                path.unlink(missing_ok=True)
         self._current_index()
 
     # Rejections, moved photos
@@ -312,9 +304,7 @@ class Gallery:
             photos=self._store.photo_count(),
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
-            index="current"
-            if cache.state(self.folder / INDEX, self._store.revision()) == "current"
-            else "to be rebuilt",
+            index="current" if self._following.is_kept() else "to be rebuilt",
             keeps_chips=self._keeps_chips(),
             chips=self._store.chip_count(),
             unfinished_reindex=unfinished(self._store.database),
@@ -334,7 +324,7 @@ class Gallery:
     ) -> Reindexed:
         """Give the gallery another model; see `facesearch.reindex`."""
         done = reindex(self._store, embedder, progress, drop_missing=drop_missing)
-        self._current_index()
+        self._following.prepare()
         return done
 
     def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
@@ -344,7 +334,7 @@ class Gallery:
     def import_archive(self, archive: Archive) -> Merged:
         """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
-        self._current_index()
+        self._following.prepare()
         return merged
 
     # Privacy
@@ -405,7 +395,7 @@ class Gallery:
             self._store,
             embedder,
             calibration,
-            self._nearest_people,
+            self._nearest_each,
             self._barred,
             which,
             insist=insist,
@@ -415,7 +405,7 @@ class Gallery:
         with self._store.database.busy():
             yield from enroller.run(list(photos), progress)
         if not dry_run:
-            self._current_index()
+            self._following.prepare()
 
     def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
         """Enrol faces that were grouped; returns how many.
@@ -429,7 +419,7 @@ class Gallery:
             by_photo.setdefault(face.sha256, []).append(face)
         new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
         written = self._store.add(new, stamp(embedder))
-        self._current_index()
+        self._following.prepare()
         return sum(len(photo.faces) for photo in written)
 
     def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
@@ -462,11 +452,14 @@ class Gallery:
         progress: Progress,
         top: int = 5,
         prior: float = EVEN,
+        *,
+        exact: bool = False,
     ) -> Iterator[tuple[Path, list[Identification] | PhotoError]]:
         """Every face of every photo, with one of the four answers, the largest face first.
 
         top: candidates listed for each face. prior: the probability, before a face is looked at,
-        that it is an enrolled person's. A photo that cannot be read yields its PhotoError.
+        that it is an enrolled person's. exact: miss nobody, in a gallery of millions too, however
+        long that takes. A photo that cannot be read yields its PhotoError.
         Raises GalleryError if nobody is enrolled, or with another model.
         """
         self.check_model(embedder)
@@ -496,7 +489,8 @@ class Gallery:
                 near: list[Candidate] = []
                 decision = Decision("unusable", None, None, None, seen.reason)
                 if not seen.reason:
-                    every = self._nearest_people(seen, max(LISTED, top) + len(barred), calibration)
+                    wanted = max(LISTED, top) + len(barred)
+                    (every,) = self._nearest_each([seen], wanted, calibration, exact=exact)
                     near = [person for person in every if person.name not in barred]
                     decision = decide(near, threshold, len(self._current_index()), prior)
                     decision = _with_rejections(decision, every, barred, threshold)
@@ -513,23 +507,9 @@ class Gallery:
 
         Raises GalleryError if nobody is enrolled, ModelError without a cohort.
         """
-        index = self._current_index()
-        if not len(index):
+        if not len(self._current_index()):
             raise self._empty()
-        cohort = model.folder / COHORT
-        stamp = f"{self._revision} {images.sha256(cohort) if cohort.is_file() else ''}"
-        vault = self._store.database.vault
-        kept = cache.load(self.folder / STRANGERS, stamp, vault)
-        if kept is not None:
-            distances, populations = np.frombuffer(kept, np.float64).reshape(2, -1)
-            return Strangers(distances, populations.astype(np.int64))
-        keys = np.array([content_key(sha256) for sha256 in self._store.hashes()], np.uint64)
-        found = strangers_to(cohort_of(model), index.templates, keys)
-        content = np.stack([found.distances, found.populations.astype(np.float64)]).tobytes()
-        with suppress(OSError):
-            cache.save(self.folder / STRANGERS, content, stamp, vault)
-            self._drop_late(STRANGERS)
-        return found
+        return strangers_of(self._store, self._following, model)
 
     def _empty(self) -> GalleryError:
         return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
@@ -537,59 +517,52 @@ class Gallery:
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
-        """The `count` nearest people, nearest first.
+        """The `count` nearest people, nearest first. Raises GalleryError."""
+        return self._nearest_each([seen], count, calibration)[0]
+
+    def _nearest_each(
+        self,
+        faces: Sequence[SeenFace],
+        count: int,
+        calibration: Calibration,
+        *,
+        exact: bool = False,
+    ) -> list[list[Candidate]]:
+        """For each face the `count` nearest people, nearest first.
 
         Raises GalleryError if the index and the faces of one of them disagree.
         """
-        index, revision = self._current_index(), self._revision
+        index, revision = self._current_index(), self._following.state.revision
         if not len(index):
-            return []
-        numbers, distances = index.search(seen.embedding[None], count)
-        samples = self._store.samples(numbers[0].tolist())
-        if not _agree(index, numbers[0], samples):
+            return [[] for _ in faces]
+        query = np.stack([seen.embedding for seen in faces])
+        numbers, distances = index.search(query, count, exact=exact)
+        near = np.unique(numbers)
+        samples = self._store.samples(near.tolist())
+        if not _agree(index, near, samples):
             if self._store.revision() != revision:  # changed a moment ago
-                return self._nearest_people(seen, count, calibration)
+                return self._nearest_each(faces, count, calibration, exact=exact)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
             )
-        found = []
-        for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-            person = samples[number]
-            nearest = int((person.embeddings @ seen.embedding).argmax())
-            worse = min(seen.agreement, person.agreement)
-            ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
-            found.append(Candidate(person.name, distance, person.photos[nearest], ratio))
-        return found
+        return [
+            [
+                _candidate(seen, samples[number], distance, calibration)
+                for number, distance in zip(theirs.tolist(), apart.tolist(), strict=True)
+            ]
+            for seen, theirs, apart in zip(faces, numbers, distances, strict=True)
+        ]
 
     # The index and the model
 
     def refresh(self) -> None:
         """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
-        self._current_index()
+        self._following.prepare()
 
     def _current_index(self) -> PersonIndex:
-        """The index of the gallery as it is now, rebuilt from the database if need be."""
-        revision = self._store.revision()
-        if self._index is None or revision != self._revision:
-            vault = self._store.database.vault
-            self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
-            if self._index is None:
-                revision, faces, embeddings = self._store.vectors()
-                people, owners = np.unique(faces, return_inverse=True)
-                self._index = PersonIndex(people, templates(embeddings, owners))
-                vault = self._store.database.vault
-                with suppress(OSError):  # it is only a cache
-                    self._index.save(self.folder / INDEX, revision, vault)
-            self._revision = revision
-            self._drop_late(INDEX)
-        return self._index
-
-    def _drop_late(self, name: str) -> None:
-        """A cache of what was removed or encrypted while it was made is not left behind."""
-        if self._store.revision() != self._revision:
-            with suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
+        """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""
+        return self._following.current()
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""
@@ -604,6 +577,15 @@ class Gallery:
                 f"move the gallery to the latter with `facesearch gallery reindex --model "
                 f"{other.name}`, or choose another gallery with --gallery"
             )
+
+
+def _candidate(
+    seen: SeenFace, person: Samples, distance: float, calibration: Calibration
+) -> Candidate:
+    nearest = int((person.embeddings @ seen.embedding).argmax())
+    worse = min(seen.agreement, person.agreement)
+    ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
+    return Candidate(person.name, distance, person.photos[nearest], ratio)
 
 
 def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
