@@ -38,6 +38,7 @@ from facesearch.template import templates
 from facesearch.vault import Keys, Kind, Secret, from_environment
 
 if TYPE_CHECKING:
+    from facesearch.pgvector import TemplateTable
     from facesearch.unknown import UnknownFace
 
 INDEX, STRANGERS = cache.NAMES
@@ -73,13 +74,13 @@ class Rejected:
 class GalleryInfo:
     """The state of a gallery."""
 
-    folder: Path
+    folder: str  # or its URL, without a password
     people: int
     faces: int
     photos: int
     model: str | None
     fingerprint: str | None
-    index: Literal["current", "to be rebuilt"]
+    index: Literal["current", "to be rebuilt", "in the database"]
     keeps_chips: bool
     chips: int
     unfinished_reindex: str | None  # how far it is
@@ -88,18 +89,20 @@ class GalleryInfo:
 
 
 class Gallery:
-    """People with their faces in a folder; the only writer of its database and its index."""
+    """People with their faces; the only writer of their database and of their index."""
 
     def __init__(
-        self, folder: Path, *, create: bool = False, keys: Keys = from_environment
+        self, where: Path | str, *, create: bool = False, keys: Keys = from_environment
     ) -> None:
-        """Raises GalleryError if there is no gallery in `folder` and none is to be made.
+        """where: a folder, or a URL of PostgreSQL.
 
-        keys: asked for what opens an encrypted gallery when face data is needed first.
+        keys: asked for what opens an encrypted gallery when face data is needed first. Raises
+        GalleryError if there is no gallery and none is to be made.
         """
-        self.folder = folder
-        self._store = Store(folder, create=create, keys=keys)
-        self._index: PersonIndex | None = None
+        self._store = Store(where, create=create, keys=keys)
+        self.name = self._store.database.name
+        self.folder = self._store.database.folder  # of the caches
+        self._index: PersonIndex | TemplateTable | None = None
         self._revision = ""
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
@@ -217,7 +220,7 @@ class Gallery:
             self._renew_caches()
         if not done:
             raise GalleryError(
-                f"{self.folder}: the purge is done, but another program is reading, so that what "
+                f"{self.name}: the purge is done, but another program is reading, so that what "
                 "was removed is not overwritten yet; the next start without one does it, or "
                 "`facesearch gallery purge-expired`"
             )
@@ -306,21 +309,25 @@ class Gallery:
         people = self._store.people()
         model = self._store.model()
         return GalleryInfo(
-            folder=self.folder,
+            folder=self.name,
             people=len(people),
             faces=sum(person.faces for person in people),
             photos=self._store.photo_count(),
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
-            index="current"
-            if cache.state(self.folder / INDEX, self._store.revision()) == "current"
-            else "to be rebuilt",
+            index=self._index_state(),
             keeps_chips=self._keeps_chips(),
             chips=self._store.chip_count(),
             unfinished_reindex=unfinished(self._store.database),
             encrypted=self._store.database.encrypted_with(),
             audit=preferences.preference(self._store.database, "audit"),
         )
+
+    def _index_state(self) -> Literal["current", "to be rebuilt", "in the database"]:
+        if self._store.database.engine.templates() is not None:
+            return "in the database"
+        state = cache.state(self.folder / INDEX, self._store.revision())
+        return "current" if state == "current" else "to be rebuilt"
 
     def _keeps_chips(self) -> bool:
         return preferences.preference(self._store.database, "keep-chips") == "on"
@@ -531,7 +538,7 @@ class Gallery:
         return found
 
     def _empty(self) -> GalleryError:
-        return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
+        return GalleryError(f"{self.name}: nobody is enrolled yet; enrol somebody first")
 
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
@@ -549,7 +556,7 @@ class Gallery:
             if self._store.revision() != revision:  # changed a moment ago
                 return self._nearest_people(seen, count, calibration)
             raise GalleryError(
-                f"{self._store.database.path}: damaged: faces are missing or are not those that "
+                f"{self._store.database.name}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
             )
         found = []
@@ -567,12 +574,14 @@ class Gallery:
         """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
         self._current_index()
 
-    def _current_index(self) -> PersonIndex:
+    def _current_index(self) -> "PersonIndex | TemplateTable":
         """The index of the gallery as it is now, rebuilt from the database if need be."""
         revision = self._store.revision()
         if self._index is None or revision != self._revision:
             vault = self._store.database.vault
-            self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
+            self._index = self._store.database.engine.templates()
+            if self._index is None:
+                self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
             if self._index is None:
                 revision, faces, embeddings = self._store.vectors()
                 people, owners = np.unique(faces, return_inverse=True)
@@ -598,14 +607,16 @@ class Gallery:
         mine = self._store.model()
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
-                f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
+                f"{self.name}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
                 f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
                 f"move the gallery to the latter with `facesearch gallery reindex --model "
                 f"{other.name}`, or choose another gallery with --gallery"
             )
 
 
-def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
+def _agree(
+    index: "PersonIndex | TemplateTable", numbers: NDArray[np.int64], samples: dict[int, Samples]
+) -> bool:
     """Whether these are still the faces that the index was made from."""
     if samples.keys() != set(numbers.tolist()):
         return False

@@ -8,12 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facesearch.database import Database, locked
+from facesearch.database import LOCK_SECONDS, Database
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA
+from facesearch.sqlite import FILE, locked
 
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
-DAMAGED = "gallery.db.damaged"
+DAMAGED = f"{FILE}.damaged"
 TABLES = ("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches")
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter in SQLite's own messages
 MISSES = 10_000  # row numbers without a row, after which there are no more
@@ -54,7 +55,7 @@ def recover(path: Path) -> Recovered:
     if no table of people can be read, or while another program uses the gallery.
     """
     work = path.parent / WORK
-    with locked(path.parent):
+    with locked(path.parent, LOCK_SECONDS):
         shutil.rmtree(work, ignore_errors=True)  # of one that was killed
         try:
             with closing(_damaged(path)) as raw:
@@ -62,20 +63,20 @@ def recover(path: Path) -> Recovered:
                 busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise GalleryError(f"{path.parent}: another program is reading; try again later")
-            fresh = Database(work, create=True)
-            fresh.close()
-            with closing(_damaged(path)) as old, closing(_connect(fresh.path)) as new:
+            Database(work, create=True).close()
+            fresh = work / FILE
+            with closing(_damaged(path)) as old, closing(_connect(fresh)) as new:
                 rows = _copy(old, new)
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             if "people" not in rows or "faces" not in rows:
                 raise GalleryError(f"{path}: nothing of it can be read any more")
-            found = problems(fresh.path)
+            found = problems(fresh)
             if found:
                 raise GalleryError(f"{path}: cannot be recovered ({found[0]})")
             kept = _free(path.with_name(DAMAGED))
             shutil.copy2(path, kept)
-            shutil.copymode(path, fresh.path)
-            os.replace(fresh.path, path)  # noqa: PTH105 - in one step
+            shutil.copymode(path, fresh)
+            os.replace(fresh, path)  # noqa: PTH105 - in one step
         except (*UNREADABLE, OSError) as error:
             raise GalleryError(f"{path}: cannot be recovered ({error})") from error
         finally:

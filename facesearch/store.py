@@ -109,9 +109,9 @@ class Samples:
 class Store:
     """What a gallery knows, asked and changed."""
 
-    def __init__(self, folder: Path, *, create: bool, keys: Keys = from_environment) -> None:
+    def __init__(self, where: Path | str, *, create: bool, keys: Keys = from_environment) -> None:
         """See `Database`."""
-        self.database = Database(folder, create=create, keys=keys)
+        self.database = Database(where, create=create, keys=keys)
 
     def close(self) -> None:
         self.database.close()
@@ -156,7 +156,7 @@ class Store:
         )
         everybody = sa.select(people.c.id, people.c.name, people.c.removed, people.c.checksum)
         with self.database.read() as connection:
-            self.database.check_sound(connection)  # else rows may be missing without a sign
+            self.database.engine.check_sound(connection)  # else rows may be missing without a sign
             for number, name, removed, checksum in connection.execute(everybody):
                 sound = (removed is not None) == ("\0" in name)  # see `removed_name`
                 self._check(sound and checksum == person_checksum(number, name), "person", number)
@@ -239,13 +239,12 @@ class Store:
             .outerjoin(faces, faces.c.person == people.c.id)
             .where(people.c.removed.is_(None))
             .group_by(people.c.id)
-            .order_by(people.c.name)
         )
         with self.database.read() as connection:
             rows = connection.execute(query).all()
         for row in rows:
             self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
-        return [Person(*row[2:]) for row in rows]
+        return sorted((Person(*row[2:]) for row in rows), key=lambda person: person.name)
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
@@ -326,7 +325,7 @@ class Store:
         size = len(embeddings[0]) // 4
         if dimension != str(size) or any(len(each) != 4 * size for each in embeddings):
             raise GalleryError(
-                f"{self.database.path}: damaged: the embeddings are not of the size that is "
+                f"{self.database.name}: damaged: the embeddings are not of the size that is "
                 "written beside them; `facesearch gallery doctor` says more"
             )
         return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, size)
@@ -338,7 +337,7 @@ class Store:
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
             raise GalleryError(
-                f"{self.database.path}: damaged: {what} {number} is not what was written; "
+                f"{self.database.name}: damaged: {what} {number} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
 
@@ -368,7 +367,7 @@ class Store:
             bound = _model(connection)
             if bound is not None and bound.fingerprint != model.fingerprint:
                 raise GalleryError(
-                    f"{self.database.path.parent}: somebody began to enrol with another model, "
+                    f"{self.database.name}: somebody began to enrol with another model, "
                     f"{bound.name!r}, in the meantime"
                 )
             set_setting(connection, "model", model.name)

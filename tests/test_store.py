@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch import database as module
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
 from facesearch.purge import purge
@@ -199,7 +198,7 @@ def test_a_database_that_cannot_be_written_is_read_with_its_log(
     keep.execute("SELECT count(*) FROM faces").fetchone()
     store.add([photo("ann", 1)], MODEL)
     assert (tmp_path / "gallery" / "gallery.db-wal").stat().st_size
-    monkeypatch.setattr(module.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     reader = Store(tmp_path / "gallery", create=False)
     assert [person.name for person in reader.people()] == ["ann"]
     with pytest.raises(GalleryError, match="cannot be written to"):
