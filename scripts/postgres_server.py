@@ -84,7 +84,7 @@ def running(*, safe: bool = False) -> Iterator[Server]:
             _wait(programs, root, process)
             yield Server(root)
         finally:
-            process.send_signal(signal.SIGINT)  # lets nobody finish
+            process.send_signal(signal.SIGQUIT)  # at once: all of it is deleted
             process.wait(30)
     finally:
         shutil.rmtree(root, ignore_errors=True)
