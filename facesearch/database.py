@@ -40,12 +40,16 @@ class Database:
         self._migrated = False
         self.engine = _engine(where, create=create)
         self.name = self.engine.name  # as messages call it: its folder, or its URL without secrets
-        self._migrate(create)
-        self.folder = self.engine.folder  # of the caches
-        with self.read() as connection:
-            unclean = get_setting(connection, UNCLEAN)
-        if unclean and self.writable:
-            self.clean(wait=False)
+        try:
+            self._migrate(create)
+            self.folder = self.engine.folder  # of the caches
+            with self.read() as connection:
+                unclean = get_setting(connection, UNCLEAN)
+            if unclean and self.writable:
+                self.clean(wait=False)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def writable(self) -> bool:

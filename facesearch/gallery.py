@@ -375,6 +375,8 @@ class Gallery:
     def prefer(self, key: str, value: str) -> None:
         """Change a setting. Raises GalleryError for one that there is not."""
         preferences.prefer(self._store.database, key, value)
+        if key == "search":
+            self._forget_caches()
 
     def searches(self, since: datetime | None = None) -> list[audit.Search]:
         """What was searched for, oldest first, as far as it was recorded."""

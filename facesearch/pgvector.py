@@ -145,8 +145,9 @@ def _faces_of(
                 f"{gallery}: damaged: face {row.id} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
-    vectors = np.frombuffer(b"".join(row.embedding for row in rows), "<f4")
-    return np.array([row.person for row in rows], np.int64), vectors.reshape(len(rows), -1)
+    owners = np.array([row.person for row in rows], np.int64)
+    vectors = [np.frombuffer(row.embedding, "<f4") for row in rows]
+    return owners, np.stack(vectors) if vectors else np.empty((0, 1), np.float32)
 
 
 def _text(template: NDArray[np.float32]) -> str:

@@ -33,9 +33,7 @@ class Postgres:
     def __init__(self, url: str) -> None:
         """Raises GalleryError if it cannot be used, and MissingExtra without psycopg."""
         parsed = _parsed(url)
-        self.name = parsed.set(
-            password=None, query={k: v for k, v in parsed.query.items() if k in SHOWN}
-        ).render_as_string(hide_password=False)
+        self.name = _shown(parsed)
         hidden = (str(value) for key, value in parsed.query.items() if key not in SHOWN)
         self._secrets = [secret for secret in (parsed.password, *hidden) if secret]
         limits = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
@@ -55,9 +53,13 @@ class Postgres:
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-        with self.explained(), self.reading() as connection:
-            self._check_server(connection)
-            self.writable = self._may_write(connection)
+        try:
+            with self.explained(), self.reading() as connection:
+                self._check_server(connection)
+                self.writable = self._may_write(connection)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         self._engine.dispose()
@@ -226,6 +228,14 @@ def _parsed(url: str) -> sa.URL:
             f"--gallery: {parsed.drivername}: no such kind of gallery; write {EXAMPLE}"
         )
     return parsed.set(drivername="postgresql+psycopg")
+
+
+def _shown(url: sa.URL) -> str:
+    """The URL without what may be a secret."""
+    query = {key: value for key, value in url.query.items() if key in SHOWN}
+    place = (url.host, url.port, url.database)
+    shown = sa.URL.create(url.drivername, url.username, None, *place, query)
+    return shown.render_as_string(hide_password=False).replace("%2F", "/")
 
 
 def _state(error: sa.exc.DBAPIError) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 USER = "postgres"
-GUARDED = "guarded"  # a role that needs a password
+GUARDED, PASSWORD = "guarded", "correct-horse"  # a role that needs it
 NOBODY = "nobody"  # PostgreSQL does not run as root
 
 
@@ -82,7 +82,9 @@ def running(*, safe: bool = False) -> Iterator[Server]:
             )
         try:
             _wait(programs, root, process)
-            yield Server(root)
+            server = Server(root)
+            server.execute(f"CREATE ROLE {GUARDED} LOGIN PASSWORD '{PASSWORD}'")
+            yield server
         finally:
             process.send_signal(signal.SIGQUIT)  # at once: all of it is deleted
             process.wait(30)
