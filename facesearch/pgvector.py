@@ -15,7 +15,7 @@ from facesearch.template import templates
 if TYPE_CHECKING:
     from facesearch.postgres import Postgres
 
-TABLE = "person_templates"
+TABLE, EXTENSION = "person_templates", "vector"
 EXACT = 20_000  # people up to whom all are compared; docs/scaling.md says what that costs
 NEIGHBOURS, BUILD = 16, 128  # of a node, and looked at to place one (pgvector: m, ef_construction)
 LOOKED_AT = 200  # candidates of a search (hnsw.ef_search)
@@ -98,7 +98,7 @@ def _drop(connection: sa.Connection) -> None:
 def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
     try:
         with connection.begin_nested():
-            connection.execute(sa.text("CREATE EXTENSION IF NOT EXISTS vector"))
+            connection.execute(sa.text(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}"))
     except sa.exc.DBAPIError as error:
         raise GalleryError(
             f"{gallery}: pgvector is not there and cannot be made; install it on the server and "
