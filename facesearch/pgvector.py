@@ -48,8 +48,12 @@ FOR EACH ROW EXECUTE FUNCTION {TABLE}_mark()""",
     f"""
 CREATE TRIGGER {TABLE}_people AFTER DELETE OR UPDATE OF removed ON people
 FOR EACH ROW EXECUTE FUNCTION {TABLE}_mark()""",
-    f"INSERT INTO {TABLE} (person) SELECT id FROM people WHERE removed IS NULL",
 )
+_SET = f"""
+INSERT INTO {TABLE} SELECT person, CAST(template AS vector)
+FROM unnest(CAST(:people AS integer[]), CAST(:templates AS text[])) AS made (person, template)
+ON CONFLICT (person) DO UPDATE SET template = excluded.template
+"""
 _INDEX = f"""
 CREATE INDEX {TABLE}_nearest ON {TABLE} USING hnsw (template vector_l2_ops)
 WITH (m = {NEIGHBOURS}, ef_construction = {BUILD})
@@ -87,7 +91,9 @@ def follow(connection: sa.Connection, gallery: str) -> None:
     if there is None and wanted:
         _make(connection, gallery, wanted)
     elif wanted:
-        _fill(connection, gallery)
+        stale = sa.text(f"SELECT person FROM {TABLE} WHERE template IS NULL ORDER BY person")
+        _fill(connection, gallery, list(connection.execute(stale).scalars()))
+        connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE template IS NULL"))
 
 
 def _drop(connection: sa.Connection) -> None:
@@ -106,26 +112,20 @@ def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
         ) from error
     for statement in _MAKE:
         connection.exec_driver_sql(statement.replace("%d", str(dimension)))
-    _fill(connection, gallery)
+    everybody = connection.execute(sa.select(people.c.id).order_by(people.c.id)).scalars()
+    _fill(connection, gallery, list(everybody))
     connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{MEMORY}'"))
     connection.execute(sa.text(_INDEX))
 
 
-def _fill(connection: sa.Connection, gallery: str) -> None:
-    """The templates that are missing, and without the rows of who is gone."""
-    stale = sa.text(f"SELECT person FROM {TABLE} WHERE template IS NULL ORDER BY person")
-    numbers = list(connection.execute(stale).scalars())
-    change = sa.text(
-        f"UPDATE {TABLE} SET template = CAST(:template AS vector) WHERE person = :person"
-    )
+def _fill(connection: sa.Connection, gallery: str, numbers: list[int]) -> None:
+    """The templates of those of these people who have faces and are not removed."""
     for at in range(0, len(numbers), BATCH):
         owners, vectors = _faces_of(connection, gallery, numbers[at : at + BATCH])
         if len(owners):
             known, rows = np.unique(owners, return_inverse=True)
-            made = zip(known.tolist(), templates(vectors, rows), strict=True)
-            connection.execute(change, [{"person": n, "template": _text(t)} for n, t in made])
-    if numbers:
-        connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE template IS NULL"))
+            texts = [_text(template) for template in templates(vectors, rows)]
+            connection.execute(sa.text(_SET), {"people": known.tolist(), "templates": texts})
 
 
 def _faces_of(
