@@ -1,6 +1,7 @@
 """Kills the program at random moments of what it does to a gallery, and looks at what is left.
 
     python scripts/torture.py --kills 400 [--seed 1] [--json torture.json]
+    python scripts/torture.py --kills 400 --postgres [--search pgvector]
 
 A child does an operation step by step and tells on a pipe of each step that is done; it is killed
 (SIGKILL) at a moment drawn uniformly from the time that all of them take. After each kill the
