@@ -41,7 +41,7 @@ class Database:
         self.engine = _engine(where, create=create)
         self.name = self.engine.name  # as messages call it: its folder, or its URL without secrets
         try:
-            self._migrate(create)
+            self._migrate()
             self.folder = self.engine.folder  # of the caches
             with self.read() as connection:
                 unclean = get_setting(connection, UNCLEAN)
@@ -55,7 +55,7 @@ class Database:
     def writable(self) -> bool:
         return self.engine.writable
 
-    def _migrate(self, create: bool) -> None:
+    def _migrate(self) -> None:
         with self.read() as connection:
             known = sa.inspect(connection).has_table("alembic_version")
             version = (
@@ -69,8 +69,6 @@ class Database:
             return
         if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:
             raise GalleryError(f"{self.name}: {DAMAGED} (it does not say of which version it is)")
-        if version is None and not create:
-            raise GalleryError(f"{self.name}: no gallery here yet; enrol somebody first")
         if version is not None and version > SCHEMA:
             raise GalleryError(f"{self.name}: made by a newer facesearch; update this one")
         if not self.writable:
@@ -203,7 +201,7 @@ def is_there(where: Path | str) -> bool:
     """Whether there is a gallery in a folder, or at a URL. Raises GalleryError."""
     if isinstance(where, Path):
         return (where / FILE).exists()
-    engine = _engine(where, create=False)
+    engine = _engine(where, create=True)
     try:
         with engine.explained(), engine.reading() as connection:
             return not engine.is_new(connection)
@@ -216,7 +214,7 @@ def _engine(where: Path | str, *, create: bool) -> "Sqlite | Postgres":
         return Sqlite(where, create=create, seconds=LOCK_SECONDS)
     from facesearch.postgres import Postgres
 
-    return Postgres(where)
+    return Postgres(where, create=create)
 
 
 def get_setting(connection: sa.Connection, key: str) -> str | None:

@@ -30,8 +30,8 @@ LOCK = "hashtextextended('facesearch ' || coalesce(current_schema(), ''), 0)"
 class Postgres:
     """What `Database` asks of one PostgreSQL database."""
 
-    def __init__(self, url: str) -> None:
-        """Raises GalleryError if it cannot be used, and MissingExtra without psycopg."""
+    def __init__(self, url: str, *, create: bool) -> None:
+        """Raises GalleryError, see `Database`, and MissingExtra without psycopg."""
         parsed = _parsed(url)
         self.name = _shown(parsed)
         hidden = (str(value) for key, value in parsed.query.items() if key not in SHOWN)
@@ -56,6 +56,8 @@ class Postgres:
         try:
             with self.explained(), self.reading() as connection:
                 self._check_server(connection)
+                if not create and self.is_new(connection):
+                    raise GalleryError(f"{self.name}: no gallery here yet; enrol somebody first")
                 self.writable = self._may_write(connection)
         except BaseException:
             self.close()
