@@ -26,7 +26,7 @@ def check_recordable(database: Database) -> None:
     """Raises GalleryError if searches have to be recorded and cannot be."""
     if preference(database, "audit") == "on" and not database.writable:
         raise GalleryError(
-            f"{database.path.parent}: searches of this gallery are recorded, but it cannot be "
+            f"{database.name}: searches of this gallery are recorded, but it cannot be "
             "written to; nothing was searched"
         )
 

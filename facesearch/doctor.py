@@ -3,20 +3,19 @@
 import json
 import os
 import shutil
-import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from facesearch import cache, images, recovery
-from facesearch.database import Database, now, set_setting
+from facesearch.database import Database, get_setting, now, set_setting
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
@@ -25,6 +24,7 @@ from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
     face_checksum,
+    face_rows,
     faces,
     people,
     person_checksum,
@@ -33,9 +33,13 @@ from facesearch.schema import (
     rejections,
     removed_name,
 )
-from facesearch.store import Delta, Store
+from facesearch.sqlite import FILE
+from facesearch.store import Store
 from facesearch.template import templates
 from facesearch.vault import Keys, from_environment
+
+if TYPE_CHECKING:
+    from facesearch.pgvector import TemplateTable
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
 OURS = ("gallery.db*", "lock", "*.faiss", "*.bin", "doctor-*.jsonl")
@@ -57,42 +61,29 @@ class Finding:
 
 
 def examine(
-    folder: Path, *, repair: bool = False, hashes: bool = False, keys: Keys = from_environment
+    where: Path | str, *, repair: bool = False, hashes: bool = False, keys: Keys = from_environment
 ) -> list[Finding]:
-    """Everything that is wrong with the gallery in `folder`, the worst first.
+    """Everything that is wrong with the gallery in a folder or at a URL, the worst first.
 
     repair: put it right as far as that can be done. hashes: compare the photos' content, too.
     Raises GalleryError if there is no gallery, if it is newer than this program, or if it is to be
     repaired and cannot be written to.
     """
-    return _Examination(folder, repair, hashes, keys).run()
+    return _Examination(where, repair, hashes, keys).run()
 
 
 class _Examination:
-    def __init__(self, folder: Path, repair: bool, hashes: bool, keys: Keys) -> None:
-        self.folder, self.repair, self.hashes, self.keys = folder, repair, hashes, keys
-        self.path = folder / "gallery.db"
+    def __init__(self, where: Path | str, repair: bool, hashes: bool, keys: Keys) -> None:
+        self.where, self.repair, self.hashes, self.keys = where, repair, hashes, keys
         self.findings: list[Finding] = []
         self.cures: list[tuple[int, Cure]] = []  # each with the place of its finding
         self.lost: list[dict[str, Any]] = []  # faces to be enrolled again
 
     def run(self) -> list[Finding]:
-        if not self.path.exists():
-            raise GalleryError(f"{self.folder}: no gallery here yet; enrol somebody first")
-        if self.repair and not (os.access(self.folder, os.W_OK) and os.access(self.path, os.W_OK)):
-            raise GalleryError(f"{self.folder}: this gallery cannot be written to")
-        modes = self._modes()  # opening it puts them right
-        if self._file():
-            with closing(Store(self.folder, create=False, keys=self.keys)) as store:
-                _ = store.database.vault  # without the key every face would look damaged
-                with closing(store.database.connect()) as raw:
-                    raw.text_factory = lambda text: text.decode(errors="replace")
-                    raw.execute("BEGIN")
-                    self._rows(raw, store.database)
-                self._cure(store.database)
-                self._caches(store)
-        self._leftovers()
-        self._loose(modes)
+        if isinstance(self.where, Path):
+            self._folder(self.where)
+        else:  # PostgreSQL looks after its own files
+            self._database()
         order: dict[str, int] = {"error": 0, "warning": 1, "note": 2}
         return sorted(self.findings, key=lambda finding: order[finding.severity])
 
@@ -106,32 +97,57 @@ class _Examination:
     def _done(self, place: int = -1) -> None:
         self.findings[place] = replace(self.findings[place], repaired=True)
 
-    # The file
+    def _database(self) -> None:
+        with closing(Store(self.where, create=False, keys=self.keys)) as store:
+            if self.repair:
+                store.database.check_writable()
+            _ = store.database.vault  # without the key every face would look damaged
+            with store.database.read() as connection:
+                store.database.engine.as_stored(connection)
+                self._rows(connection, store.database)
+            self._cure(store.database)
+            self._caches(store)
+            self._leftovers(store.database.folder)
 
-    def _file(self) -> bool:
+    # The folder
+
+    def _folder(self, folder: Path) -> None:
+        path = folder / FILE
+        if not path.exists():
+            raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
+        if self.repair and not (os.access(folder, os.W_OK) and os.access(path, os.W_OK)):
+            raise GalleryError(f"{folder}: this gallery cannot be written to")
+        modes = _modes(folder)  # opening it puts them right
+        if self._file(folder, path):
+            self._database()
+        else:
+            self._leftovers(folder)
+        self._loose(modes)
+
+    def _file(self, folder: Path, path: Path) -> bool:
         """Whether it is a database that can be asked."""
-        wrong = recovery.problems(self.path)
+        wrong = recovery.problems(path)
         unreadable = ""
         try:
-            Database(self.folder, create=False).close()
+            Database(folder, create=False).close()
         except GalleryError as error:
-            if not wrong and recovery.is_newer(self.path):
+            if not wrong and recovery.is_newer(path):
                 raise
-            unreadable = str(error).removeprefix(f"{self.path}: ")
+            unreadable = str(error).removeprefix(f"{path}: ").removeprefix(f"{folder}: ")
         if not wrong and not unreadable:
             return True
-        if recovery.is_newer(self.path):
-            raise GalleryError(f"{self.path}: made by a newer facesearch; update this one")
+        if recovery.is_newer(path):
+            raise GalleryError(f"{path}: made by a newer facesearch; update this one")
         self.found(
             "malformed",
-            f"{self.path}: {'; '.join(wrong) or unreadable}",
+            f"{path}: {'; '.join(wrong) or unreadable}",
             "error",
             "copies the rows that can be read into a new database; keeps this one beside it",
         )
         if not self.repair:
             return not unreadable
         try:
-            made = recovery.recover(self.path)
+            made = recovery.recover(path)
         except GalleryError as error:
             line = f"{self.findings[-1].what}; {error}; put back a copy of the gallery's folder"
             self.findings[-1] = replace(self.findings[-1], what=line)
@@ -143,21 +159,22 @@ class _Examination:
 
     # The rows
 
-    def _rows(self, raw: sqlite3.Connection, database: Database) -> None:
-        """Every person, photo and face; raw: a transaction that has begun."""
+    def _rows(self, connection: sa.Connection, database: Database) -> None:
+        """Every person, photo and face, of one state."""
         try:
-            names = self._people(raw)
-            paths = self._photos(raw)
-            self._faces(raw, database, names, paths)
-            self._others(raw, names)
-        except recovery.UNREADABLE as error:  # in what could not be recovered
-            self.found("malformed", f"{self.path}: {error}", "error")
+            names = self._people(connection)
+            paths = self._photos(connection)
+            self._faces(connection, database, names, paths)
+            self._others(connection)
+        except (sa.exc.DatabaseError, UnicodeDecodeError) as error:  # in what was not recovered
+            reason = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+            self.found("malformed", f"{database.name}: {reason}", "error")
 
-    def _people(self, raw: sqlite3.Connection) -> dict[int, str]:
+    def _people(self, connection: sa.Connection) -> dict[int, str]:
         names = {}
-        with_faces = {row[0] for row in raw.execute("SELECT DISTINCT person FROM faces")}
-        query = "SELECT id, name, removed, checksum FROM people"
-        for number, name, removed, checksum in raw.execute(query):
+        with_faces = set(connection.execute(sa.select(faces.c.person).distinct()).scalars())
+        query = sa.select(people.c.id, people.c.name, people.c.removed, people.c.checksum)
+        for number, name, removed, checksum in connection.execute(query):
             names[number] = shown = str(name).split("\0")[0]
             if checksum != person_checksum(number, name):
                 given = f"{shown} (damaged {number})"
@@ -186,12 +203,12 @@ class _Examination:
                 )
         return names
 
-    def _photos(self, raw: sqlite3.Connection) -> dict[int, Path]:
+    def _photos(self, connection: sa.Connection) -> dict[int, Path]:
         paths = {}
-        with_faces = {row[0] for row in raw.execute("SELECT DISTINCT photo FROM faces")}
-        query = "SELECT id, path, sha256, checksum FROM photos"
-        for number, stored, sha256, checksum in raw.execute(query):
-            path = Path(os.fsdecode(stored)) if isinstance(stored, bytes) else Path()
+        with_faces = set(connection.execute(sa.select(faces.c.photo).distinct()).scalars())
+        query = sa.select(photos.c.id, photos.c.path, photos.c.sha256, photos.c.checksum)
+        for number, path, sha256, checksum in connection.execute(query):
+            path = path or Path()
             paths[number] = path
             if checksum != photo_checksum(number, path, sha256):
                 same = _sha256(path) == sha256
@@ -222,17 +239,15 @@ class _Examination:
 
     def _faces(
         self,
-        raw: sqlite3.Connection,
+        connection: sa.Connection,
         database: Database,
         names: dict[int, str],
         paths: dict[int, Path],
     ) -> None:
-        settings = dict(raw.execute("SELECT key, value FROM settings").fetchall())
         sizes: dict[int, int] = {}
         wrong: dict[int, str] = {}
         recovered = set()
-        query = "SELECT id, photo, person, box, points, agreement, embedding, checksum FROM faces"
-        for number, *fields, checksum in raw.execute(query):
+        for number, *fields, checksum in connection.execute(face_rows()):
             photo, person, box = fields[:3]
             reason = ""
             if checksum != face_checksum(*fields):
@@ -265,35 +280,34 @@ class _Examination:
             return
         size = max(sizes, key=lambda size: sizes[size])
         if len(sizes) > 1:
-            self._other_sizes(raw, database, size, wrong, names, paths)
-        if settings.get("dimension") != str(size):
+            self._other_sizes(connection, database, size, wrong, names, paths)
+        dimension = get_setting(connection, "dimension")
+        if dimension != str(size):
             self.found(
                 "settings",
-                f"dimension: {settings.get('dimension')!r}, but the embeddings have {size} numbers",
+                f"dimension: {dimension!r}, but the embeddings have {size} numbers",
                 "error",
                 "writes what the embeddings have",
                 lambda tx: set_setting(tx, "dimension", str(size)),
             )
         for key in ("model", "fingerprint"):
-            if not settings.get(key):
+            if not get_setting(connection, key):
                 line = f"{key}: unknown, so that no model can be compared; enrol all photos again"
                 self.found("settings", line, "error")
 
     def _other_sizes(
         self,
-        raw: sqlite3.Connection,
+        connection: sa.Connection,
         database: Database,
         size: int,
         wrong: dict[int, str],
         names: dict[int, str],
         paths: dict[int, Path],
     ) -> None:
-        for number, photo, person, box, sealed in raw.execute(
-            "SELECT id, photo, person, box, embedding FROM faces"
-        ).fetchall():
-            if number not in wrong and len(database.unsealed(sealed, "face")) != 4 * size:
+        for row in connection.execute(face_rows()).all():
+            if row.id not in wrong and len(database.unsealed(row.embedding, "face")) != 4 * size:
                 reason = "its embedding is of another length than the others"
-                self._lose(number, reason, names.get(person), paths.get(photo), box)
+                self._lose(row.id, reason, names.get(row.person), paths.get(row.photo), row.box)
 
     def _lose(
         self, number: int, reason: str, name: str | None, path: Path | None, box: object
@@ -321,17 +335,14 @@ class _Examination:
             }
         )
 
-    def _others(self, raw: sqlite3.Connection, names: dict[int, str]) -> None:
+    def _others(self, connection: sa.Connection) -> None:
         """Chips and rejections of nobody."""
-        for what, key, query in (
-            ("chip", chips.c.face, "SELECT face FROM chips EXCEPT SELECT id FROM faces"),
-            (
-                "rejection",
-                rejections.c.person,
-                "SELECT person FROM rejections EXCEPT SELECT id FROM people",
-            ),
+        for what, key, owner in (
+            ("chip", chips.c.face, faces.c.id),
+            ("rejection", rejections.c.person, people.c.id),
         ):
-            for (number,) in raw.execute(query).fetchall():
+            query = sa.except_(sa.select(key), sa.select(owner))
+            for number in connection.execute(query).scalars().all():
                 self.found(
                     f"{what} of nobody",
                     f"{what} of {'face' if what == 'chip' else 'person'} {number}, who is unknown",
@@ -345,7 +356,7 @@ class _Examination:
             return
         if self.lost:
             name = f"doctor-{datetime.now(UTC):%Y-%m-%dT%H%M%S}.jsonl"
-            file = _private(self.folder / name)
+            file = _private(database.folder / name)
             with file.open("a", encoding="utf-8", errors="surrogateescape") as out:
                 out.writelines(f"{json.dumps(row)}\n" for row in self.lost)
         try:
@@ -363,12 +374,21 @@ class _Examination:
     # The files beside it
 
     def _caches(self, store: Store) -> None:
-        index = self.folder / INDEX
+        folder = store.database.folder
+        index = folder / INDEX
         try:
             _, owners, embeddings = store.vectors()
         except GalleryError as error:
             if not any(finding.severity == "error" for finding in self.findings):
                 self.found("rows", str(error), "error")
+            return
+        for path in (folder / STRANGERS, folder / cache.COARSE):
+            if cache.state(path, "") == "damaged":
+                self.found("cache", f"{path}: damaged", "warning", "removes it")
+                self._remove(path)
+        inside = store.database.engine.templates()
+        if inside is not None:
+            self._templates(store, inside, owners, embeddings)
             return
         found = PersonIndex.load(index, store.database.vault)
         delta = None if found is None else store.since(found[1])
@@ -378,34 +398,38 @@ class _Examination:
             if len(owners):
                 what = f"{index}: {'missing' if found is None else 'of an earlier state'}"
                 self.found("index", what, "note", "makes it anew, as the next search would")
-        elif not _holds(found[0], delta, owners, embeddings):
+        elif not (apply(delta, found[0]) and _fits(found[0], owners, embeddings)):
             what = f"{index}: does not hold what the database holds"
             self.found("index", what, "error", "makes it anew")
         if self.repair and self.findings and self.findings[-1].kind == "index":
             _delete(index)
-            with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
+            with suppress(GalleryError), Gallery(self.where, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
-        for path in (self.folder / STRANGERS, self.folder / cache.COARSE):
-            if cache.state(path, "") == "damaged":
-                self.found("cache", f"{path}: damaged", "warning", "removes it")
-                self._remove(path)
 
-    def _leftovers(self) -> None:
-        for path in sorted({path for shape in LEFT for path in self.folder.glob(shape)}):
+    def _templates(
+        self,
+        store: Store,
+        inside: "TemplateTable",
+        owners: NDArray[np.int64],
+        embeddings: Embeddings,
+    ) -> None:
+        """Those that pgvector searches."""
+        if _fits(inside, owners, embeddings):
+            return
+        what = f"{store.database.name}: the templates for pgvector are not those of the faces"
+        self.found("index", what, "error", "makes them anew")
+        if self.repair:
+            with store.database.append() as connection:
+                inside.forget(connection)
+                store.database.engine.settle(connection)
+            self._done()
+
+    def _leftovers(self, folder: Path) -> None:
+        for path in sorted({path for shape in LEFT for path in folder.glob(shape)}):
             what = f"{path}: left by a program that was stopped"
             self.found("leftover", what, "note", "removes it")
             self._remove(path)
-
-    def _modes(self) -> dict[Path, int]:
-        """The rights that others have to the files."""
-        found = {}
-        for path in sorted({path for shape in OURS for path in self.folder.glob(shape)}):
-            with suppress(OSError):
-                mode = path.stat().st_mode & 0o777
-                if mode & 0o077:
-                    found[path] = mode
-        return found
 
     def _loose(self, modes: dict[Path, int]) -> None:
         for path, mode in modes.items():
@@ -423,15 +447,29 @@ class _Examination:
                 self._done()
 
 
-def _holds(
-    index: PersonIndex, delta: Delta, owners: NDArray[np.int64], embeddings: Embeddings
+def _modes(folder: Path) -> dict[Path, int]:
+    """The rights that others have to the files."""
+    found = {}
+    for path in sorted({path for shape in OURS for path in folder.glob(shape)}):
+        with suppress(OSError):
+            mode = path.stat().st_mode & 0o777
+            if mode & 0o077:
+                found[path] = mode
+    return found
+
+
+def _fits(
+    kept: "PersonIndex | TemplateTable", owners: NDArray[np.int64], embeddings: Embeddings
 ) -> bool:
-    """Whether an index, with what changed since, is of these faces and no others."""
+    """Whether an index holds what the database holds: of each face whose it is, the embedding."""
     known, numbers = np.unique(owners, return_inverse=True)
-    if not apply(delta, index) or not np.array_equal(index.numbers, known):
-        return False
-    wanted = templates(embeddings, numbers)
-    return index.templates.shape == wanted.shape and np.allclose(index.templates, wanted, atol=1e-5)
+    order = np.argsort(kept.numbers)
+    wanted, there = templates(embeddings, numbers), kept.templates
+    return (
+        np.array_equal(kept.numbers[order], known)
+        and (not len(known) or there.shape == wanted.shape)
+        and np.allclose(there[order], wanted, atol=1e-5)
+    )
 
 
 def _delete(path: Path) -> None:

@@ -9,7 +9,7 @@ from facesearch.database import RECORD, UNCLEAN, Database, get_setting, set_sett
 from facesearch.errors import GalleryError
 from facesearch.looked import forget_all
 from facesearch.reindex import forget
-from facesearch.schema import chips, face_checksum, faces, rejections, settings
+from facesearch.schema import as_text, chips, face_checksum, faces, rejections, settings
 from facesearch.vault import Secret, Vault, new_key, wrapped
 
 BATCH = 1000  # rows in memory
@@ -22,14 +22,14 @@ def encrypt(database: Database, secret: Secret) -> None:
     program reads on for so long that what was there cannot be overwritten now; the gallery is
     encrypted then, and the rest is done when it is opened next.
     """
-    for beside in sorted(database.path.parent.glob("gallery.db.damaged*")):
+    for beside in sorted(database.folder.glob("gallery.db.damaged*")):
         raise GalleryError(f"{beside}: holds face data that would stay plain; move it elsewhere")
     key = new_key()
     record = wrapped(key, secret.kind, secret.content)
     with database.write("encrypt", {"with": secret.kind}) as connection:
         if get_setting(connection, RECORD) is not None:
             raise GalleryError(
-                f"{database.path.parent}: encrypted already; `facesearch gallery rekey` gives it "
+                f"{database.name}: encrypted already; `facesearch gallery rekey` gives it "
                 "another passphrase or key file"
             )
         _rewrite(connection, database, Vault(key))
@@ -67,23 +67,20 @@ def rekey(database: Database, secret: Secret) -> None:
 
 def _check_encrypted(database: Database, connection: sa.Connection) -> None:
     if get_setting(connection, RECORD) is None:
-        raise GalleryError(f"{database.path.parent}: not encrypted")
+        raise GalleryError(f"{database.name}: not encrypted")
 
 
 def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
     """Every sealed value as `new` seals it. Raises GalleryError for a damaged one."""
     stored = [faces.c.photo, faces.c.person, faces.c.agreement, faces.c.checksum]
-    texts = [
-        sa.type_coerce(column, sa.Text).label(column.name)
-        for column in (faces.c.box, faces.c.points)
-    ]
+    texts = [as_text(column).label(column.name) for column in (faces.c.box, faces.c.points)]
     for rows in _batches(connection, faces.c.id, faces.c.embedding, *stored, *texts):
         changes = []
         for row in rows:
             fields = row.photo, row.person, row.box, row.points, row.agreement
             if row.checksum != face_checksum(*fields, row.value):  # it would look sound afterwards
                 raise GalleryError(
-                    f"{database.path}: damaged: face {row.key} is not what was written; "
+                    f"{database.name}: damaged: face {row.key} is not what was written; "
                     "`facesearch gallery doctor` says more"
                 )
             value = new.seal(database.unsealed(row.value, "face"), "face")
@@ -129,6 +126,6 @@ def _batches(
 def _clean(database: Database, done: str) -> None:
     if not database.clean():
         raise GalleryError(
-            f"{database.path.parent}: {done}, but another program is reading, so that what was "
+            f"{database.name}: {done}, but another program is reading, so that what was "
             "there before is not overwritten yet; opening the gallery without others does it"
         )

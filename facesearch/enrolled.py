@@ -99,6 +99,6 @@ def _rows() -> sa.Select[Any]:
 def _check(database: Database, row: Any) -> None:
     if not face_is_sound(row):
         raise GalleryError(
-            f"{database.path}: damaged: face {row.id} is not what was written; "
+            f"{database.name}: damaged: face {row.id} is not what was written; "
             "`facesearch gallery doctor` says more"
         )

@@ -239,7 +239,7 @@ class _Writer:
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
             raise GalleryError(
-                f"{self.database.path}: damaged: {what} {number} is not what was written; "
+                f"{self.database.name}: damaged: {what} {number} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from facesearch import cache
 from facesearch.cache import State
-from facesearch.index import Coarse, PeopleIndex, PersonIndex
+from facesearch.index import Coarse, PeopleIndex, PersonIndex, SearchIndex
 from facesearch.store import Delta, Store
 from facesearch.template import templates
 from facesearch.vault import Vault
@@ -23,15 +23,19 @@ class FollowingIndex:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._path = store.database.path.parent / cache.INDEX
+        self._path = store.database.folder / cache.INDEX
         self._index: PersonIndex | None = None
         self.state = State("", 0)  # that `current` gave an index of
         self._codes = self._path.with_name(cache.COARSE)
         self._coarse: Coarse | None = None
         self._since_codes: State | None = None
 
-    def current(self) -> PersonIndex:
+    def current(self) -> SearchIndex:
         """The index as of now. Raises GalleryError for a damaged gallery."""
+        inside = self._store.database.engine.templates()
+        if inside is not None:
+            self.state = self._store.state()
+            return inside
         if self._index is not None and self._store.revision() == self.state.revision:
             return self._index
         index = self._caught_up()
@@ -46,7 +50,7 @@ class FollowingIndex:
     def prepare(self) -> None:
         """Make the codes that a search of very many people needs, if there are none or old ones."""
         index = self.current()
-        if len(index) < MANY or self._since_codes is not None:
+        if not isinstance(index, PersonIndex) or len(index) < MANY or self._since_codes is not None:
             return
         coarse = Coarse.of(index)
         with suppress(OSError):

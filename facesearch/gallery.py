@@ -22,7 +22,7 @@ from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
-from facesearch.index import PersonIndex
+from facesearch.index import SearchIndex
 from facesearch.merge import Merged, merge
 from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
@@ -74,13 +74,13 @@ class Rejected:
 class GalleryInfo:
     """The state of a gallery."""
 
-    folder: Path
+    folder: str  # or its URL, without a password
     people: int
     faces: int
     photos: int
     model: str | None
     fingerprint: str | None
-    index: Literal["current", "to be rebuilt"]
+    index: Literal["current", "to be rebuilt", "in the database"]
     keeps_chips: bool
     chips: int
     unfinished_reindex: str | None  # how far it is
@@ -89,17 +89,19 @@ class GalleryInfo:
 
 
 class Gallery:
-    """People with their faces in a folder; the only writer of its database and its index."""
+    """People with their faces; the only writer of their database and of their index."""
 
     def __init__(
-        self, folder: Path, *, create: bool = False, keys: Keys = from_environment
+        self, where: Path | str, *, create: bool = False, keys: Keys = from_environment
     ) -> None:
-        """Raises GalleryError if there is no gallery in `folder` and none is to be made.
+        """where: a folder, or a URL of PostgreSQL.
 
-        keys: asked for what opens an encrypted gallery when face data is needed first.
+        keys: asked for what opens an encrypted gallery when face data is needed first. Raises
+        GalleryError if there is no gallery and none is to be made.
         """
-        self.folder = folder
-        self._store = Store(folder, create=create, keys=keys)
+        self._store = Store(where, create=create, keys=keys)
+        self.name = self._store.database.name
+        self.folder = self._store.database.folder  # of the caches
         self._following = FollowingIndex(self._store)
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
@@ -214,7 +216,7 @@ class Gallery:
             self._renew_caches()
         if not done:
             raise GalleryError(
-                f"{self.folder}: the purge is done, but another program is reading, so that what "
+                f"{self.name}: the purge is done, but another program is reading, so that what "
                 "was removed is not overwritten yet; the next start without one does it, or "
                 "`facesearch gallery purge-expired`"
             )
@@ -298,19 +300,24 @@ class Gallery:
         people = self._store.people()
         model = self._store.model()
         return GalleryInfo(
-            folder=self.folder,
+            folder=self.name,
             people=len(people),
             faces=sum(person.faces for person in people),
             photos=self._store.photo_count(),
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
-            index="current" if self._following.is_kept() else "to be rebuilt",
+            index=self._index_state(),
             keeps_chips=self._keeps_chips(),
             chips=self._store.chip_count(),
             unfinished_reindex=unfinished(self._store.database),
             encrypted=self._store.database.encrypted_with(),
             audit=preferences.preference(self._store.database, "audit"),
         )
+
+    def _index_state(self) -> Literal["current", "to be rebuilt", "in the database"]:
+        if self._store.database.engine.templates() is not None:
+            return "in the database"
+        return "current" if self._following.is_kept() else "to be rebuilt"
 
     def _keeps_chips(self) -> bool:
         return preferences.preference(self._store.database, "keep-chips") == "on"
@@ -358,6 +365,8 @@ class Gallery:
     def prefer(self, key: str, value: str) -> None:
         """Change a setting. Raises GalleryError for one that there is not."""
         preferences.prefer(self._store.database, key, value)
+        if key == "search":
+            cache.clear(self.folder)
 
     def searches(self, since: datetime | None = None) -> list[audit.Search]:
         """What was searched for, oldest first, as far as it was recorded."""
@@ -402,7 +411,7 @@ class Gallery:
             dry_run=dry_run,
             keep=self._keeps_chips(),
         )
-        with self._store.database.busy():
+        with self._store.database.engine.busy():
             yield from enroller.run(list(photos), progress)
         if not dry_run:
             self._following.prepare()
@@ -512,7 +521,7 @@ class Gallery:
         return strangers_of(self._store, self._following, model)
 
     def _empty(self) -> GalleryError:
-        return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
+        return GalleryError(f"{self.name}: nobody is enrolled yet; enrol somebody first")
 
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
@@ -543,7 +552,7 @@ class Gallery:
             if self._store.revision() != revision:  # changed a moment ago
                 return self._nearest_each(faces, count, calibration, exact=exact)
             raise GalleryError(
-                f"{self._store.database.path}: damaged: faces are missing or are not those that "
+                f"{self._store.database.name}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
             )
         return [
@@ -560,7 +569,7 @@ class Gallery:
         """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
         self._following.prepare()
 
-    def _current_index(self) -> PersonIndex:
+    def _current_index(self) -> SearchIndex:
         """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""
         return self._following.current()
 
@@ -572,7 +581,7 @@ class Gallery:
         mine = self._store.model()
         if mine is not None and mine.fingerprint != other.fingerprint:
             raise GalleryError(
-                f"{self.folder}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
+                f"{self.name}: enrolled with --model {mine.name} ({mine.fingerprint[:12]}), "
                 f"not with --model {other.name} ({other.fingerprint[:12]}); choose the former, "
                 f"move the gallery to the latter with `facesearch gallery reindex --model "
                 f"{other.name}`, or choose another gallery with --gallery"
@@ -588,7 +597,7 @@ def _candidate(
     return Candidate(person.name, distance, person.photos[nearest], ratio)
 
 
-def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
+def _agree(index: SearchIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
     """Whether these are still the faces that the index was made from."""
     if samples.keys() != set(numbers.tolist()):
         return False

@@ -22,7 +22,7 @@ AGAIN = 256  # people who are compared again
 SPARE = 16  # more rows than are asked for, in case that some of them are of people who are gone
 
 
-class PeopleIndex(Protocol):
+class SearchIndex(Protocol):
     """Templates by the number of their person. One person has one template."""
 
     def __len__(self) -> int: ...
@@ -45,6 +45,10 @@ class PeopleIndex(Protocol):
     def of(self, numbers: Numbers) -> Embeddings:
         """The templates of these people, (P, D). Raises KeyError if one is not there."""
         ...
+
+
+class PeopleIndex(SearchIndex, Protocol):
+    """One that is told who changed."""
 
     def put(self, numbers: Numbers, templates: Embeddings) -> None:
         """People who are new, or whose template is another now. numbers: (P,), each once."""

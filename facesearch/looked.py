@@ -15,19 +15,15 @@ from facesearch.database import Database
 from facesearch.embed import Embedder, SeenFace
 from facesearch.errors import GalleryError
 from facesearch.face import Box, Face
+from facesearch.schema import Checksum
 
-_MAKE = """
-CREATE TABLE IF NOT EXISTS looked (
-    sha256 TEXT NOT NULL, how TEXT NOT NULL, content BLOB NOT NULL, checksum INTEGER NOT NULL,
-    PRIMARY KEY (sha256, how)
-)
-"""
-_looked = sa.table(
+_looked = sa.Table(
     "looked",
-    sa.column("sha256", sa.Text),
-    sa.column("how", sa.Text),
-    sa.column("content", sa.LargeBinary),
-    sa.column("checksum", sa.Integer),
+    sa.MetaData(),
+    sa.Column("sha256", sa.Text, primary_key=True),
+    sa.Column("how", sa.Text, primary_key=True),
+    sa.Column("content", sa.LargeBinary, nullable=False),
+    sa.Column("checksum", Checksum, nullable=False),
 )
 
 
@@ -73,17 +69,19 @@ class Looked:
     def keep(self, looks: Iterable[Look]) -> None:
         """Until they are forgotten."""
         with self._database.append() as connection:
-            connection.execute(sa.text(_MAKE))
+            _looked.create(connection, checkfirst=True)
             for look in looks:
                 content = self._database.sealed(json.dumps(_written(look)).encode(), "face")
                 row: dict[str, Any] = {"sha256": look.sha256, "how": self._how, "content": content}
                 row["checksum"] = zlib.crc32(content)
-                connection.execute(sa.insert(_looked).prefix_with("OR REPLACE").values(row))
+                same = _looked.c.sha256 == look.sha256, _looked.c.how == self._how
+                connection.execute(_looked.delete().where(*same))
+                connection.execute(_looked.insert().values(row))
 
     def forget(self, hashes: Iterable[str]) -> None:
         """They are decided."""
         with self._database.append() as connection:
-            connection.execute(sa.text(_MAKE))
+            _looked.create(connection, checkfirst=True)
             connection.execute(sa.delete(_looked).where(_looked.c.sha256.in_(list(hashes))))
 
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from facesearch.calibrate import Strangers
 from facesearch.cohort import Cohort
-from facesearch.index import Numbers, PeopleIndex, PersonIndex
+from facesearch.index import Numbers, PersonIndex, SearchIndex
 from facesearch.metrics import Distances
 from facesearch.model import Embeddings
 
@@ -23,7 +23,7 @@ class Nearness:
     distances: Distances  # (R,)
 
     def updated(
-        self, faces: Embeddings, index: PeopleIndex, changed: Numbers, there: Numbers
+        self, faces: Embeddings, index: SearchIndex, changed: Numbers, there: Numbers
     ) -> "Nearness":
         """After a change of the gallery.
 
@@ -45,7 +45,7 @@ class Nearness:
         return Nearness(people, distances)
 
 
-def nearest(faces: Embeddings, index: PeopleIndex) -> Nearness:
+def nearest(faces: Embeddings, index: SearchIndex) -> Nearness:
     """Of every face, (R, D), the nearest person of an index in which somebody is."""
     people = np.empty(len(faces), np.int64)
     distances = np.empty(len(faces))

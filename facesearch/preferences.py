@@ -3,7 +3,12 @@
 from facesearch.database import Database, get_setting, set_setting
 from facesearch.errors import GalleryError
 
-PREFERENCES = {"audit": ("off", "on"), "keep-chips": ("off", "on")}  # the first is the default
+# the first is the default
+PREFERENCES = {
+    "audit": ("off", "on"),
+    "keep-chips": ("off", "on"),
+    "search": ("local", "pgvector"),
+}
 
 
 def preference(database: Database, key: str) -> str:
@@ -19,5 +24,6 @@ def prefer(database: Database, key: str, value: str) -> None:
         raise GalleryError(f"{key}: no such setting; there are {', '.join(PREFERENCES)}")
     if value not in allowed:
         raise GalleryError(f"{key}: {value!r} is not one of {', '.join(allowed)}")
+    database.engine.check_preference(key, value)
     with database.write("set", {key: value}) as connection:
         set_setting(connection, key, value)

@@ -196,7 +196,7 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
     forget_all(connection)
     set_setting(connection, UNCLEAN, "purge")
-    _scrub_files(database.path.parent, names)
+    _scrub_files(database.folder, names)
     return len(gone)
 
 

@@ -8,12 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facesearch.database import Database, locked, renew
+from facesearch.database import LOCK_SECONDS, Database, renew
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA
+from facesearch.sqlite import FILE, locked
 
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
-DAMAGED = "gallery.db.damaged"
+DAMAGED = f"{FILE}.damaged"
 TABLES = ("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches")
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter in SQLite's own messages
 MISSES = 10_000  # row numbers without a row, after which there are no more
@@ -54,7 +55,7 @@ def recover(path: Path) -> Recovered:
     if no table of people can be read, or while another program uses the gallery.
     """
     work = path.parent / WORK
-    with locked(path.parent):
+    with locked(path.parent, LOCK_SECONDS):
         shutil.rmtree(work, ignore_errors=True)  # of one that was killed
         try:
             with closing(_damaged(path)) as raw:
@@ -63,22 +64,23 @@ def recover(path: Path) -> Recovered:
             if busy:
                 raise GalleryError(f"{path.parent}: another program is reading; try again later")
             fresh = Database(work, create=True)
-            with closing(_damaged(path)) as old, closing(_connect(fresh.path)) as new:
+            file = work / FILE
+            with closing(_damaged(path)) as old, closing(_connect(file)) as new:
                 rows = _copy(old, new)
             with fresh.append() as connection:
                 renew(connection)  # its own history: what was made of the old one is none of it
-            with closing(_connect(fresh.path)) as new:
+            with closing(_connect(file)) as new:
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             fresh.close()
             if "people" not in rows or "faces" not in rows:
                 raise GalleryError(f"{path}: nothing of it can be read any more")
-            found = problems(fresh.path)
+            found = problems(file)
             if found:
                 raise GalleryError(f"{path}: cannot be recovered ({found[0]})")
             kept = _free(path.with_name(DAMAGED))
             shutil.copy2(path, kept)
-            shutil.copymode(path, fresh.path)
-            os.replace(fresh.path, path)  # noqa: PTH105 - in one step
+            shutil.copymode(path, file)
+            os.replace(file, path)  # noqa: PTH105 - in one step
         except (*UNREADABLE, OSError) as error:
             raise GalleryError(f"{path}: cannot be recovered ({error})") from error
         finally:

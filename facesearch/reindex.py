@@ -25,7 +25,17 @@ from facesearch.images import Pixels
 from facesearch.kept import chip_of
 from facesearch.model import Embeddings
 from facesearch.progress import Progress
-from facesearch.schema import chips, face_checksum, faces, people, photos, rejections, settings
+from facesearch.schema import (
+    Checksum,
+    as_text,
+    chips,
+    face_checksum,
+    faces,
+    people,
+    photos,
+    rejections,
+    settings,
+)
 from facesearch.store import ModelStamp, Store
 
 BATCH = 32  # photos between two points from which to go on
@@ -36,30 +46,24 @@ UNIT = 1e-3  # how far the length of an embedding may lie from 1
 UNFINISHED = "reindex"  # the setting with the model that an unfinished reindex leads to
 Source = Literal["photo", "points", "chip"]
 
-_tables = sa.MetaData()
 _new = sa.Table(  # embeddings with the model to come; a face that is deleted takes its own along
     "reembedded",
-    _tables,
-    sa.Column("face", sa.Integer, primary_key=True),
-    sa.Column("sha256", sa.Text),  # of the photo
-    sa.Column("points", sa.Text),  # of the face: with `sha256` they say what was embedded
-    sa.Column("source", sa.Text),
-    sa.Column("embedding", sa.LargeBinary),
-    sa.Column("agreement", sa.Float),
-    sa.Column("checksum", sa.Integer),
+    sa.MetaData(),
+    sa.Column(
+        "face",
+        sa.Integer,
+        sa.ForeignKey(faces.c.id, ondelete="CASCADE"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    sa.Column("sha256", sa.Text, nullable=False),  # of the photo
+    # of the face: with `sha256` they say what was embedded
+    sa.Column("points", sa.Text, nullable=False),
+    sa.Column("source", sa.Text, nullable=False),
+    sa.Column("embedding", sa.LargeBinary, nullable=False),
+    sa.Column("agreement", sa.Float, nullable=False),
+    sa.Column("checksum", Checksum, nullable=False),
 )
-_MAKE = """
-CREATE TABLE IF NOT EXISTS reembedded (
-    face INTEGER PRIMARY KEY REFERENCES faces (id) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL, points TEXT NOT NULL, source TEXT NOT NULL,
-    embedding BLOB NOT NULL, agreement REAL NOT NULL, checksum INTEGER NOT NULL
-)
-"""
-_ADD = """
-INSERT OR REPLACE INTO reembedded
-SELECT :face, :sha256, :points, :source, :embedding, :agreement, :checksum
-WHERE EXISTS (SELECT 1 FROM faces WHERE id = :face)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +159,7 @@ class _Reindex:
     def __init__(self, store: Store, embedder: Embedder, progress: Progress) -> None:
         self.store = store
         self.database = store.database
+        self.name = self.database.name
         self.embedder = embedder
         self.progress = progress
         model = embedder.model
@@ -166,7 +171,7 @@ class _Reindex:
         former = self.store.model()
         if former is None:
             raise GalleryError(
-                f"{self.folder}: nobody is enrolled; the first enrolment decides on the model"
+                f"{self.name}: nobody is enrolled; the first enrolment decides on the model"
             )
         if former.fingerprint == self.target.fingerprint:
             with self.database.append() as connection:
@@ -178,7 +183,7 @@ class _Reindex:
                 self._embed_all()
             if self.missing and not drop_missing:
                 raise FacesMissing(
-                    f"{self.folder}: {_faces(len(self.missing))} cannot be embedded again, so the "
+                    f"{self.name}: {_faces(len(self.missing))} cannot be embedded again, so the "
                     f"gallery stays with --model {former.name}; bring the photos back, or go on "
                     "without these faces with --drop-missing",
                     list(self.missing.values()),
@@ -200,10 +205,6 @@ class _Reindex:
                 dropped,
             )
 
-    @property
-    def folder(self) -> Path:
-        return self.database.path.parent
-
     # The table of what is done
 
     def _begin(self) -> int:
@@ -211,7 +212,7 @@ class _Reindex:
         with self.database.append() as connection:
             if _target(connection) != self.target:
                 forget(connection)
-                connection.execute(sa.text(_MAKE))
+                _new.create(connection, checkfirst=True)
                 set_setting(connection, UNFINISHED, json.dumps(asdict(self.target)))
             return int(
                 connection.execute(sa.select(sa.func.count()).select_from(_done())).scalar_one()
@@ -220,7 +221,7 @@ class _Reindex:
     def _check_mine(self, connection: sa.Connection) -> None:
         if _target(connection) != self.target:
             raise GalleryError(
-                f"{self.folder}: another reindex began or ended in the meantime; "
+                f"{self.name}: another reindex began or ended in the meantime; "
                 "see `facesearch gallery info`"
             )
 
@@ -284,7 +285,12 @@ class _Reindex:
                 )
                 row |= {"face": face.number, "embedding": sealed}
                 rows.append(row | {"checksum": _checksum(face.number, *fields, sealed)})
-            connection.execute(sa.text(_ADD), rows)
+            there = sa.select(faces.c.id).where(faces.c.id.in_([row["face"] for row in rows]))
+            numbers = set(connection.execute(there).scalars())
+            connection.execute(_new.delete().where(_new.c.face.in_(numbers)))
+            still = [row for row in rows if row["face"] in numbers]
+            if still:
+                connection.execute(_new.insert(), still)
 
     def _cut(self, photo: _Photo) -> list[tuple[_Wanted, Pixels, Source]]:
         """The model's chips of the faces wanted in a photo. Raises PhotoError."""
@@ -379,7 +385,7 @@ class _Reindex:
                 if bad:
                     raise _Behind
                 if not any(counts.values()):
-                    raise GalleryError(f"{self.folder}: not one face can be embedded again")
+                    raise GalleryError(f"{self.name}: not one face can be embedded again")
                 for number in there:
                     self._set_rejection(connection, number, rejected[number])
                 set_setting(connection, "model", self.target.name)
@@ -401,7 +407,7 @@ class _Reindex:
         old = row.photo, row.person, row.box, row.points, row.old_agreement, row.old
         if row.old_checksum != face_checksum(*old):
             raise GalleryError(
-                f"{self.database.path}: damaged: face {row.face} is not what was written; "
+                f"{self.name}: damaged: face {row.face} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
         fields = row.sha256, row.points, row.source, row.agreement
@@ -445,17 +451,12 @@ def _target(connection: sa.Connection) -> ModelStamp | None:
     return None if value is None or not there else ModelStamp(**json.loads(value))
 
 
-def _text(column: sa.Column[Any]) -> sa.ColumnElement[str]:
-    """JSON as it is stored."""
-    return sa.type_coerce(column, sa.Text)
-
-
 def _same() -> sa.ColumnElement[bool]:
     """Whether a row of the table is of this face as it is now."""
     return sa.and_(
         _new.c.face == faces.c.id,
         _new.c.sha256 == photos.c.sha256,
-        _new.c.points == _text(faces.c.points),
+        _new.c.points == as_text(faces.c.points),
     )
 
 
@@ -482,8 +483,8 @@ def _exchanged(connection: sa.Connection) -> Iterator[Any]:
             _new.c.checksum,
             faces.c.photo,
             faces.c.person,
-            _text(faces.c.box).label("box"),
-            _text(faces.c.points).label("points"),
+            as_text(faces.c.box).label("box"),
+            as_text(faces.c.points).label("points"),
             faces.c.agreement.label("old_agreement"),
             faces.c.embedding.label("old"),
             faces.c.checksum.label("old_checksum"),
@@ -503,7 +504,7 @@ def _photos(connection: sa.Connection, numbers: list[int]) -> list[_Photo]:
     query = (
         _pending(faces.c.id)
         .add_columns(photos.c.path, photos.c.sha256, faces.c.photo, people.c.name)
-        .add_columns(faces.c.box, _text(faces.c.points).label("points"))
+        .add_columns(faces.c.box, as_text(faces.c.points).label("points"))
         .join(people, people.c.id == faces.c.person)
         .where(faces.c.photo.in_(numbers))
         .order_by(faces.c.photo, faces.c.id)

@@ -26,17 +26,35 @@ class PathBytes(sa.types.TypeDecorator[Path]):
         return None if value is None else Path(os.fsdecode(value))
 
 
+class PersonName(sa.types.TypeDecorator[str]):
+    """Texts of PostgreSQL cannot hold the character 0, which `removed_name` puts in."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        inside = value is not None and dialect.name == "postgresql"
+        return value.replace("\0", "\1") if inside and value else value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        inside = value is not None and dialect.name == "postgresql"
+        return value.replace("\1", "\0") if inside and value else value
+
+
+# 32 bits without a sign; SQLite's whole numbers have 64 anyway
+Checksum = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
 _tables = sa.MetaData()
 people = sa.Table(
     "people",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("name", sa.Text),  # unique; of a removed person see `removed_name`
+    sa.Column("name", PersonName),  # unique; of a removed person see `removed_name`
     sa.Column("created", sa.Text),
     sa.Column("removed", sa.Text),  # when; such a person is in no answer and can be brought back
     sa.Column("expires", sa.Text),  # a date, ISO 8601; None: never
     sa.Column("consent", sa.Text),  # a note
-    sa.Column("checksum", sa.Integer),
+    sa.Column("checksum", Checksum),
 )
 photos = sa.Table(
     "photos",
@@ -47,7 +65,7 @@ photos = sa.Table(
     sa.Column("width", sa.Integer),
     sa.Column("height", sa.Integer),
     sa.Column("added", sa.Text),
-    sa.Column("checksum", sa.Integer),
+    sa.Column("checksum", Checksum),
 )
 faces = sa.Table(
     "faces",
@@ -60,7 +78,7 @@ faces = sa.Table(
     sa.Column("score", sa.Float),
     sa.Column("embedding", sa.LargeBinary),
     sa.Column("agreement", sa.Float),
-    sa.Column("checksum", sa.Integer),
+    sa.Column("checksum", Checksum),
 )
 chips = sa.Table(  # kept where the user asks for it
     "chips",
@@ -151,14 +169,19 @@ def face_checksum(
     return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
 
 
+def as_text(column: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """JSON as it is stored."""
+    return sa.cast(column, sa.Text)
+
+
 def face_rows(*more: Any) -> sa.Select[Any]:
     """Faces with everything that their checksum covers, as it is stored."""
     return sa.select(
         faces.c.id,
         faces.c.photo,
         faces.c.person,
-        sa.type_coerce(faces.c.box, sa.Text).label("box"),
-        sa.type_coerce(faces.c.points, sa.Text).label("points"),
+        as_text(faces.c.box).label("box"),
+        as_text(faces.c.points).label("points"),
         faces.c.agreement,
         faces.c.embedding,
         faces.c.checksum,

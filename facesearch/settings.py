@@ -45,12 +45,13 @@ def find_model(name: str | None = None) -> Path:
     raise ModelError(f"{name}: no such model; looked in {', '.join(str(p) for p in places)}")
 
 
-def find_gallery(folder: Path | None = None) -> Path:
-    """The gallery to use: the one given, FACESEARCH_GALLERY, ./index_data, or the user's own."""
-    if folder is not None:
-        return folder
-    chosen = os.environ.get("FACESEARCH_GALLERY")
+def find_gallery(given: Path | str | None = None) -> Path | str:
+    """The gallery to use: the one given, FACESEARCH_GALLERY, ./index_data, or the user's own.
+
+    A folder, or the URL of a database.
+    """
+    chosen = given or os.environ.get("FACESEARCH_GALLERY")
     if chosen:
-        return Path(chosen)
+        return str(chosen) if "://" in str(chosen) else Path(chosen)
     local = Path("index_data")
     return local if local.is_dir() else user_data() / "gallery"

@@ -126,9 +126,9 @@ class Delta:
 class Store:
     """What a gallery knows, asked and changed."""
 
-    def __init__(self, folder: Path, *, create: bool, keys: Keys = from_environment) -> None:
+    def __init__(self, where: Path | str, *, create: bool, keys: Keys = from_environment) -> None:
         """See `Database`."""
-        self.database = Database(folder, create=create, keys=keys)
+        self.database = Database(where, create=create, keys=keys)
 
     def close(self) -> None:
         self.database.close()
@@ -166,7 +166,7 @@ class Store:
         Raises GalleryError for a damaged row.
         """
         with self.database.read() as connection:
-            self.database.check_sound(connection)  # else rows may be missing without a sign
+            self.database.engine.check_sound(connection)  # else rows may be missing without a sign
             streamed = {"yield_per": PAGE}
             self._check_people(connection.execute(_people(), execution_options=streamed))
             query = face_rows().join(people, people.c.id == faces.c.person)
@@ -203,6 +203,11 @@ class Store:
                 rows += [row for row in theirs if row.person not in hidden]
             changed = np.array(found.people, np.int64)
             return Delta(found.state, changed, *self._gathered(connection, rows))
+
+    def state(self) -> State:
+        """The gallery's, as it is now."""
+        with self.database.read() as connection:
+            return history.state(connection)
 
     def changed(self, state: State) -> NDArray[np.int64] | None:
         """The people who changed since a state; None if that cannot be told."""
@@ -278,7 +283,7 @@ class Store:
             rows = connection.execute(_counted().order_by(people.c.name)).all()
         for row in rows:
             self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
-        return [Person(*row[2:]) for row in rows]
+        return sorted((Person(*row[2:]) for row in rows), key=lambda person: person.name)
 
     def person(self, name: str) -> Person:
         """Raises PersonError."""
@@ -393,7 +398,7 @@ class Store:
 
     def _misfit(self) -> GalleryError:
         return GalleryError(
-            f"{self.database.path}: damaged: the embeddings are not of the size that is "
+            f"{self.database.name}: damaged: the embeddings are not of the size that is "
             "written beside them; `facesearch gallery doctor` says more"
         )
 
@@ -427,7 +432,7 @@ class Store:
     def _check(self, sound: bool, what: str, number: int) -> None:
         if not sound:
             raise GalleryError(
-                f"{self.database.path}: damaged: {what} {number} is not what was written; "
+                f"{self.database.name}: damaged: {what} {number} is not what was written; "
                 "`facesearch gallery doctor` says more"
             )
 
@@ -457,7 +462,7 @@ class Store:
             bound = _model(connection)
             if bound is not None and bound.fingerprint != model.fingerprint:
                 raise GalleryError(
-                    f"{self.database.path.parent}: somebody began to enrol with another model, "
+                    f"{self.database.name}: somebody began to enrol with another model, "
                     f"{bound.name!r}, in the meantime"
                 )
             set_setting(connection, "model", model.name)

@@ -25,7 +25,7 @@ def strangers_of(store: Store, following: FollowingIndex, model: Model) -> Stran
 
     After a change only who changed is looked at. Raises ModelError without a cohort, GalleryError.
     """
-    path = store.database.path.parent / cache.STRANGERS
+    path = store.database.folder / cache.STRANGERS
     file = model.folder / COHORT
     of = images.sha256(file) if file.is_file() else ""
     following.current()

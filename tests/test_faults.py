@@ -32,6 +32,7 @@ from facesearch.doctor import examine
 from facesearch.embed import Embedder
 from facesearch.errors import GalleryError
 from facesearch.gallery import INDEX, Gallery
+from facesearch.sqlite import locked
 from facesearch.store import Store
 
 SCRIPTS = Path(flips.__file__).parent
@@ -382,7 +383,7 @@ def test_a_reader_does_not_wait_for_a_writer(folder: Path, calibration: Calibrat
 
 def test_a_second_writer_says_that_it_waited(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOCK_SECONDS", 0.2)
-    with closing(Store(folder, create=False)) as store, module.locked(folder):
+    with closing(Store(folder, create=False)) as store, locked(folder, 0):
         child = "import sys; from pathlib import Path; from facesearch import database as d\n"
         child += "from flips import photo, MODEL; from facesearch.store import Store\n"
         child += "d.LOCK_SECONDS = 0.2\nStore(Path(sys.argv[1]), create=False).add("

@@ -15,7 +15,7 @@ import pytest
 import sqlalchemy as sa
 from test_store import MODEL, photo
 
-from facesearch import audit, database, preferences, private
+from facesearch import audit, preferences, private
 from facesearch.calibrate import calibration_of
 from facesearch.cli import internal
 from facesearch.embed import Embedder
@@ -145,7 +145,7 @@ def test_a_search_that_cannot_be_recorded_is_not_made(
         )
     with pytest.raises(GalleryError, match="full"):
         identify(gallery, embedder, hopper)
-    monkeypatch.setattr(database.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     reader = Gallery(folder)
     with pytest.raises(GalleryError, match="cannot be written to; nothing was searched"):
         identify(reader, embedder, hopper)

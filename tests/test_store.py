@@ -1,17 +1,19 @@
 """The database keeps what it was given, through crashes, other writers, and its own upgrades."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
-from facesearch import database as module
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
 from facesearch.purge import purge
+from facesearch.schema import events
 from facesearch.store import ModelStamp, NewPhoto, Store
 
 MODEL = ModelStamp("default", "f" * 64, 128)
@@ -33,7 +35,14 @@ def photo(name: str, number: int, faces: int = 1) -> NewPhoto:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(where: Path | str) -> Iterator[Store]:
+    """On either engine."""
+    with closing(Store(where, create=True)) as store:
+        yield store
+
+
+@pytest.fixture
+def file_store(tmp_path: Path) -> Store:
     return Store(tmp_path / "gallery", create=True)
 
 
@@ -59,7 +68,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert [face.number for face in store.faces_of("ann")] == [1, 2, 3]
 
 
-def test_every_write_has_a_revision_and_an_event(store: Store, tmp_path: Path) -> None:
+def test_every_write_has_a_revision_and_an_event(store: Store) -> None:
     seen = [store.revision()]
     for write in (
         lambda: store.add([photo("ann", 1)], MODEL),
@@ -69,9 +78,9 @@ def test_every_write_has_a_revision_and_an_event(store: Store, tmp_path: Path) -
         write()
         seen.append(store.revision())
     assert len(set(seen)) == 4
-    with sqlite3.connect(tmp_path / "gallery" / "gallery.db") as raw:
-        actions = [row[0] for row in raw.execute("SELECT action FROM events ORDER BY id")]
-    raw.close()
+    with store.database.read() as connection:
+        query = sa.select(events.c.action).order_by(events.c.id)
+        actions = list(connection.execute(query).scalars())
     assert actions == ["enroll", "rename", "remove"]
 
 
@@ -150,21 +159,21 @@ def test_two_models_do_not_mix(store: Store) -> None:
     assert store.model() == other
 
 
-def test_a_database_that_was_put_back_is_another_state(store: Store, tmp_path: Path) -> None:
+def test_a_database_that_was_put_back_is_another_state(file_store: Store, tmp_path: Path) -> None:
     """Two histories of the same length do not look alike."""
     database = tmp_path / "gallery" / "gallery.db"
-    store.add([photo("ann", 1)], MODEL)
+    file_store.add([photo("ann", 1)], MODEL)
     with sqlite3.connect(database) as raw:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     raw.close()
     before = database.read_bytes()
-    store.add([photo("bob", 2)], MODEL)
-    first = store.revision()
+    file_store.add([photo("bob", 2)], MODEL)
+    first = file_store.revision()
     database.write_bytes(before)
     for log in (tmp_path / "gallery").glob("gallery.db-*"):
         log.unlink()
-    store.add([photo("eve", 3)], MODEL)
-    assert store.revision() != first
+    file_store.add([photo("eve", 3)], MODEL)
+    assert file_store.revision() != first
 
 
 @pytest.mark.parametrize(
@@ -179,26 +188,26 @@ def test_a_database_that_was_put_back_is_another_state(store: Store, tmp_path: P
     ],
 )
 def test_damage_is_a_named_error(
-    store: Store, tmp_path: Path, job: Callable[[Store], object]
+    file_store: Store, tmp_path: Path, job: Callable[[Store], object]
 ) -> None:
-    store.add([photo("ann", 1)], MODEL)
+    file_store.add([photo("ann", 1)], MODEL)
     database = tmp_path / "gallery" / "gallery.db"
     for log in database.parent.glob("gallery.db-*"):
         log.unlink()
     database.write_bytes(b"?" * 20_000)
     with pytest.raises(GalleryError, match="not a gallery, or a damaged one"):
-        job(store)
+        job(file_store)
 
 
 def test_a_database_that_cannot_be_written_is_read_with_its_log(
-    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    file_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What another program wrote a moment ago, and what is only in the log yet, is seen."""
     keep = sqlite3.connect(tmp_path / "gallery" / "gallery.db")  # so that the log is not folded in
     keep.execute("SELECT count(*) FROM faces").fetchone()
-    store.add([photo("ann", 1)], MODEL)
+    file_store.add([photo("ann", 1)], MODEL)
     assert (tmp_path / "gallery" / "gallery.db-wal").stat().st_size
-    monkeypatch.setattr(module.os, "access", lambda path, mode: False)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
     reader = Store(tmp_path / "gallery", create=False)
     assert [person.name for person in reader.people()] == ["ann"]
     with pytest.raises(GalleryError, match="cannot be written to"):

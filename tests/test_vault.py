@@ -311,7 +311,7 @@ def test_a_tampered_or_moved_value_is_an_error(
     # nor does it help to forge the checksum, too
     monkeypatch.setattr("facesearch.schema.face_checksum", lambda *fields: 7)
     raw(folder, ("UPDATE faces SET checksum = 7", ()))
-    with pytest.raises(GalleryError, match=r"gallery\.db: damaged: a sealed face is not what"):
+    with pytest.raises(GalleryError, match="gallery: damaged: a sealed face is not what"):
         gallery._store.vectors()
 
 

@@ -94,7 +94,7 @@ app.add_typer(models_app, name="models")
 class Options:
     """What the global options say."""
 
-    gallery: Path | None = None
+    gallery: str | None = None  # may hold a password
     model: str | None = None
     detector: str | None = None
     precision: str | None = None
@@ -149,8 +149,12 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def common(
     gallery: Annotated[
-        Path | None,
-        typer.Option(help="The gallery's folder; else FACESEARCH_GALLERY, ./index_data, or yours."),
+        str | None,
+        typer.Option(
+            metavar="DIR|URL",
+            help="The gallery's folder, or a database, postgresql+psycopg://USER@HOST/NAME; else "
+            "FACESEARCH_GALLERY, ./index_data, or yours.",
+        ),
     ] = None,
     key_file: Annotated[
         Path | None,

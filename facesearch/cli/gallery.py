@@ -20,7 +20,6 @@ def gallery_info() -> None:
     """Where the gallery is, its sizes, its model, its index."""
     with opened() as gallery:
         row = asdict(gallery.info())
-    row["folder"] = str(row["folder"])
     if options.form == "table":
         show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
     else:

@@ -78,12 +78,15 @@ def _new_secret(folder: Path, prefix: str, key_file: Path | None) -> "Secret":
 
 @gallery_app.command("set")
 def gallery_set(key: str, value: str) -> None:
-    """Change a setting: on or off.
+    """Change a setting.
 
     audit on: who is searched for, and when, is recorded (`gallery audit`).
 
     keep-chips on: of every face enrolled from then on a picture is kept in the gallery, some
     14 kB, so that the model can be changed without the photos. off: no more from then on.
+
+    search pgvector: the database itself finds the nearest people, in PostgreSQL only. local: an
+    index in memory does.
     """
     with opened(create=True) as gallery:
         gallery.prefer(key, value)

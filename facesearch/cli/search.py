@@ -115,9 +115,10 @@ def enroll(
 @contextmanager
 def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
     """The gallery; for a dry run without one an empty one elsewhere."""
+    from facesearch.database import is_there
     from facesearch.gallery import Gallery
 
-    if dry_run and not (find_gallery(options.gallery) / "gallery.db").exists():
+    if dry_run and not is_there(find_gallery(options.gallery)):
         with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
             yield gallery
     else:

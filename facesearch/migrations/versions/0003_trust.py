@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from facesearch.schema import PathBytes, face_checksum, person_checksum, photo_checksum
+from facesearch.schema import Checksum, PathBytes, face_checksum, person_checksum, photo_checksum
 
 revision = "0003"
 down_revision = "0002"
@@ -13,7 +13,7 @@ def upgrade() -> None:
     for name in ("removed", "expires", "consent"):
         op.add_column("people", sa.Column(name, sa.Text))
     for table in ("people", "photos", "faces"):
-        op.add_column(table, sa.Column("checksum", sa.Integer, nullable=False, server_default="0"))
+        op.add_column(table, sa.Column("checksum", Checksum, nullable=False, server_default="0"))
     face = sa.ForeignKey("faces.id", ondelete="CASCADE")
     op.create_table(
         "chips",
