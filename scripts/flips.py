@@ -3,7 +3,8 @@
     python scripts/flips.py --flips 5000 [--seed 1] [--late] [--json flips.json]
 
 For each flip the gallery is opened, everybody is listed, and stored faces are named, once with the
-file of the index and once without it (--late: with one that is older than some faces); then the doctor repairs it, and the same is asked again.
+file of the index (--late: one that is older than some faces) and once without it; then the doctor
+repairs it, and the same is asked again.
 """
 
 import argparse
