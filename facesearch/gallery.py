@@ -582,7 +582,10 @@ class Gallery:
         if self._index is None or revision != self._revision:
             vault = self._store.database.vault
             self._index = self._store.database.engine.templates()
-            if self._index is None:
+            if self._index is not None:  # what lies here would not follow the gallery
+                with suppress(OSError):
+                    (self.folder / INDEX).unlink(missing_ok=True)
+            else:
                 self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
             if self._index is None:
                 revision, faces, embeddings = self._store.vectors()
