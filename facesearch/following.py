@@ -34,6 +34,8 @@ class FollowingIndex:
         """The index as of now. Raises GalleryError for a damaged gallery."""
         inside = self._store.database.engine.templates()
         if inside is not None:
+            for path in (self._path, self._codes):  # what lies here would not follow the gallery
+                _remove(path)
             self.state = self._store.state()
             return inside
         if self._index is not None and self._store.revision() == self.state.revision:

@@ -7,9 +7,10 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from facesearch.database import RECORD, get_setting
 from facesearch.errors import GalleryError
 from facesearch.model import Embeddings
-from facesearch.schema import face_is_sound, face_rows, faces, people, settings
+from facesearch.schema import face_is_sound, face_rows, faces, people
 from facesearch.template import templates
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ AND attrelid = to_regclass(quote_ident(current_schema()) || '.{TABLE}')
 
 def is_chosen(connection: sa.Connection) -> bool:
     """Whether the database is to search, with `gallery set search pgvector`."""
-    return _setting(connection, "search") == "pgvector"
+    return get_setting(connection, "search") == "pgvector"
 
 
 def follow(connection: sa.Connection, gallery: str) -> None:
@@ -79,8 +80,9 @@ def follow(connection: sa.Connection, gallery: str) -> None:
     """
     chosen = is_chosen(connection)
     there = _dimension(connection)
-    wanted = int(_setting(connection, "dimension") or 0) if chosen else 0
-    if chosen and _setting(connection, "vault") is not None:
+    dimension = get_setting(connection, "dimension") or ""
+    wanted = int(dimension) if chosen and dimension.isdecimal() else 0
+    if chosen and get_setting(connection, RECORD) is not None:
         raise GalleryError(
             f"{gallery}: encrypted faces cannot be searched in the database, which has no key; "
             "`facesearch gallery set search local` comes first"
@@ -92,7 +94,7 @@ def follow(connection: sa.Connection, gallery: str) -> None:
         _make(connection, gallery, wanted)
     elif wanted:
         stale = sa.text(f"SELECT person FROM {TABLE} WHERE template IS NULL ORDER BY person")
-        _fill(connection, gallery, list(connection.execute(stale).scalars()))
+        _fill(connection, gallery, wanted, list(connection.execute(stale).scalars()))
         connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE template IS NULL"))
 
 
@@ -113,15 +115,15 @@ def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
     for statement in _MAKE:
         connection.exec_driver_sql(statement.replace("%d", str(dimension)))
     everybody = connection.execute(sa.select(people.c.id).order_by(people.c.id)).scalars()
-    _fill(connection, gallery, list(everybody))
+    _fill(connection, gallery, dimension, list(everybody))
     connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{MEMORY}'"))
     connection.execute(sa.text(_INDEX))
 
 
-def _fill(connection: sa.Connection, gallery: str, numbers: list[int]) -> None:
+def _fill(connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]) -> None:
     """The templates of those of these people who have faces and are not removed."""
     for at in range(0, len(numbers), BATCH):
-        owners, vectors = _faces_of(connection, gallery, numbers[at : at + BATCH])
+        owners, vectors = _faces_of(connection, gallery, dimension, numbers[at : at + BATCH])
         if len(owners):
             known, rows = np.unique(owners, return_inverse=True)
             texts = [_text(template) for template in templates(vectors, rows)]
@@ -129,7 +131,7 @@ def _fill(connection: sa.Connection, gallery: str, numbers: list[int]) -> None:
 
 
 def _faces_of(
-    connection: sa.Connection, gallery: str, numbers: list[int]
+    connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]
 ) -> tuple[NDArray[np.int64], Embeddings]:
     """Of the people who are not removed: whose each face is, (N,), and its embedding, (N, D)."""
     query = (
@@ -140,7 +142,7 @@ def _faces_of(
     )
     rows = connection.execute(query).all()
     for row in rows:
-        if not face_is_sound(row):
+        if not face_is_sound(row) or len(row.embedding) != 4 * dimension:
             raise GalleryError(
                 f"{gallery}: damaged: face {row.id} is not what was written; "
                 "`facesearch gallery doctor` says more"
@@ -159,12 +161,6 @@ def _dimension(connection: sa.Connection) -> int | None:
     """Of the templates that are there."""
     found = connection.execute(sa.text(_DIMENSION)).scalar()
     return None if found is None else int(found)
-
-
-def _setting(connection: sa.Connection, key: str) -> str | None:
-    query = sa.select(settings.c.value).where(settings.c.key == key)
-    value = connection.execute(query).scalar()
-    return None if value is None else str(value)
 
 
 class TemplateTable:

@@ -11,8 +11,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch import pgvector, private
+from facesearch.database import get_setting, set_setting
 from facesearch.errors import GalleryError, MissingExtra
-from facesearch.schema import people, settings
+from facesearch.schema import people
 
 OLDEST = 14  # version of the server
 CONNECT_SECONDS = 10
@@ -91,8 +92,7 @@ class Postgres:
         from platformdirs import user_cache_path
 
         with self.explained(), self.reading() as connection:
-            query = sa.select(settings.c.value).where(settings.c.key == IDENTITY)
-            identity = str(connection.execute(query).scalar())
+            identity = get_setting(connection, IDENTITY) or ""
         if not re.fullmatch("[0-9a-f]{32}", identity):
             raise GalleryError(f"{self.name}: damaged: the setting {IDENTITY!r} is not ours")
         folder = user_cache_path("facesearch", appauthor=False) / identity
@@ -173,10 +173,8 @@ class Postgres:
 
     def made(self, connection: sa.Connection) -> None:
         """After tables were made or changed, in the same transaction."""
-        query = sa.select(settings.c.value).where(settings.c.key == IDENTITY)
-        if connection.execute(query).scalar() is None:
-            values = {"key": IDENTITY, "value": secrets.token_hex(16)}
-            connection.execute(settings.insert().values(values))
+        if get_setting(connection, IDENTITY) is None:
+            set_setting(connection, IDENTITY, secrets.token_hex(16))
 
     def settle(self, connection: sa.Connection) -> None:
         """At the end of every change: the templates that the database searches follow the faces."""

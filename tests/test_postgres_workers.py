@@ -116,8 +116,9 @@ def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) 
         assert people == {f"Person {p}": 3 for p in range(24)} | {"Person 99": 12}
     sound(url)
     homes = [(tmp_path / str(who) / "facesearch") for who in (0, 1)]
-    kept = [sorted(path.name for path in home.rglob("*") if path.is_file()) for home in homes]
-    assert kept == [["vectors.faiss"] if search == "local" else []] * 2
+    kept = {path.name for home in homes for path in home.rglob("*") if path.is_file()}
+    # a cache that was late already when it was made is not left behind
+    assert kept <= ({"vectors.faiss"} if search == "local" else set())
 
 
 def test_a_worker_that_is_killed_leaves_nothing_half(url: str, tmp_path: Path) -> None:
