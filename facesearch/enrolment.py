@@ -3,21 +3,21 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from facesearch import images
 from facesearch.calibrate import FACES_BEHIND, Calibration
 from facesearch.decide import Candidate
-from facesearch.embed import Embedder, SeenFace, in_order
+from facesearch.embed import Embedder, SeenFace
 from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Face
 from facesearch.folder import Folder, Verdict
 from facesearch.index import PersonIndex
 from facesearch.looked import Look, Looked
+from facesearch.looking import Looker
 from facesearch.model import Embeddings
 from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
@@ -76,6 +76,7 @@ class Enroller:
         self,
         store: Store,
         embedder: Embedder,
+        looker: Looker,
         calibration: Calibration | None,
         nearest: Nearest,
         barred: Barred,
@@ -90,9 +91,9 @@ class Enroller:
         photo.
         """
         self._store, self._embedder, self._calibration = store, embedder, calibration
+        self._looker, self._keep = looker, keep
         self._nearest, self._barred, self._which = nearest, barred, which
         self._insist, self._dry_run = insist, dry_run
-        self._read = partial(embedder.read, keep=keep)
         self._looked = Looked(store.database, embedder, keep=keep)
         self._pending: list[Look] = []  # read, but neither written nor kept
         self._kept: set[str] = set()  # of looks
@@ -101,6 +102,7 @@ class Enroller:
         self._near = near_enough(calibration) if calibration else 0.0
         self._sketches: dict[tuple[Path, Face], Sketch | None] = {}
         self._several: set[str] | None = None  # enrolled people in two photos at least
+        self._hashed: Iterator[str | PhotoError] = iter(())  # of all photos, job by job
 
     def run(self, asked: list[tuple[str, Path]], progress: Progress) -> Iterator[Enrolment]:
         """Yields what became of each photo, person by person; see Gallery.enroll."""
@@ -108,6 +110,8 @@ class Enroller:
         for name, path in asked:
             key = _kept_name(name)
             jobs.setdefault(key, _Job(key, [])).paths.append(path)
+        paths = [path for job in jobs.values() if not _no_name(job.name) for path in job.paths]
+        self._hashed = self._looker.hashed(paths, keep=self._keep, seen=self._needless)
         progress.start("enrolling", len(asked))
         waiting: list[_Job] = []
         last = list(jobs)[-1] if jobs else None
@@ -132,21 +136,33 @@ class Enroller:
 
     def _look(self, job: _Job, progress: Progress) -> None:
         """Every photo of a person: known, unreadable, or with faces to be judged."""
-        try:
-            clean_name(job.name)
-        except PersonError as error:
+        reason = _no_name(job.name)
+        if reason:
             for place, path in enumerate(job.paths):
                 progress.advance()
-                job.done[place] = Enrolment(path, job.name, "skipped", str(error), 0, error=True)
+                job.done[place] = Enrolment(path, job.name, "skipped", reason, 0, error=True)
             return
-        hashes = job.hashes
-        for place, path in enumerate(job.paths):
-            try:
-                hashes[place] = images.sha256(path)
-            except PhotoError as error:
-                job.done[place] = _unreadable(job.name, path, error)
-        known = self._known(list(hashes.values()))
         first: dict[str, Path] = {}
+        for at in range(0, len(job.paths), MOST_VARIABLES):
+            places = range(len(job.paths))[at : at + MOST_VARIABLES]
+            fresh = self._fresh(job, places, first)
+            for _ in range(len(places) - len(fresh)):
+                progress.advance()
+            self._look_at(job, fresh, progress)
+
+    def _fresh(self, job: _Job, places: Sequence[int], first: dict[str, Path]) -> list[int]:
+        """The photos whose content is new; what becomes of the others is clear.
+
+        first: where each content of the job was met first; added to.
+        """
+        hashes: dict[int, str] = {}
+        for place, sha256 in zip(places, islice(self._hashed, len(places)), strict=True):
+            if isinstance(sha256, PhotoError):
+                job.done[place] = _unreadable(job.name, job.paths[place], sha256)
+            else:
+                hashes[place] = sha256
+        job.hashes |= hashes
+        known = self._store.known(list(hashes.values()))
         fresh: list[int] = []
         for place, sha256 in hashes.items():
             path = job.paths[place]
@@ -161,9 +177,11 @@ class Enroller:
             else:
                 first[sha256] = path
                 fresh.append(place)
-        for _ in job.done:
-            progress.advance()
-        for place, look in self._looks(job, hashes, fresh):
+        return fresh
+
+    def _look_at(self, job: _Job, places: list[int], progress: Progress) -> None:
+        """What is on new photos: nothing that can be enrolled, or faces to be judged."""
+        for place, look in self._looks(job, places):
             progress.advance()
             path = job.paths[place]
             try:
@@ -190,35 +208,27 @@ class Enroller:
             job.looks[place] = replace(look, faces=good)
             job.barred[place] = set().union(*barred)
 
-    def _looks(
-        self, job: _Job, hashes: dict[int, str], places: list[int]
-    ) -> Iterator[tuple[int, Look | PhotoError]]:
+    def _looks(self, job: _Job, places: list[int]) -> Iterator[tuple[int, Look | PhotoError]]:
         """What is on each photo, from before a break where there was one."""
-        for at in range(0, len(places), MOST_VARIABLES):
-            some = places[at : at + MOST_VARIABLES]
-            seen = self._looked.recall({hashes[place]: job.paths[place] for place in some})
-            self._kept |= seen.keys()
-            yield from ((place, seen[hashes[place]]) for place in some if hashes[place] in seen)
-            fresh = [place for place in some if hashes[place] not in seen]
-            read = in_order(self._read, (job.paths[place] for place in fresh))
-            for place, (path, portrait) in zip(fresh, read, strict=True):
-                if isinstance(portrait, PhotoError):
-                    yield place, portrait
-                    continue
-                faces = self._embedder.faces(portrait)
-                look = Look(path, hashes[place], portrait.width, portrait.height, faces)
+        hashes = {place: job.hashes[place] for place in places}
+        seen = self._looked.recall({hashes[place]: job.paths[place] for place in places})
+        self._kept |= seen.keys()
+        yield from ((place, seen[hashes[place]]) for place in places if hashes[place] in seen)
+        fresh = [place for place in places if hashes[place] not in seen]
+        photos = [(job.paths[place], hashes[place]) for place in fresh]
+        for place, look in zip(fresh, self._looker.looks(photos, keep=self._keep), strict=True):
+            if isinstance(look, Look):
                 self._pending.append(look)
                 if len(self._pending) >= BATCH and not self._dry_run:
                     self._looked.keep(self._pending)
                     self._kept |= {look.sha256 for look in self._pending}
                     self._pending.clear()
-                yield place, look
+            yield place, look
 
-    def _known(self, hashes: list[str]) -> dict[str, set[str]]:
-        found: dict[str, set[str]] = {}
-        for at in range(0, len(hashes), MOST_VARIABLES):
-            found |= self._store.known(hashes[at : at + MOST_VARIABLES])
-        return found
+    def _needless(self, hashes: list[str]) -> set[str]:
+        """Of some photos those that probably need no look: they are enrolled, or were seen."""
+        found = set(self._store.known(hashes))
+        return found | self._looked.recall(dict.fromkeys(hashes, Path())).keys()
 
     # Judging
 
@@ -500,6 +510,15 @@ def _kept_name(name: str) -> str:
         return clean_name(name)
     except PersonError:
         return name
+
+
+def _no_name(name: str) -> str:
+    """Why nobody can be called this; empty if somebody can."""
+    try:
+        clean_name(name)
+    except PersonError as error:
+        return str(error)
+    return ""
 
 
 def _unreadable(name: str, path: Path, error: PhotoError) -> Enrolment:

@@ -53,13 +53,20 @@ class Preprocessing:
 class Model:
     """Chips in, unit vectors out."""
 
-    def __init__(self, folder: Path, detector: str | None = None, precision: str = "fp32") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        detector: str | None = None,
+        precision: str = "fp32",
+        threads: int | None = None,
+    ) -> None:
         """detector: which one finds faces, instead of the model's own; a key of FINDERS.
 
-        precision: fp32 or int8, in which the network computes; a key of GRAPHS.
+        precision: fp32 or int8, in which the network computes; a key of GRAPHS. threads: that it
+        computes in; None: one for each core.
         Raises ModelError if the folder is not a whole model.
         """
-        self.folder = folder
+        self.folder, self.precision, self._threads = folder, precision, threads
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such model")
         try:
@@ -111,7 +118,7 @@ class Model:
     def _session(self) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.intra_op_num_threads = os.cpu_count() or 1
+        options.intra_op_num_threads = self._threads or os.cpu_count() or 1
         # threads that spin while they wait slow down whatever else the machine is doing
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
