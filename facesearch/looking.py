@@ -37,11 +37,7 @@ class Here:
     def hashed(
         self, paths: Iterable[Path], *, keep: bool, seen: Callable[[list[str]], set[str]]
     ) -> Iterator[str | PhotoError]:
-        for path in paths:
-            try:
-                yield images.sha256(path)
-            except PhotoError as error:
-                yield error
+        return contents(paths)
 
     def looks(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
@@ -53,3 +49,12 @@ class Here:
             else:
                 faces = self._embedder.faces(portrait)
                 yield Look(path, sha256, portrait.width, portrait.height, faces)
+
+
+def contents(paths: Iterable[Path]) -> Iterator[str | PhotoError]:
+    """The SHA-256 of each photo, or why it cannot be opened."""
+    for path in paths:
+        try:
+            yield images.sha256(path)
+        except PhotoError as error:
+            yield error
