@@ -203,6 +203,8 @@ def workers(
     of this machine alone, with `cpus` actors. verbose: what Ray has to say, on stderr.
     Raises MissingExtra, ClusterError, and ModelError for another model on the machines.
     """
+    if address not in ("local", "auto"):
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 20, each of 40 seconds
     ray = _ray(verbose)
     if address not in ("local", "auto"):
         _check_reachable(address)
@@ -215,7 +217,7 @@ def workers(
             log_to_driver=verbose,
             logging_level="INFO" if verbose else "CRITICAL",
         )
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise ClusterError(f"{address}: {' '.join(str(error).split())}") from error
     try:
         if threading.current_thread() is threading.main_thread():
