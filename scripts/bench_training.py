@@ -2,10 +2,10 @@
 
     python scripts/bench_training.py [--batches 20] [--rounds 3] [--mining all] [--json FILE]
 
-Trains the default network on drawn chips, whose content does not matter here, in turns:
-the network alone, with loss and mining, the whole step on batches that lie in memory, and the whole
-step on batches as training loads and changes them. Prints chips a second and the processor's seconds
-a batch, of all processes (which other programs on the machine disturb less), and writes JSON.
+Trains the default network on drawn chips, whose content does not matter here, in turns: the network
+alone, with loss and mining, the whole step on batches that lie in memory, and the whole step on
+batches as training loads and changes them. Prints chips a second and the processor's seconds a
+batch, of all processes (which other programs on the machine disturb less), and writes JSON.
 """
 
 import argparse
