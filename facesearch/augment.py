@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+PART = 16  # chips that the processor's cache holds as floats
 GREY = (0.299, 0.587, 0.114)  # the luma of ITU-R BT.601
 
 
@@ -28,20 +29,25 @@ def augmented(chips: Tensor, size: int, rng: torch.Generator) -> Tensor:
     mirror = torch.where(drawn(0.5), -1.0, 1.0)
     shift = uniform(-0.1, 0.1, len(chips), 2)  # 2 is the whole chip's side
     turn = torch.stack([cosine * mirror, -sine, shift[:, 0], sine * mirror, cosine, shift[:, 1]], 1)
-    pixels = chips.permute(0, 3, 1, 2).float() / 255
-    # the grid spans [-1, 1]: only its middle, `size` pixels of `edge`, is wanted
-    scale = torch.tensor([size / edge, size / edge, 1.0])
-    grid = functional.affine_grid(
-        turn.reshape(-1, 2, 3) * scale, [len(chips), 3, size, size], align_corners=False
+    # the chip spans [-1, 1]: only its middle, `size` pixels of `edge`, is wanted
+    middle = (2 * torch.arange(size) + 1 - size) / edge
+    x, y, move = turn.reshape(-1, 1, 1, 2, 3).unbind(-1)
+    grid = (x * middle[:, None] + move) + y * middle[:, None, None]  # affine_grid is slower
+    pixels = torch.cat(
+        [
+            functional.grid_sample(part.float(), where, padding_mode="border", align_corners=False)
+            for part, where in zip(
+                torch.split(chips.permute(0, 3, 1, 2), PART), torch.split(grid, PART), strict=True
+            )
+        ]
     )
-    pixels = functional.grid_sample(pixels, grid, padding_mode="border", align_corners=False)
 
     saturation = torch.where(drawn(0.2), 0.0, uniform(0.6, 1.4))[:, None, None]
     mixed = saturation * torch.eye(3) + (1 - saturation) * torch.tensor(GREY)
     brightness, contrast = (uniform(0.6, 1.4)[:, None, None] for _ in range(2))
-    level = torch.tensor(GREY) @ pixels.mean((2, 3)).T  # of each chip
+    level = torch.tensor(GREY) @ pixels.mean((2, 3)).T / 255  # of each chip
     base = (brightness * (1 - contrast) * level[:, None, None]).expand(-1, 3, 1)
-    pixels = torch.baddbmm(base, brightness * contrast * mixed, pixels.flatten(2))
+    pixels = torch.baddbmm(base, brightness * contrast / 255 * mixed, pixels.flatten(2))
     pixels = pixels.clamp_(0, 1).reshape(-1, 3, size, size).mul_(2).sub_(1)
 
     for number in torch.nonzero(drawn(0.2)).flatten().tolist():

@@ -3,13 +3,12 @@
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from facesearch.ahead import Found, looks
+from facesearch.ahead import Ahead, Found
 from facesearch.calibrate import FACES_BEHIND, Calibration
 from facesearch.decide import Candidate
 from facesearch.embed import Embedder, SeenFace
@@ -18,6 +17,7 @@ from facesearch.face import Face
 from facesearch.folder import Folder, Verdict
 from facesearch.index import PersonIndex
 from facesearch.looked import Look, Looked
+from facesearch.looking import Looker
 from facesearch.model import Embeddings
 from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
@@ -77,6 +77,7 @@ class Enroller:
         self,
         store: Store,
         embedder: Embedder,
+        looker: Looker,
         calibration: Calibration | None,
         nearest: Nearest,
         barred: Barred,
@@ -94,7 +95,7 @@ class Enroller:
         self._nearest, self._barred, self._which = nearest, barred, which
         self._insist, self._dry_run = insist, dry_run
         self._looked = Looked(store.database, embedder, keep=keep)
-        self._ways = partial(embedder.see, keep=keep), store, self._looked
+        self._ahead = Ahead(looker, store, self._looked, keep=keep)
         self._pending: list[Look] = []  # read, but neither written nor kept
         self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
@@ -114,7 +115,7 @@ class Enroller:
         waiting: list[_Job] = []
         last = list(jobs)[-1] if jobs else None
         sound = [job.paths for job in jobs.values() if not _fault_of(job.name)]
-        found = looks([path for paths in sound for path in paths], *self._ways)
+        found = self._ahead.found([path for paths in sound for path in paths])
         for name in list(jobs):
             job = jobs.pop(name)  # what is written is not held on to
             self._look(job, found, progress)

@@ -49,6 +49,10 @@ class DataError(FacesearchError):
     exit_code = 10
 
 
+class ClusterError(FacesearchError):
+    """A Ray cluster cannot be reached, or its workers are not like this program."""
+
+
 class MissingExtra(FacesearchError):
     """A command needs packages of an extra that is not installed."""
 

@@ -23,6 +23,7 @@ from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
 from facesearch.index import SearchIndex
+from facesearch.looking import Here, Looker
 from facesearch.merge import Merged, merge
 from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
@@ -383,13 +384,15 @@ class Gallery:
         *,
         insist: bool = False,
         dry_run: bool = False,
+        looker: Looker | None = None,
     ) -> Iterator[Enrolment]:
         """Enrol photos; yields what became of each, person by person, as it is written.
 
         photos: each with the name of the person on it. A person's photos are looked at together,
         see Folder; what can only be told from the other people comes last. which: of a photo with
         several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
-        nothing. Photos known already, by content, are left alone. Every BATCH photos are one
+        nothing. looker: sees the photos as `embedder` does; without one they are seen here.
+        Photos known already, by content, are left alone. Every BATCH photos are one
         transaction: an interruption loses only what was not yielded. Raises GalleryError for
         another model or a folder that cannot be written to.
         """
@@ -403,6 +406,7 @@ class Gallery:
         enroller = Enroller(
             self._store,
             embedder,
+            looker or Here(embedder),
             calibration,
             self._nearest_each,
             self._barred,

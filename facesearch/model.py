@@ -80,7 +80,8 @@ class Model:
             own_precision = self.config.get("precision", "fp32")
             if precision not in (None, own_precision):
                 self.name += f" --precision {precision}"
-            self.graph = GRAPHS[precision or own_precision]
+            self.precision = precision or own_precision
+            self.graph = GRAPHS[self.precision]
         except FileNotFoundError as error:
             raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
         except (ValueError, KeyError, TypeError) as error:

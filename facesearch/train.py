@@ -4,7 +4,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -478,7 +478,8 @@ def learn(
         progress.start(f"epoch {epoch + 1} of {config.epochs}", config.batches)
         # dropout: the same on a resumed run, another in each process
         torch.manual_seed((config.seed + epoch) * group.count + group.rank)
-        loss = _epoch(run, shared, parts["train"], config, epoch, progress, group)
+        batches = loaded(Batches(parts["train"], config, epoch, group))
+        loss = one_epoch(run, shared, batches, config, epoch, progress, group)
         record = {"epoch": epoch + 1, "train_loss": loss}
         if group.first:
             record |= _validate(run.average, parts["validation"], config)
@@ -488,27 +489,30 @@ def learn(
     return run
 
 
-def _epoch(
+def loaded(batches: Batches) -> Iterable[tuple[Tensor, Tensor]]:
+    """The batches in order, made by other processes while the network learns."""
+    workers = max(1, (os.cpu_count() or 1) // 2)
+    return DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4)
+
+
+def one_epoch(
     run: Run,
     network: nn.Module,
-    faces: Faces,
+    batches: Iterable[tuple[Tensor, Tensor]],
     config: TrainConfig,
     epoch: int,
     progress: Progress,
     group: Processes,
 ) -> float:
-    """One pass over an epoch's batches; returns the mean loss.
+    """One pass over an epoch's batches, see Batches; returns the mean loss.
 
     network: the run's, or what shares it among processes.
     """
     device = next(run.network.parameters()).device
-    workers = max(1, (os.cpu_count() or 1) // 2)
-    batches = Batches(faces, config, epoch, group)
-    loader = DataLoader(batches, batch_size=None, num_workers=workers, prefetch_factor=4)
     steps = config.epochs * config.batches
     run.network.train()
     total = 0.0
-    for number, (chips, people) in enumerate(loader):
+    for number, (chips, people) in enumerate(batches):
         step = epoch * config.batches + number
         for weights in run.optimizer.param_groups:
             weights["lr"] = config.rate * one_cycle(step / steps)

@@ -15,7 +15,9 @@ from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
     from facesearch.decide import Threshold
+    from facesearch.embed import Embedder
     from facesearch.gallery import Enrolment, Gallery, Identification
+    from facesearch.looking import Looker
     from facesearch.progress import Progress
 
 from facesearch.cli.common import (
@@ -59,6 +61,13 @@ def enroll(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print what would become of each; write nothing.")
     ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Look at the photos on a Ray cluster: HOST:PORT, auto, or local for this machine.",
+        ),
+    ] = None,
 ) -> None:
     """Enrol people from photos: --name for one person, --tree for a folder per person.
 
@@ -88,15 +97,23 @@ def enroll(
     embedder = embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
 
-    def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
-        found = gallery.enroll(asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run)
+    def results(
+        gallery: "Gallery", progress: "Progress", looker: "Looker | None"
+    ) -> Iterator[dict[str, Any]]:
+        found = gallery.enroll(
+            asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run, looker=looker
+        )
         for result in found:
             counts["held" if result.held else result.status] += 1
             yield _enrolment(result)
 
-    with _to_enroll(dry_run) as gallery, shown_progress(options.quiet) as progress:
+    with (
+        _to_enroll(dry_run) as gallery,
+        _looker(ray, embedder) as looker,
+        shown_progress(options.quiet) as progress,
+    ):
         show(
-            results(gallery, progress),
+            results(gallery, progress, looker),
             ["photo", "name", "status", "reason"],
             options.form,
             skip=lambda row: row["status"] == "enrolled" and not row["reason"],
@@ -124,6 +141,18 @@ def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
     else:
         with opened(create=True) as gallery:
             yield gallery
+
+
+@contextmanager
+def _looker(address: str | None, embedder: "Embedder") -> "Iterator[Looker | None]":
+    """The workers of a Ray cluster, where there is one."""
+    if address is None:
+        yield None
+        return
+    from facesearch.workers import workers
+
+    with workers(address, embedder, verbose=options.debug) as looker:
+        yield looker
 
 
 def _enrolment(result: "Enrolment") -> dict[str, Any]:
