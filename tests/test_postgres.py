@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psycopg
 import pytest
 import sqlalchemy as sa
 from fuzz_archives import invented
@@ -29,6 +28,7 @@ from facesearch.progress import Silent
 from facesearch.store import Store
 from facesearch.vault import Secret
 
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 PHOTO_GONE = {"photo gone"}  # they are invented
 
 
@@ -43,7 +43,7 @@ def store(url: str) -> Iterator[Store]:
         yield store
 
 
-def raw(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
+def raw(url: str) -> Any:
     plain = sa.make_url(url)
     where = f"host={plain.query['host']} user={plain.username} dbname={plain.database}"
     return psycopg.connect(where, autocommit=True)
@@ -51,13 +51,13 @@ def raw(url: str) -> "psycopg.Connection[tuple[Any, ...]]":
 
 def ask(url: str, query: str) -> list[tuple[Any, ...]]:
     with raw(url) as connection:
-        return connection.execute(query).fetchall()  # type: ignore[call-overload, no-any-return]
+        return connection.execute(query).fetchall()
 
 
 def change(url: str, *statements: str) -> None:
     with raw(url) as connection:
         for statement in statements:
-            connection.execute(statement)  # type: ignore[call-overload]
+            connection.execute(statement)
 
 
 def kinds(where: Path | str, *, repair: bool = False) -> set[str]:
