@@ -1,6 +1,7 @@
 """Nearest people: exact search over templates; its file is only a cache. The door to FAISS."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,8 @@ ROWS = 1 << 15  # templates that are written at once
 TRAIN, CELLS, ROUNDS = 100_000, 2048, 10  # how the codes of very many people are made
 SHARE = 8  # of the cells one is looked into
 AGAIN = 256  # people who are compared again
+FEW = 20  # queries that FAISS compares one by one, each in one thread
+SHARED = 100_000  # templates for a thread of its own, at least
 SPARE = 16  # more rows than are asked for, in case that some of them are of people who are gone
 
 
@@ -296,5 +299,19 @@ def _nearest(query: Embeddings, templates: Embeddings, count: int) -> tuple[Embe
     """Squared distances and rows of the nearest templates, nearest first, (Q, count) each."""
     if not count:
         return np.empty((len(query), 0), np.float32), np.empty((len(query), 0), np.int64)
-    found: tuple[Embeddings, Numbers] = faiss.knn(query, templates, count)
-    return found
+    threads = faiss.omp_get_max_threads() if len(query) < FEW else 1
+    share = max(SHARED, -(-len(templates) // threads))
+    starts = range(0, len(templates), share)
+
+    def part(start: int) -> tuple[Embeddings, Numbers]:
+        some = templates[start : start + share]
+        squared, rows = faiss.knn(query, some, min(count, len(some)))
+        return squared, rows + start
+
+    if len(starts) == 1:
+        return part(0)
+    with ThreadPoolExecutor(len(starts)) as pool:
+        found = list(pool.map(part, starts))
+    squared, rows = (np.concatenate(parts, axis=1) for parts in zip(*found, strict=True))
+    order = np.argsort(squared, axis=1, kind="stable")[:, :count]
+    return np.take_along_axis(squared, order, axis=1), np.take_along_axis(rows, order, axis=1)

@@ -100,6 +100,18 @@ def test_changes_beside_a_file(tmp_path: Path, vectors: NDArray[np.float32]) -> 
     assert not again[0].changed
 
 
+def test_threads_share_the_templates(
+    vectors: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = PersonIndex(np.arange(50), vectors)
+    whole = index.search(vectors[:5], 20)
+    monkeypatch.setattr("facesearch.index.SHARED", 7)
+    monkeypatch.setattr("faiss.omp_get_max_threads", lambda: 8)
+    shared = index.search(vectors[:5], 20)
+    assert np.array_equal(whole[0], shared[0])
+    assert np.allclose(whole[1], shared[1], atol=1e-6)
+
+
 def test_everybody_near_is_gone(vectors: NDArray[np.float32]) -> None:
     """However many rows lie before the first one that counts."""
     near = vectors[:1] + np.linspace(0, 0.01, 40)[:, None]
