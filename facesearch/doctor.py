@@ -32,6 +32,7 @@ from facesearch.schema import (
 )
 from facesearch.store import Store
 from facesearch.template import templates
+from facesearch.upload import Upload, stored
 from facesearch.vault import Keys, from_environment
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
@@ -187,8 +188,8 @@ class _Examination:
         paths = {}
         with_faces = {row[0] for row in raw.execute("SELECT DISTINCT photo FROM faces")}
         query = "SELECT id, path, sha256, checksum FROM photos"
-        for number, stored, sha256, checksum in raw.execute(query):
-            path = Path(os.fsdecode(stored)) if isinstance(stored, bytes) else Path()
+        for number, content, sha256, checksum in raw.execute(query):
+            path = stored(Path(os.fsdecode(content))) if isinstance(content, bytes) else Path()
             paths[number] = path
             if checksum != photo_checksum(number, path, sha256):
                 same = _sha256(path) == sha256
@@ -209,6 +210,8 @@ class _Examination:
                     "removes the row; enrol the photo again if it should be known",
                     _drop(photos.c.id, number),
                 )
+            elif isinstance(path, Upload):
+                continue  # never was a file
             elif not path.exists():
                 self.found("photo gone", f"photo {number}, {path}: no such file", "note")
             elif self.hashes and _sha256(path) != sha256:

@@ -19,13 +19,15 @@ from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
-from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
+from facesearch.errors import GalleryError, ModelError, PhotoError, UnknownPerson
 from facesearch.export import export
 from facesearch.face import Box
+from facesearch.images import Pixels
 from facesearch.index import PersonIndex
 from facesearch.merge import Merged, merge
-from facesearch.model import COHORT, Model
+from facesearch.model import COHORT, Embeddings, Model
 from facesearch.names import clean_name as clean_name
+from facesearch.picture import picture_of
 from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
 from facesearch.purge import Kept
@@ -112,6 +114,9 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._store.close()
 
     # People
@@ -126,7 +131,7 @@ class Gallery:
         for person in self._store.people():
             if person.name == clean:
                 return person
-        raise PersonError(f"{clean}: nobody of this name is enrolled")
+        raise UnknownPerson(f"{clean}: nobody of this name is enrolled")
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """Raises PersonError."""
@@ -297,6 +302,10 @@ class Gallery:
             for seen in faces
         ]
 
+    def photo_folders(self) -> list[str]:
+        """Where the enrolled photos are, each with its last separator."""
+        return self._store.photo_folders()
+
     def relink(self, folder: Path, progress: Progress) -> list[Link]:
         """Find photos that were moved; see `relink.relink`. Raises PhotoError, GalleryError."""
         return relink(self._store.database, folder, progress)
@@ -384,15 +393,17 @@ class Gallery:
         *,
         insist: bool = False,
         dry_run: bool = False,
+        keep: bool = False,
     ) -> Iterator[Enrolment]:
         """Enrol photos; yields what became of each, person by person, as it is written.
 
         photos: each with the name of the person on it. A person's photos are looked at together,
         see Folder; what can only be told from the other people comes last. which: of a photo with
         several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
-        nothing. Photos known already, by content, are left alone. Every BATCH photos are one
-        transaction: an interruption loses only what was not yielded. Raises GalleryError for
-        another model or a folder that cannot be written to.
+        nothing. keep: chips, although the gallery does not say so. Photos known already, by
+        content, are left alone. Every BATCH photos are one transaction: an interruption loses only
+        what was not yielded. Raises GalleryError for another model or a folder that cannot be
+        written to.
         """
         if not dry_run:
             self._store.database.check_writable()
@@ -410,7 +421,7 @@ class Gallery:
             which,
             insist=insist,
             dry_run=dry_run,
-            keep=self._keeps_chips(),
+            keep=keep or self._keeps_chips(),
         )
         yield from enroller.run(list(photos), progress)
         if not dry_run:
@@ -430,6 +441,27 @@ class Gallery:
         written = self._store.add(new, stamp(embedder))
         self._current_index()
         return sum(len(photo.faces) for photo in written)
+
+    def picture(self, number: int) -> Pixels:
+        """An enrolled face by its number; see `picture.picture_of`. Raises PhotoError."""
+        return picture_of(self._store.database, number)
+
+    def search(
+        self, embedding: Embeddings, model: Model, threshold: float, top: int = 5
+    ) -> tuple[Decision, list[Candidate]]:
+        """Whose an embedding is, a unit vector (D,) of this model, and the people nearest to it.
+
+        Raises GalleryError if nobody is enrolled, or for another model.
+        """
+        self._check_fingerprint(model)
+        audit.check_recordable(self._store.database)
+        people = len(self._current_index())
+        if not people:
+            raise self._empty()
+        near = self._nearest_embedding(embedding, 1.0, max(LISTED, top), calibration_of(model))
+        decision = decide(near, threshold, people)
+        audit.record(self._store.database, "search", 1, [decision.name] if decision.name else [])
+        return decision, near[:top]
 
     def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
         """Whether a search names a usable face, or hesitates between two people."""
@@ -536,18 +568,24 @@ class Gallery:
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
+        return self._nearest_embedding(seen.embedding, seen.agreement, count, calibration)
+
+    def _nearest_embedding(
+        self, embedding: Embeddings, agreement: float, count: int, calibration: Calibration
+    ) -> list[Candidate]:
         """The `count` nearest people, nearest first.
 
-        Raises GalleryError if the index and the faces of one of them disagree.
+        embedding: (D,). agreement: see SeenFace. Raises GalleryError if the index and the faces of
+        one of them disagree.
         """
         index, revision = self._current_index(), self._revision
         if not len(index):
             return []
-        numbers, distances = index.search(seen.embedding[None], count)
+        numbers, distances = index.search(embedding[None], count)
         samples = self._store.samples(numbers[0].tolist())
         if not _agree(index, numbers[0], samples):
             if self._store.revision() != revision:  # changed a moment ago
-                return self._nearest_people(seen, count, calibration)
+                return self._nearest_embedding(embedding, agreement, count, calibration)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
@@ -555,10 +593,11 @@ class Gallery:
         found = []
         for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
             person = samples[number]
-            nearest = int((person.embeddings @ seen.embedding).argmax())
-            worse = min(seen.agreement, person.agreement)
+            nearest = int((person.embeddings @ embedding).argmax())
+            worse = min(agreement, person.agreement)
             ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
-            found.append(Candidate(person.name, distance, person.photos[nearest], ratio))
+            photo, face = person.photos[nearest], person.numbers[nearest]
+            found.append(Candidate(person.name, distance, photo, ratio, face))
         return found
 
     # The index and the model

@@ -1,6 +1,7 @@
 """The truth about a gallery: people, photos and their faces, asked and enrolled."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
-from facesearch.errors import GalleryError, PersonError
+from facesearch.errors import GalleryError, PersonError, UnknownPerson
 from facesearch.face import Box, Face
 from facesearch.model import Embeddings
 from facesearch.schema import (
@@ -101,6 +102,7 @@ class Samples:
     """The enrolled faces of a person, to compare with."""
 
     name: str
+    numbers: list[int]  # of the faces
     photos: list[Path]
     embeddings: Embeddings  # (len(photos), D)
     agreement: float  # of the best face with its mirror image
@@ -196,6 +198,7 @@ class Store:
                 self._check(sound, "photo", row.photo)
             found[person] = Samples(
                 first.name,
+                [row.id for row in rows],
                 [row.path for row in rows],
                 self._joined([self._embedding(row) for row in rows], dimension),
                 max(row.agreement for row in rows),
@@ -213,6 +216,12 @@ class Store:
         )
         with self.database.read() as connection:
             return list(connection.execute(query).scalars())
+
+    def photo_folders(self) -> list[str]:
+        """Of the photos that are files, each with its last separator."""
+        with self.database.read() as connection:
+            paths = connection.execute(sa.select(photos.c.path)).scalars()
+            return sorted({f"{path.parent}{os.sep}" for path in paths if path.is_absolute()})
 
     def photo_count(self) -> int:
         query = (
@@ -460,7 +469,7 @@ def person_number(connection: sa.Connection, name: str) -> int:
     query = sa.select(people.c.id).where(people.c.name == name, people.c.removed.is_(None))
     found = connection.execute(query).scalar()
     if found is None:
-        raise PersonError(f"{name}: nobody of this name is enrolled")
+        raise UnknownPerson(f"{name}: nobody of this name is enrolled")
     return int(found)
 
 

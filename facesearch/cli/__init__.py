@@ -16,6 +16,7 @@ from facesearch.cli import (
     privacy,
     review,
     search,
+    serve,
 )
 from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
@@ -29,6 +30,7 @@ __all__ = [
     "privacy",
     "review",
     "search",
+    "serve",
 ]
 
 

@@ -1,12 +1,12 @@
 """people: list, show, rename, merge, split, reject, set, remove; undo."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch import rows
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 def people_list() -> None:
     """Everybody who is enrolled."""
     with opened() as gallery:
-        rows = [asdict(person) for person in gallery.people()]
-    terms = [key for key in ("expires", "consent") if any(row[key] for row in rows)]
-    show(rows, ["name", "faces", "photos", *terms], options.form)
+        everybody = [asdict(person) for person in gallery.people()]
+    terms = [key for key in ("expires", "consent") if any(row[key] for row in everybody)]
+    show(everybody, ["name", "faces", "photos", *terms], options.form)
 
 
 @people_app.command("show")
@@ -53,7 +53,7 @@ def people_show(
         profile = gallery.profile(name)
         person = gallery.person(name)
     show(
-        _faces(profile),
+        rows.faces(profile),
         ["face", "photo", "box", "added", "agreement", "distance", "note"],
         options.form,
     )
@@ -66,22 +66,6 @@ def people_show(
         for path in gone:
             warn(f"{path}: gone, or another photo now; `gallery relink` finds photos that moved")
         say(f"{contact_sheet}: {len(profile.faces)} faces drawn")
-
-
-def _faces(profile: "Profile") -> Iterable[dict[str, Any]]:
-    notes = {profile.most_typical: "most typical", profile.least_typical: "least typical"}
-    for each in profile.faces:
-        face = each.face
-        yield {
-            "name": profile.name,
-            "photo": str(face.path),
-            "box": face.box.rounded(),
-            "face": face.number,
-            "added": face.added,
-            "agreement": face.agreement,
-            "distance": each.distance,
-            "note": notes.get(face.number, ""),
-        }
 
 
 def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> None:
@@ -155,16 +139,7 @@ def people_reject(
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
     with opened() as gallery:
         found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
-    row = {
-        "action": "reject",
-        "name": name,
-        "photo": str(photo),
-        "face": found.face,
-        "box": found.box.rounded(),
-        "rejection": found.number,
-        "taken_out": found.taken_out,
-        "copies": found.copies,
-    }
+    row = rows.rejected(name, photo, found)
     out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
     if found.copies:
@@ -188,7 +163,7 @@ def people_rejections(
             _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
-        rows: list[dict[str, Any]] = [
+        kept: list[dict[str, Any]] = [
             {
                 "rejection": said.number,
                 "name": said.name,
@@ -199,7 +174,7 @@ def people_rejections(
             }
             for said in gallery.rejections()
         ]
-    show(rows, ["rejection", "name", "photo", "box", "at"], options.form)
+    show(kept, ["rejection", "name", "photo", "box", "at"], options.form)
 
 
 @people_app.command("set")
@@ -262,11 +237,11 @@ def undo(
     """Undo the last merge, split, rename, remove or reject that is not undone yet."""
     with opened() as gallery:
         if listed:
-            rows = (
+            undoable = (
                 {"event": each.event, "at": each.at, "action": each.action, "what": each.line}
                 for each in gallery.changes()
             )
-            show(rows, ["event", "at", "what"], options.form)
+            show(undoable, ["event", "at", "what"], options.form)
             return
         done = gallery.undo(event)
     row = {"action": "undo", "event": done.event, "undone": done.action, "what": done.line}

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch import rows
 from facesearch.errors import NothingEnrolled, PhotoError
 from facesearch.settings import find_gallery
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
     from facesearch.decide import Threshold
-    from facesearch.gallery import Enrolment, Gallery, Identification
+    from facesearch.gallery import Gallery, Identification
     from facesearch.progress import Progress
 
 from facesearch.cli.common import (
@@ -92,7 +93,7 @@ def enroll(
         found = gallery.enroll(asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run)
         for result in found:
             counts["held" if result.held else result.status] += 1
-            yield _enrolment(result)
+            yield rows.enrolment(result)
 
     with _to_enroll(dry_run) as gallery, shown_progress(options.quiet) as progress:
         show(
@@ -123,23 +124,6 @@ def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
     else:
         with opened(create=True) as gallery:
             yield gallery
-
-
-def _enrolment(result: "Enrolment") -> dict[str, Any]:
-    other = result.other
-    return {
-        "photo": str(result.photo),
-        "name": result.name,
-        "status": result.status,
-        "reason": result.reason,
-        "faces": result.faces,
-        "held": result.held,
-        "distance": result.distance,
-        "nearest": str(result.nearest) if result.nearest else None,
-        "other": {"name": other.name, "distance": other.distance, "photo": str(other.photo)}
-        if other
-        else None,
-    }
 
 
 @app.command()
@@ -178,12 +162,12 @@ def identify(
             limit = threshold_to_search(calibration, strangers, fpir)
             warn(limit.warning)
 
-        def rows() -> Iterator[dict[str, Any]]:
+        def answers() -> Iterator[dict[str, Any]]:
             nonlocal matches
-            answers = gallery.identify(
+            every = gallery.identify(
                 paths, embedder, limit.distance, calibration, progress, top, prior
             )
-            for path, found in answers:
+            for path, found in every:
                 if isinstance(found, PhotoError):
                     errors.append(found)
                     say(f"error: {found}")
@@ -191,35 +175,16 @@ def identify(
                 matches += sum(answer.decision.answer == "match" for answer in found)
                 if annotate is not None:
                     _annotate(path, found, annotate, several=len(paths) > 1)
-                yield from (_identification(answer) for answer in found)
+                yield from (rows.identification(answer) for answer in found)
 
         show(
-            rows(),
+            answers(),
             ["photo", "face", "answer", "name", "distance", "probability", "reason"],
             options.form,
         )
     if errors:
         raise typer.Exit(PhotoError.exit_code)
     raise typer.Exit(0 if matches else 1)
-
-
-def _identification(answer: "Identification") -> dict[str, Any]:
-    decision = answer.decision
-    return {
-        "photo": str(answer.photo),
-        "face": answer.face,
-        "box": answer.box.rounded() if answer.box else None,
-        "answer": decision.answer,
-        "name": decision.name,
-        "distance": decision.distance,
-        "threshold": answer.threshold,
-        "probability": decision.probability,
-        "reason": decision.reason,
-        "candidates": [
-            {"name": near.name, "distance": near.distance, "photo": str(near.photo)}
-            for near in answer.candidates
-        ],
-    }
 
 
 def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
@@ -274,15 +239,9 @@ def compare(
     )
     warn(limit.warning)
     result = decide.compare(embedder, calibration, a, b, limit.distance, prior)
-    row = {
-        "a": str(a),
-        "b": str(b),
-        "same": result.same,
-        "answer": result.answer,
-        "distance": result.distance,
-        "threshold": result.threshold,
-        "probability": result.probability,
-        "reason": result.reason,
-    }
-    show([row], ["a", "b", "same", "distance", "threshold", "probability", "reason"], options.form)
+    show(
+        [rows.comparison(result)],
+        ["a", "b", "same", "distance", "threshold", "probability", "reason"],
+        options.form,
+    )
     raise typer.Exit(0 if result.same else 1)
