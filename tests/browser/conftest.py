@@ -20,6 +20,7 @@ import pytest
 ROOT = Path(__file__).parent.parent.parent
 SHOTS = ROOT / "test-output" / "browser"  # kept after the tests
 PATIENCE = 60  # seconds until something that is expected must be there, on a loaded machine
+PROGRAM = (sys.executable, "-c", "from facesearch.cli import main; main()")
 PHONE, DESKTOP = {"width": 360, "height": 740}, {"width": 1280, "height": 860}
 NAMES = ("Ada", "Bo", "Cleo", "Eileen Collins", "Grace Hopper")
 
@@ -55,7 +56,7 @@ def enrolled(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def facesearch(*arguments: str) -> None:
-    command = [sys.executable, "-m", "facesearch", *arguments]
+    command = [*PROGRAM, *arguments]
     subprocess.run(command, check=True, timeout=PATIENCE, capture_output=True)
 
 
@@ -66,7 +67,7 @@ def serving(gallery: Path, **environment: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = gallery.parent / f"{gallery.name}.log"
-    command = [sys.executable, "-m", "facesearch", "--gallery", str(gallery), "serve"]
+    command = [*PROGRAM, "--gallery", str(gallery), "serve"]
     with log.open("w") as output:
         process = subprocess.Popen(
             [*command, "--port", str(port)],

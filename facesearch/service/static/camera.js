@@ -66,7 +66,7 @@ export async function live(stage, signal, keep, opener) {
       const answer = await post("/v1/identify", form([["photo", file]]), { top: 2 }, watching.signal);
       last = file;
       keeping.disabled = false;
-      draw(marks, null, answer, whom);
+      draw(marks, null, answer, (face) => [whom(face), ""]);
       told.textContent = summary(answer.faces);
       const now = answer.faces.filter((face) => face.box).map(whom).join(", ");
       if (now !== before) say(now || "No face in view");

@@ -5,6 +5,9 @@ import { el } from "./dom.js";
 
 const sources = new WeakMap(); // of an image: a function that resolves to its face's number
 
+// what an image shows before: nothing, where one without a source would show that it is broken
+const NOTHING = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
+
 const seen = new IntersectionObserver((entries) => {
   for (const { isIntersecting, target } of entries) {
     if (!isIntersecting) continue;
@@ -24,7 +27,7 @@ export function portrait(name, alt = "", size = "") {
 }
 
 function watched(source, alt, size) {
-  const image = el("img", { class: `chip ${size}`, alt, width: "112", height: "112" });
+  const image = el("img", { class: `chip ${size}`, src: NOTHING, alt, width: "112", height: "112" });
   sources.set(image, source);
   seen.observe(image);
   return image;

@@ -83,7 +83,7 @@ function shown(photo, picture, answer, again) {
   const canvas = canvasFor(width, height, {
     class: "photo", role: "img", "aria-label": `${photo.name}. ${summary(answer.faces)}`,
   });
-  const label = (face) => (faces.length > 1 ? `${face.face + 1} ${whom(face)}` : whom(face));
+  const label = (face) => (faces.length > 1 ? [`${face.face + 1} ${whom(face)}`, `${face.face + 1}`] : [whom(face), ""]);
   let chosen = null;
   const redraw = () => draw(canvas, picture, seen, label, chosen);
   new ResizeObserver(redraw).observe(canvas);
@@ -103,7 +103,7 @@ function shown(photo, picture, answer, again) {
   });
   return [
     el("p", { class: "summary" }, summary(answer.faces)),
-    el("div", { class: "beside" },
+    el("div", { class: width > 1.6 * height && faces.length > 1 ? "beside wide" : "beside" },
       el("figure", {}, canvas,
         picture ? null : el("figcaption", { class: "quiet" }, "This browser cannot show this kind of photo; the faces are where they are marked.")),
       faces.length ? el("ol", { class: "faces" }, ...items.values()) : noFace(answer.faces[0])),

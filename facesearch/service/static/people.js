@@ -61,7 +61,7 @@ function grid(everybody, signal) {
   });
   add(everybody, 0);
   return el("section", { "aria-label": "Everybody" },
-    el("div", { class: "row between" }, el("label", { class: "field search" }, "Search", field), told),
+    el("div", { class: "row low" }, el("label", { class: "field search" }, "Search", field), told),
     failed, list, more);
 }
 

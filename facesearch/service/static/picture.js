@@ -30,7 +30,8 @@ export function canvasFor(width, height, props = {}) {
 
 /**
  * Draw a picture and its faces. picture: an ImageBitmap, or null for the marks alone.
- * label: what is written at a face. chosen: the face that stands out.
+ * label: what is written at a face, in full and where there is no room. chosen: the face that
+ * stands out.
  */
 export function draw(canvas, picture, { width, height, faces }, label, chosen = null) {
   const context = canvas.getContext("2d");
@@ -41,7 +42,8 @@ export function draw(canvas, picture, { width, height, faces }, label, chosen = 
   const pixel = width / (canvas.clientWidth || canvas.width);
   const marked = faces.filter((face) => face.box);
   for (const face of marked) outline(context, face, pixel, face === chosen);
-  for (const face of marked) caption(context, face, label(face), pixel, width, height);
+  const taken = [];
+  for (const face of marked) caption(context, face, label(face), pixel, { width, height }, taken);
 }
 
 function outline(context, { box, answer }, pixel, strong) {
@@ -63,23 +65,34 @@ function outline(context, { box, answer }, pixel, strong) {
   context.setLineDash([]);
 }
 
-function caption(context, { box, answer }, text, pixel, width, height) {
-  const [left, , right, bottom] = box;
+/** Written where it covers no other: below the face or above it, else only the sign and number. */
+function caption(context, { box, answer }, [text, short], pixel, { width, height }, taken) {
+  const [left, top, right, bottom] = box;
   const size = 14 * pixel;
   const pad = 5 * pixel;
-  context.font = `600 ${size}px system-ui, sans-serif`;
-  const written = `${ANSWERS[answer].sign} ${text}`;
-  const wide = Math.min(context.measureText(written).width + 2 * pad, width);
   const high = size + 1.6 * pad;
-  const x = Math.max(0, Math.min((left + right - wide) / 2, width - wide));
-  const y = Math.max(0, Math.min(bottom + 3 * pixel, height - high));
+  context.font = `600 ${size}px system-ui, sans-serif`;
+  const places = [text, short].flatMap((words) => {
+    const written = `${ANSWERS[answer].sign} ${words}`;
+    const wide = Math.min(context.measureText(written).width + 2 * pad, width);
+    const x = Math.max(0, Math.min((left + right - wide) / 2, width - wide));
+    return [bottom + 4 * pixel, top - high - 4 * pixel].map((y) => (
+      { written, x, y: Math.max(0, Math.min(y, height - high)), wide, high }));
+  });
+  const place = places.find((one) => !taken.some((other) => overlap(one, other))) ?? places[2];
+  taken.push(place);
   context.fillStyle = "rgb(16 20 24 / 86%)";
   context.beginPath();
-  context.roundRect(x, y, wide, high, 4 * pixel);
+  context.roundRect(place.x, place.y, place.wide, high, 4 * pixel);
   context.fill();
   context.fillStyle = MARKS[answer].colour;
   context.textBaseline = "middle";
-  context.fillText(written, x + pad, y + high / 2, wide - 2 * pad);
+  context.fillText(place.written, place.x + pad, place.y + high / 2, place.wide - 2 * pad);
+}
+
+function overlap(one, other) {
+  return one.x < other.x + other.wide && other.x < one.x + one.wide
+    && one.y < other.y + other.high && other.y < one.y + one.high;
 }
 
 /** A square cut-out around a box, as a canvas of `size` pixels. room: beside the box, its shares. */
