@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
+from facesearch import (
+    audit,
+    cache,
+    curation,
+    encryption,
+    images,
+    preferences,
+    purge,
+    rejections,
+    spool,
+)
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
 from facesearch.cohort import content_key
@@ -37,7 +47,7 @@ from facesearch.relink import Link, relink
 from facesearch.reviewed import reviewed, strangers_row
 from facesearch.store import Person, Samples, Store, StoredFace
 from facesearch.template import templates
-from facesearch.vault import Keys, Kind, Secret, from_environment
+from facesearch.vault import Keys, Kind, Secret, Vault, from_environment
 
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
@@ -65,7 +75,7 @@ class Rejected:
     """What became of "this face is not theirs"."""
 
     number: int  # of the rejection
-    face: int  # of the photo, as in Identification
+    face: int  # of the photo, as in Identification; by `reject_face` the number of the face
     box: Box
     taken_out: int  # faces that were enrolled as theirs
     copies: list[int]  # enrolled as theirs from other photos, so near that they are this face, too
@@ -198,6 +208,7 @@ class Gallery:
         removed cannot be overwritten now.
         """
         count = purge.purge(self._store.database, clean_name(name))
+        spool.forget(self.folder, clean_name(name))
         self._overwrite()
         return count
 
@@ -211,6 +222,8 @@ class Gallery:
         Ends a purge that was interrupted, too. Raises GalleryError as `purge` does.
         """
         gone = purge.purge_expired(self._store.database, on)
+        for kept in gone:
+            spool.forget(self.folder, kept.name)
         if purge.unfinished(self._store.database):
             self._overwrite()
         return gone
@@ -271,6 +284,14 @@ class Gallery:
             one.embedding[:0] if one.reason else one.embedding,
         )
         return Rejected(number, face, one.face.box, taken, copies)
+
+    def reject_face(self, name: str, number: int) -> Rejected:
+        """The same for a face that is enrolled, by its number. Raises PersonError."""
+        face = rejections.enrolled_face(self._store.database, number)
+        said, taken, copies = rejections.reject(
+            self._store.database, clean_name(name), face.sha256, face.box, face.embedding
+        )
+        return Rejected(said, number, face.box, taken, copies)
 
     def rejections(self) -> list[Rejection]:
         """What `reject` kept, in the order in which it was said."""
@@ -373,6 +394,11 @@ class Gallery:
     def unlock(self) -> None:
         """Ask for the key now, not when it is needed first. Raises GalleryError."""
         _ = self._store.database.vault
+
+    @property
+    def vault(self) -> Vault:
+        """What seals face data here. Raises GalleryError without the key."""
+        return self._store.database.vault
 
     def prefer(self, key: str, value: str) -> None:
         """Change a setting. Raises GalleryError for one that there is not."""

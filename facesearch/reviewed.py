@@ -57,7 +57,8 @@ def strangers_row(strangers: Strangers, limit: float, people: int) -> dict[str, 
 
 
 def _empty(kind: str, reason: str) -> dict[str, Any]:
-    fields = "name photo box other other_photo other_box distance probability faces".split()
+    fields = "name photo box face other other_photo other_box other_face".split()
+    fields += ["distance", "probability", "faces"]
     return {"kind": kind, **dict.fromkeys(fields), "reason": reason, "rates": None}
 
 
@@ -73,6 +74,7 @@ def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
     }
     for face, prefix in ((finding.face, ""), (finding.other_face, "other_")):
         if face is not None and face in where:
+            row[f"{prefix}face"] = face
             row[f"{prefix}photo"] = str(where[face].photo)
             row[f"{prefix}box"] = where[face].face.box.rounded()
     return row

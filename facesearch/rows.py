@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from facesearch.decide import Candidate, Comparison
     from facesearch.gallery import Enrolment, Identification, Rejected
     from facesearch.profile import Profile
+    from facesearch.rejections import Rejection
 
 Row = dict[str, Any]
 Shown = Callable[[Path], str]  # how a photo's path is told
@@ -85,6 +86,21 @@ def faces(profile: "Profile", shown: Shown = str) -> Iterable[Row]:
             "agreement": face.agreement,
             "distance": each.distance,
             "note": notes.get(face.number, ""),
+        }
+
+
+def rejections(
+    said: "Iterable[Rejection]", photos: dict[str, Path], shown: Shown = str
+) -> Iterable[Row]:
+    """photos: where they are, by SHA-256, as far as that is known."""
+    for each in said:
+        yield {
+            "rejection": each.number,
+            "name": each.name,
+            "photo": shown(photos[each.sha256]) if each.sha256 in photos else None,
+            "sha256": each.sha256,
+            "box": each.box.rounded(),
+            "at": each.at,
         }
 
 

@@ -27,7 +27,7 @@ class Upload(_Path):
 
     def open(self, *args: Any, **kwargs: Any) -> IO[Any]:  # type: ignore[override]
         """The content. Raises FileNotFoundError where there is none."""
-        return self._gone() if self.content is None else io.BytesIO(self.content())
+        return io.BytesIO(self.held())
 
     def stat(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raises FileNotFoundError."""
@@ -35,6 +35,10 @@ class Upload(_Path):
 
     def absolute(self) -> "Upload":
         return self
+
+    def held(self) -> bytes:
+        """The content. Raises FileNotFoundError where there is none."""
+        return self._gone() if self.content is None else self.content()
 
     def _gone(self) -> NoReturn:
         raise FileNotFoundError(2, "uploaded, so that there is no file", str(self))

@@ -163,17 +163,7 @@ def people_rejections(
             _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
-        kept: list[dict[str, Any]] = [
-            {
-                "rejection": said.number,
-                "name": said.name,
-                "photo": str(photos[said.sha256]) if said.sha256 in photos else None,
-                "sha256": said.sha256,
-                "box": said.box.rounded(),
-                "at": said.at,
-            }
-            for said in gallery.rejections()
-        ]
+        kept = list(rows.rejections(gallery.rejections(), photos))
     show(kept, ["rejection", "name", "photo", "box", "at"], options.form)
 
 

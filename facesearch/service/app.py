@@ -11,9 +11,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from facesearch import __version__
 from facesearch.cli.internal import line_of
-from facesearch.service import people, searching
+from facesearch.service import curating, describing, health, jobs, people, searching
 from facesearch.service.access import Access
 from facesearch.service.bodies import Bodies
+from facesearch.service.metrics import Metrics
 from facesearch.service.page import Page
 from facesearch.service.problems import Problem, handle
 from facesearch.service.settings import Settings
@@ -42,6 +43,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def life(app: FastAPI) -> AsyncIterator[None]:
+        service.start()
         yield
         service.close()
 
@@ -56,20 +58,20 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.facesearch = service
     handle(app)
-    for part in (searching, people):
+    for part in (searching, people, curating, jobs, describing, health):
         app.include_router(part.router)
     app.mount("/", Page())
     app.add_middleware(Bodies, limits=settings.limits)
     app.add_middleware(Access, settings=settings)
-    app.add_middleware(Outermost)
+    app.add_middleware(Outermost, metrics=service.metrics)
     return app
 
 
 class Outermost:
     """Headers for every answer, a line in the log for every request, and no error gets past it."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self.app, self._metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -97,6 +99,7 @@ class Outermost:
         route = getattr(scope.get("route"), "path", "-")
         took = 1000 * (time.monotonic() - began)
         log.info("%s %s %d %.0f ms", scope["method"], route, status, took)
+        self._metrics.answered(scope["method"], route, status, took / 1000)
 
 
 def _headers(scope: Scope, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

@@ -1,7 +1,7 @@
 """Who is enrolled: list, show, enrol, correct, remove, undo."""
 
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import Response
@@ -20,7 +20,6 @@ from facesearch.upload import Upload
 
 router = APIRouter(prefix="/v1", tags=["people"])
 SEARCH, ENROL, ADMIN = ([at_least(role)] for role in Role)
-Which = Literal["only", "largest", "all"]
 
 
 @router.get("/people", response_model=shapes.People, dependencies=SEARCH)
@@ -61,7 +60,7 @@ async def enroll(
     service: Shared,
     name: str,
     photos: Annotated[list[UploadFile], File()],
-    faces: Annotated[Which, Form()] = "only",
+    faces: Annotated[shapes.Which, Form()] = "only",
     insist: Annotated[bool, Form()] = False,
     dry_run: Annotated[bool, Form()] = False,
 ) -> dict[str, Any]:
@@ -75,7 +74,12 @@ async def enroll(
 
 
 def _enrolled(
-    service: Service, name: str, photos: list[Upload], which: Which, insist: bool, dry_run: bool
+    service: Service,
+    name: str,
+    photos: list[Upload],
+    which: shapes.Which,
+    insist: bool,
+    dry_run: bool,
 ) -> dict[str, Any]:
     found = service.gallery.enroll(
         [(name, photo) for photo in photos],

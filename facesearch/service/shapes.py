@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Number = Path(ge=0, le=(1 << 63) - 1, description="Of a face.")
 Box = Annotated[list[int], Field(min_length=4, max_length=4)]  # left, top, right, bottom
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
+Which = Literal["only", "largest", "all"]  # faces of a photo with several
 Name = Annotated[str, Field(max_length=1000)]
 
 
@@ -274,3 +275,201 @@ class Moved(BaseModel):
     name: str
     other: str
     faces: int
+
+
+class Finding(BaseModel):
+    kind: str
+    name: str | None
+    photo: str | None
+    box: Box | None
+    face: int | None
+    other: str | None
+    other_photo: str | None
+    other_box: Box | None
+    other_face: int | None
+    distance: float | None
+    probability: float | None
+    faces: int | None
+    reason: str
+    rates: dict[str, float] | None
+
+
+class Reviewed(BaseModel):
+    findings: list[Finding]
+
+
+class Reject(Asked):
+    face: Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
+
+
+class Rejected(BaseModel):
+    model_config = _example(
+        action="reject",
+        name="Alice",
+        photo="party.jpg",
+        face=3,
+        box=[410, 120, 560, 320],
+        rejection=1,
+        taken_out=1,
+        copies=[],
+    )
+
+    action: Literal["reject"]
+    name: str
+    photo: str
+    face: int
+    box: Box
+    rejection: int
+    taken_out: int
+    copies: list[int]
+
+
+class RejectionRow(BaseModel):
+    rejection: int
+    name: str
+    photo: str | None
+    sha256: str
+    box: Box
+    at: str
+
+
+class Rejections(BaseModel):
+    rejections: list[RejectionRow]
+
+
+class Forgotten(BaseModel):
+    action: Literal["forget"]
+    rejection: int
+
+
+class ChangeRow(BaseModel):
+    event: int
+    at: str
+    action: str
+    what: str
+
+
+class Changes(BaseModel):
+    changes: list[ChangeRow]
+
+
+class Undo(Asked):
+    event: Annotated[int | None, Field(ge=0, le=(1 << 63) - 1)] = None
+
+
+class Undone(BaseModel):
+    model_config = _example(
+        action="undo", event=7, undone="merge", what="Alicia was merged into Alice (2 faces)"
+    )
+
+    action: Literal["undo"]
+    event: int
+    undone: str
+    what: str
+
+
+class SearchRow(BaseModel):
+    at: str
+    command: str
+    faces: int
+    names: list[str]
+
+
+class Audit(BaseModel):
+    searches: list[SearchRow]
+
+
+class GalleryInfo(BaseModel):
+    folder: str
+    people: int
+    faces: int
+    photos: int
+    model: str | None
+    fingerprint: str | None
+    index: str
+    keeps_chips: bool
+    chips: int
+    unfinished_reindex: str | None
+    encrypted: str | None
+    audit: str
+
+
+class ModelRow(BaseModel):
+    name: str
+    calibrated: bool
+    current: bool
+
+
+class Models(BaseModel):
+    models: list[ModelRow]
+
+
+class PopulationRow(BaseModel):
+    name: str
+    people: int
+    faces: int
+    genuine_pairs: int
+    impostor_pairs: int
+    rates: list[float]
+    thresholds: list[float]
+    genuine_histogram: list[int]
+    impostor_histogram: list[int]
+    curve: list[list[float]] = Field(description="[distance, FMR, FNMR], one a bin.")
+
+
+class Calibration(BaseModel):
+    bins: list[float]
+    people: int
+    fmr: float
+    fpir: float
+    threshold: float = Field(description="Of a comparison, at `fmr`.")
+    warning: str
+    smallest_fmr: float | None
+    f1: float
+    f1_threshold: float
+    populations: list[PopulationRow]
+
+
+class Realised(BaseModel):
+    people: str
+    gallery: str | None
+    rate: Literal["FMR", "FPIR"]
+    requested: float
+    realised: float
+    missed: float = Field(description="The share of people who are not found: FNMR or FNIR.")
+
+
+class CurrentModel(BaseModel):
+    name: str
+    fingerprint: str
+    dimension: int
+    detector: str
+    card: str
+    calibration: Calibration | None
+    realised: list[Realised]
+
+
+class Job(BaseModel):
+    id: str
+    state: Literal["open", "waiting", "running", "done", "cancelled", "failed"]
+    created: str
+    finished: str | None
+    looked_at: int = Field(description="Photos that were looked at; decided are `done`.")
+    total: int
+    done: int
+    counts: dict[str, int]
+    reason: str
+    results: list[EnrolledPhoto]
+
+
+class Jobs(BaseModel):
+    jobs: list[Job]
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
+class Session(BaseModel):
+    role: Literal["search", "enrol", "admin"] | None
+    tokens: bool

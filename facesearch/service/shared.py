@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 
 from typing_extensions import override
 
@@ -13,6 +14,7 @@ from facesearch.errors import PhotoError, TooManyPixels
 from facesearch.gallery import Gallery
 from facesearch.index import PersonIndex
 from facesearch.model import Embeddings, Model
+from facesearch.progress import Silent
 from facesearch.rejections import Rejection
 from facesearch.service.settings import Limits
 from facesearch.store import Person
@@ -31,6 +33,8 @@ class SharedGallery(Gallery):
         self._turn = threading.RLock()
         self._searched: tuple[str, str, Strangers] | None = None  # at which revision, by whom
         self._people: tuple[str, list[Person]] | None = None
+        self._reviewing = threading.Lock()
+        self._review: tuple[tuple[str, str, float | None], list[dict[str, Any]]] | None = None
         self._typical: tuple[str, dict[str, int | None]] = ("", {})
         super().__init__(folder, create=True, keys=keys)
 
@@ -73,6 +77,14 @@ class SharedGallery(Gallery):
         if known is None or known[0] != revision:
             known = self._people = revision, super().people()
         return known[1]
+
+    def reviewed(self, model: Model, fpir: float | None) -> list[dict[str, Any]]:
+        """The rows of `review`, remembered until the gallery changes; a copy of each."""
+        key = self._store.revision(), model.fingerprint, fpir
+        with self._reviewing:
+            if self._review is None or self._review[0] != key:
+                self._review = key, list(self.review(model, Silent(), fpir))
+            return [dict(row) for row in self._review[1]]
 
     def typical_face(self, name: str) -> int | None:
         """The number of the face nearest to the person's template; None for one without faces.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from fastapi import UploadFile
+from starlette.datastructures import UploadFile
 
 from facesearch.service.problems import Problem
 from facesearch.service.settings import MIB, Limits
