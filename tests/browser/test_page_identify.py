@@ -195,7 +195,7 @@ def test_two_photos_of_one_person_are_the_same(
         assert is_loaded(page.get_by_alt_text(f"Aligned face of the {side} photo"))
     chart = page.locator(".chart svg[role=img]")
     distance = verdict.locator("dd").first.inner_text()
-    assert f"At {distance} or nearer lie" in chart.get_attribute("aria-label")
+    assert f"Farther apart than {distance} lie" in chart.get_attribute("aria-label")
     page.get_by_text("As a table").click()
     assert page.locator("table tbody tr").count() > 10
 

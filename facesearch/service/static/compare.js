@@ -50,8 +50,8 @@ export async function show(place, signal) {
     outcome.replaceChildren(waiting("Comparing …"));
     try {
       kept.answer ??= await post("/v1/compare", form([["a", kept.a.photo], ["b", kept.b.photo]]), null, signal);
-      const model = await get("/v1/models/current", null, signal);
-      outcome.replaceChildren(...told(kept.answer, model));
+      const { calibration } = await get("/v1/models/current", null, signal);
+      outcome.replaceChildren(...told(kept.answer, calibration));
       say(heading(kept.answer));
     } catch (error) {
       if (!signal.aborted) outcome.replaceChildren(trouble(error));
@@ -78,7 +78,7 @@ function heading(answer) {
   return answer.same ? "The same person" : "Two different people";
 }
 
-function told(answer, model) {
+function told(answer, calibration) {
   const tone = answer.same === null ? "unusable" : answer.same ? "match" : "unknown";
   const sign = { unusable: "⊘", match: "=", unknown: "≠" }[tone];
   const facts = answer.same === null ? [] : [
@@ -92,8 +92,8 @@ function told(answer, model) {
       el("figcaption", {}, side === "a" ? "First, aligned" : "Second, aligned")))),
     answer.reason ? el("p", {}, sentence(answer.reason)) : null,
     facts.length ? el("dl", { class: "facts" }, ...facts.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))) : null,
-    answer.same === null ? null : el("p", {}, meaning(answer, model)));
-  return answer.same === null ? [verdict] : [verdict, histogram(answer, model)];
+    answer.same === null ? null : el("p", {}, meaning(answer, calibration)));
+  return answer.same === null ? [verdict] : [verdict, histogram(answer, calibration)];
 }
 
 /** What the threshold means. */
@@ -105,9 +105,8 @@ function meaning({ same, threshold, distance: apart }, { fmr }) {
 }
 
 /** Where the distance lies among those of genuine and impostor pairs. */
-function histogram({ distance: apart, threshold }, { histograms }) {
-  const { bins } = histograms;
-  const [genuine, impostor] = ["genuine", "impostor"].map((kind) => shares(histograms[kind]));
+function histogram({ distance: apart, threshold, standing }, { bins, populations }) {
+  const [genuine, impostor] = ["genuine", "impostor"].map((kind) => shares(populations.map((each) => each[`${kind}_histogram`])));
   const steps = (share) => share.flatMap((value, at) => [[bins[at], value], [bins[at + 1], value]]);
   const last = Math.max(lastUsed(genuine), lastUsed(impostor)) + 1;
   const to = Math.min(2, Math.ceil(bins[last] * 10) / 10 + 0.1);
@@ -115,9 +114,9 @@ function histogram({ distance: apart, threshold }, { histograms }) {
   const ticks = [];
   for (let tick = 0; tick <= to + 1e-9; tick += 0.2) ticks.push(tick);
   const within = (share, limit) => share.reduce((sum, value, at) => sum + value * part(bins[at], bins[at + 1], limit), 0);
-  const words = `At ${distance(apart)} or nearer lie ${percent(within(genuine, apart))} of the pairs of one person and `
-    + `${percent(within(impostor, apart))} of the pairs of two people; within the threshold of ${distance(threshold)}, `
-    + `${percent(within(genuine, threshold))} and ${percent(within(impostor, threshold))}.`;
+  const words = `Farther apart than ${distance(apart)} lie ${percent(standing.genuine)} of the pairs of one person; nearer, `
+    + `${percent(standing.impostor)} of the pairs of two people. Within the threshold of ${distance(threshold)} lie `
+    + `${percent(within(genuine, threshold))} and ${percent(within(impostor, threshold))}. Every population counts the same.`;
   return el("section", { class: "card stack", "aria-label": "Among other pairs" },
     chart({
       title: "This distance among other pairs", words,
@@ -136,9 +135,10 @@ function histogram({ distance: apart, threshold }, { histograms }) {
           .slice(0, last + 1))));
 }
 
-function shares(counts) {
-  const all = counts.reduce((sum, value) => sum + value, 0) || 1;
-  return counts.map((value) => value / all);
+/** The mean over histograms of their shares. */
+function shares(histograms) {
+  const used = histograms.map((counts) => [counts, counts.reduce((sum, value) => sum + value, 0)]).filter(([, all]) => all);
+  return histograms[0].map((_, at) => used.reduce((sum, [counts, all]) => sum + counts[at] / all / used.length, 0));
 }
 
 function lastUsed(share) {

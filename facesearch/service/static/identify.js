@@ -1,11 +1,12 @@
 /** Identify: who is on a photo. */
 
-import { form, get, post } from "./api.js";
+import { form, get, latestChange, personPath, post } from "./api.js";
 import { chip } from "./chip.js";
-import { nameField } from "./dialogs.js";
-import { button, el, say, trouble, waiting } from "./dom.js";
+import { confirm, nameField } from "./dialogs.js";
+import { button, el, notice, say, trouble, waiting } from "./dom.js";
 import { enrol } from "./enrolling.js";
 import { intake } from "./intake.js";
+import { undo } from "./people.js";
 import { canvasFor, cutOut, decode, draw, faceAt, surroundings } from "./picture.js";
 import { ANSWERS, count, distance, probability, sentence, summary, whom, why } from "./words.js";
 
@@ -139,6 +140,7 @@ function item(face, { photo, picture, again, several }) {
       facts.length ? el("dl", { class: "facts" }, ...facts.map(([name, value]) =>
         el("div", {}, el("dt", {}, name), el("dd", {}, value)))) : null,
       face.candidates.length ? candidates(face) : null,
+      face.answer === "match" ? rejection(face, photo, again) : null,
       face.answer === "unknown" || face.answer === "ambiguous" ? enrolment(face, several ? () => surroundings(picture, face, photo) : () => photo, again) : null),
   );
 }
@@ -153,6 +155,25 @@ function candidates(face) {
       chip(candidate.face, "", "small"),
       personLink(candidate.name),
       el("span", {}, `${distance(candidate.distance)}${candidate.distance <= face.threshold ? ", within the threshold" : ""}`)))));
+}
+
+/** A button for a face that is not whose it is said to be. */
+function rejection({ face, name }, photo, again) {
+  const told = el("div", {});
+  const reject = async () => {
+    const sure = await confirm(`This is not ${name}?`,
+      [el("p", {}, `No search will call this face ${name} again. You can undo this.`)], "It is not");
+    if (!sure) return;
+    try {
+      await post(`${personPath(name)}/reject`, form([["photo", photo], ["face", face]]));
+      const change = await latestChange();
+      notice(`The face is known not to be ${name}'s.`, () => undo(change, again));
+      await again();
+    } catch (error) {
+      told.replaceChildren(trouble(error));
+    }
+  };
+  return el("div", {}, button(`Not ${name}`, reject), told);
 }
 
 /** A form that makes an unknown face known. photoOf: gives the photo to enrol it from. */

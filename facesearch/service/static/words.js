@@ -31,6 +31,8 @@ export function oneIn(rate) {
 export function percent(share) {
   const value = 100 * share;
   if (value === 0) return "none";
+  if (value === 100) return "all";
+  if (value > 99.9) return "over 99.9 %";
   if (value < 0.01) return "under 0.01 %";
   return `${value < 1 ? value.toFixed(2) : value.toFixed(1)} %`;
 }
