@@ -1,15 +1,19 @@
 """The page in a real Chromium, on a real server with real pictures."""
 
+import io
 import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import PATIENCE, ROOT, Pictures, facesearch, serving
+from page_server import PATIENCE, ROOT, Pictures, serving
+from PIL import Image, ImageOps
+
+from facesearch.embed import Embedder
+from facesearch.gallery import Gallery
+from facesearch.progress import Silent
 
 SHOTS = ROOT / "test-output" / "browser"  # kept after the tests
 DESKTOP = {"width": 1280, "height": 860}
@@ -17,18 +21,24 @@ DESKTOP = {"width": 1280, "height": 860}
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
+    import demo_photos
+
     folder = tmp_path_factory.mktemp("demo")
-    command = [sys.executable, str(ROOT / "scripts" / "demo_photos.py"), str(folder)]
-    subprocess.run(command, check=True, timeout=PATIENCE)
+    demo_photos.make(folder)
     return Pictures(folder / "people", folder / "queries")
 
 
 @pytest.fixture(scope="session")
-def enrolled(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def enrolled(
+    pictures: Pictures, embedder: Embedder, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A gallery with the demo's people, to be copied."""
-    gallery = tmp_path_factory.mktemp("enrolled") / "gallery"
-    facesearch("--gallery", str(gallery), "enroll", "--tree", str(pictures.people))
-    return gallery
+    folder = tmp_path_factory.mktemp("enrolled") / "gallery"
+    photos = [(path.parent.name, path) for path in sorted(pictures.people.glob("*/*"))]
+    with Gallery(folder, create=True) as gallery:
+        results = list(gallery.enroll(photos, embedder, Silent()))
+    assert [result.status for result in results] == ["enrolled"] * len(photos)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +61,10 @@ def chromium(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> It
     if program is None:
         pytest.skip("Chromium is not on this machine (scripts/test installs it where it may)")
     film = tmp_path_factory.mktemp("camera") / "camera.mjpeg"
-    film.write_bytes(3 * Path(pictures.query("known.jpg")).read_bytes())
+    frame = io.BytesIO()
+    with Image.open(pictures.query("known.jpg")) as photo:
+        ImageOps.pad(photo, (640, 480)).save(frame, "JPEG")
+    film.write_bytes(2 * frame.getvalue())
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program,

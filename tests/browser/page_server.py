@@ -7,9 +7,10 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,10 +34,6 @@ class Pictures:
         return str(self.queries / name)
 
 
-def facesearch(*arguments: str) -> None:
-    subprocess.run([*PROGRAM, *arguments], check=True, timeout=PATIENCE, capture_output=True)
-
-
 @contextmanager
 def serving(gallery: Path, **environment: str) -> Iterator[str]:
     """A server of a gallery, by its address, which is the first line that it prints."""
@@ -52,7 +49,9 @@ def serving(gallery: Path, **environment: str) -> Iterator[str]:
     reader = threading.Thread(target=_read, args=(process.stdout, lines))
     reader.start()
     try:
-        yield _address(lines)
+        address = _address(lines)
+        _await(address)
+        yield address
     finally:
         process.terminate()
         process.wait(PATIENCE)
@@ -73,6 +72,16 @@ def _address(lines: "queue.Queue[str]") -> str:
         if found := re.search(r"http://\S+", line):
             return found[0].rstrip("/")
     raise RuntimeError(said)
+
+
+def _await(address: str) -> None:
+    """Until it answers."""
+    late = time.monotonic() + PATIENCE
+    while time.monotonic() < late:
+        with suppress(OSError), urllib.request.urlopen(f"{address}/readyz", timeout=PATIENCE):
+            return
+        time.sleep(0.05)
+    raise TimeoutError(f"{address}: not ready")
 
 
 def told(address: str, path: str) -> Any:

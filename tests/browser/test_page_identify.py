@@ -58,9 +58,9 @@ def test_every_face_of_a_photo_has_its_own_answer(
     assert page.locator(".summary").inner_text() == "3 faces: 2 known, 1 unknown."
     page.wait_for_function("document.getElementById('said').textContent.includes('2 known')")
     canvas = page.locator("canvas.photo")
-    width, height = Image.open(pictures.query("party.jpg")).size
-    ratio = canvas.evaluate("canvas => canvas.width / canvas.height")
-    assert ratio == pytest.approx(width / height, rel=0.01)
+    with Image.open(pictures.query("party.jpg")) as photo:
+        ratio = photo.width / photo.height
+    assert canvas.evaluate("canvas => canvas.width / canvas.height") == pytest.approx(ratio, 0.01)
     page.get_by_text("The nearest 5 people").first.click()
     assert page.locator(".candidates li").first.locator("a").inner_text() == "Bo"
 
@@ -68,7 +68,8 @@ def test_every_face_of_a_photo_has_its_own_answer(
 def test_a_photo_on_its_side_is_shown_upright(
     served: str, opened: Open, pictures: Pictures, tmp_path: Path
 ) -> None:
-    photo = Image.open(pictures.query("known.jpg"))
+    with Image.open(pictures.query("known.jpg")) as file:
+        photo = file.convert("RGB")
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees
     photo.rotate(90, expand=True).save(tmp_path / "side.jpg", exif=exif, quality=95)
@@ -80,7 +81,7 @@ def test_a_photo_on_its_side_is_shown_upright(
     assert size == list(photo.size)
     corner = "canvas => [...canvas.getContext('2d').getImageData(4, 4, 1, 1).data]"
     shown = page.locator("canvas.photo").evaluate(corner)[:3]
-    assert shown == pytest.approx(photo.convert("RGB").getpixel((4, 4)), abs=24)
+    assert shown == pytest.approx(photo.getpixel((4, 4)), abs=24)
 
 
 @pytest.mark.parametrize("way", ["drop", "paste"])
