@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import PATIENCE, ROOT, Pictures, serving
+from page_server import PATIENCE, SHOTS, Pictures, serving
 from PIL import Image, ImageOps
 
 from facesearch.embed import Embedder
 from facesearch.gallery import Gallery
 from facesearch.progress import Silent
 
-SHOTS = ROOT / "test-output" / "browser"  # kept after the tests
 DESKTOP = {"width": 1280, "height": 860}
 
 
@@ -41,7 +40,7 @@ def enrolled(
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served(enrolled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A server of the demo's people, by its address."""
     copy = tmp_path_factory.mktemp("served") / "gallery"
@@ -101,7 +100,6 @@ def opened(chromium: Any, request: pytest.FixtureRequest) -> Iterator[Callable[.
 
     yield open_page
     name = re.sub(r"\W+", "-", request.node.name).strip("-")
-    SHOTS.mkdir(parents=True, exist_ok=True)
     for number, context in enumerate(contexts):
         for page in context.pages:
             page.screenshot(path=SHOTS / f"{name}{number or ''}.png", full_page=True)

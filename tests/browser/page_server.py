@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
+SHOTS = ROOT / "test-output" / "browser"  # kept after the tests
 PATIENCE = 60  # seconds until something that is expected must be there, on a loaded machine
 PROGRAM = (sys.executable, "-c", "from facesearch.cli import main; main()")
 

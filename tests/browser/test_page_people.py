@@ -74,7 +74,7 @@ def test_a_name_is_completed_as_it_is_typed(changed: str, opened: Open) -> None:
     page = opened(changed, "#/people/Ada")
     page.get_by_role("button", name="Merge …").click()
     page.locator("dialog input").press_sequentially("ho")
-    page.wait_for_function("document.querySelectorAll('dialog option').length === 1")
+    page.locator("dialog option[value^=Grace]:only-child").wait_for(state="attached")
     assert page.locator("dialog option").get_attribute("value") == "Grace Hopper"
 
 
@@ -153,9 +153,9 @@ def test_an_unknown_face_of_a_photo_is_enrolled(
     assert faces(changed, "Stranger") == 1
     page.get_by_role("button", name="Not Stranger").click()
     page.get_by_role("button", name="It is not").click()
-    page.get_by_text("3 faces: 2 known, 1 unknown.").wait_for()
+    page.get_by_text("3 faces: 2 known, 1 unknown.", exact=True).wait_for()
     undo(page)
-    page.get_by_text("3 faces: 3 known.").wait_for()
+    page.get_by_text("3 faces: 3 known.", exact=True).wait_for()
     page.goto(f"{changed}/#/people/Stranger")
     page.get_by_role("button", name="Remove …").click()
     page.get_by_role("button", name="Remove", exact=True).click()

@@ -101,7 +101,7 @@ async function request(method, path, { body, query, signal }) {
   if (answer.status !== 401) throw problem;
   asking ??= askForToken(token !== null).finally(() => { asking = null; });
   const given = await asking;
-  if (given === null) throw problem;
+  if (given === null) throw new Problem(401, "Reload the page to enter one.");
   sessionStorage.setItem(KEY, given);
   return request(method, path, { body, query, signal });
 }

@@ -26,7 +26,11 @@ export async function enrol(name, photos, { told, done, which = "only", insist =
   const left = results.filter(({ status }) => status !== "enrolled");
   if (added) {
     notice(`${name}: ${count(added, "photo")} enrolled${left.length ? `, ${left.length} left out` : ""}.`);
-    await done();
+    try {
+      await done();
+    } catch (error) {
+      told.replaceChildren(trouble(error));
+    }
   }
   if (!left.length) return;
   const again = () => enrol(name, photos, { told, done, which, insist: true });

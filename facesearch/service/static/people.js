@@ -12,19 +12,21 @@ const AT_ONCE = 120; // people shown
 const PATIENCE = 150; // ms after a key, before a search
 
 export async function show(place, signal) {
-  const everybody = await get("/v1/people", { limit: AT_ONCE }, signal);
-  const refresh = async () => {
-    const fresh = el("div", {});
-    await show(fresh, signal);
-    if (!signal.aborted) place.replaceChildren(...fresh.childNodes);
+  const add = adding(() => fill());
+  const fill = async () => {
+    const everybody = await get("/v1/people", { limit: AT_ONCE }, signal);
+    const changed = await changes(signal, fill);
+    if (signal.aborted) return;
+    add.open ||= !everybody.total;
+    place.replaceChildren(
+      el("h1", { tabindex: "-1" }, "People"),
+      everybody.total ? grid(everybody, signal) : el("p", { class: "note" },
+        "Nobody is enrolled yet. Give a name and a few photos; the more they differ in light and pose, the better."),
+      add,
+      changed,
+    );
   };
-  place.append(
-    el("h1", { tabindex: "-1" }, "People"),
-    everybody.total ? grid(everybody, signal) : el("p", { class: "note" },
-      "Nobody is enrolled yet. Give a name and a few photos; the more they differ in light and pose, the better."),
-    adding(refresh, !everybody.total),
-    await changes(signal, refresh),
-  );
+  await fill();
   return "People";
 }
 
@@ -70,11 +72,11 @@ function card(person) {
     chip(person.face), el("strong", {}, person.name), el("span", { class: "quiet" }, count(person.faces, "face"))));
 }
 
-function adding(refresh, open) {
+function adding(done) {
   const [field, list] = nameField();
   const told = el("div", { "aria-live": "polite" });
-  const take = (photos) => field.reportValidity() && enrol(field.value.trim(), photos, { told, done: refresh });
-  return el("details", { class: "card add", open },
+  const take = (photos) => field.reportValidity() && enrol(field.value.trim(), photos, { told, done });
+  return el("details", { class: "card add" },
     el("summary", {}, "Add a person"),
     el("label", { class: "field" }, "Name", field, list),
     intake({ label: "Choose their photos", hint: "or drop them here. Of a photo of several people, the face that is like the rest counts.", multiple: true, take }),
@@ -105,7 +107,7 @@ export async function undo(change, done) {
     await done();
     notice(`Undone: ${undone.what}.`);
   } catch (error) {
-    notice(`${error.title}. ${sentence(error.detail)}`);
+    if (error.name !== "AbortError") notice(`${error.title}. ${sentence(error.detail)}`);
   }
 }
 

@@ -10,17 +10,22 @@ import { undo } from "./people.js";
 import { count, distance } from "./words.js";
 
 export async function show(place, signal, asked) {
-  const person = await get(personPath(asked), null, signal);
-  const { name, faces } = person;
+  const more = morePhotos(asked, signal, () => refresh());
+  const fill = async () => {
+    const person = await get(personPath(asked), null, signal);
+    if (!signal.aborted) place.replaceChildren(...shown(person, more, refresh));
+  };
   const refresh = async () => {
-    const fresh = el("div", {});
-    await show(fresh, signal, name);
-    if (signal.aborted) return;
-    place.replaceChildren(...fresh.childNodes);
+    await fill();
     place.querySelector("h1").focus();
   };
+  await fill();
+  return place.querySelector("h1").textContent;
+}
+
+function shown(person, more, refresh) {
+  const { name, faces } = person;
   const failed = el("div", {});
-  const told = el("div", { "aria-live": "polite" });
   /** Do something; then say so, offer to undo it, and show the place where it can be seen. */
   const act = async (deed, words, place) => {
     failed.replaceChildren();
@@ -40,7 +45,7 @@ export async function show(place, signal, asked) {
     else chosen.delete(face);
     splitting.disabled = !chosen.size || chosen.size === faces.length;
   };
-  place.append(
+  return [
     el("div", {},
       el("p", {}, el("a", { href: "#/people" }, "← People")),
       el("h1", { tabindex: "-1" }, name),
@@ -52,11 +57,16 @@ export async function show(place, signal, asked) {
       splitting,
       button("Remove …", () => takeOut(person, act), { class: "danger" })),
     el("ul", { class: "faces-of" }, ...faces.map((face, at) => card(name, face, at + 1, choose, act, faces.length))),
-    el("section", { "aria-labelledby": "more" }, el("h2", { id: "more" }, `More photos of ${name}`),
-      intake({ label: "Choose photos", hint: "or drop or paste them here.", multiple: true, signal,
-        take: (photos) => enrol(name, photos, { told, done: refresh }) }), told),
-  );
-  return name;
+    more,
+  ];
+}
+
+/** Made once, so that what it tells stays, and a pasted photo is taken once. */
+function morePhotos(name, signal, done) {
+  const told = el("div", { "aria-live": "polite" });
+  return el("section", { "aria-labelledby": "more" }, el("h2", { id: "more" }, `More photos of ${name}`),
+    intake({ label: "Choose photos", hint: "or drop or paste them here.", multiple: true, signal,
+      take: (photos) => enrol(name, photos, { told, done }) }), told);
 }
 
 function card(name, { id, photo, distance: apart, note }, number, choose, act, many) {

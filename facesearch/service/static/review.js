@@ -45,6 +45,7 @@ function reviewing(rows) {
   const rate = rows.find((row) => row.kind === "fpir");
   const card = el("section", { class: "card finding", tabindex: "-1", "aria-label": "Finding" });
   let at = 0;
+  let busy = false; // a decision is being carried out
 
   const move = (step) => {
     at = Math.min(findings.length, Math.max(0, at + step));
@@ -52,11 +53,13 @@ function reviewing(rows) {
     card.focus();
   };
   const decide = async (choice) => {
+    if (busy) return;
     if (!choice.act) {
       if (choice.go) location.hash = choice.go;
       else move(1);
       return;
     }
+    busy = true;
     try {
       await choice.act();
       const change = await latestChange();
@@ -64,6 +67,8 @@ function reviewing(rows) {
       move(1);
     } catch (error) {
       card.querySelector(".failed").replaceChildren(trouble(error));
+    } finally {
+      busy = false;
     }
   };
   const render = () => {
