@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import PATIENCE, SHOTS, Pictures, serving
+from page_driver import SHOTS, Pictures
 from PIL import Image, ImageOps
+from served import PATIENCE, serving
+from served import chromium as program_of_chromium
 
 from facesearch.embed import Embedder
 from facesearch.gallery import Gallery
@@ -56,7 +58,7 @@ def chromium(pictures: Pictures, tmp_path_factory: pytest.TempPathFactory) -> It
     One for each module, so that the event loop which drives it is gone when other tests want one.
     """
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    program = program_of_chromium()
     if program is None:
         pytest.skip("Chromium is not on this machine (scripts/test installs it where it may)")
     film = tmp_path_factory.mktemp("camera") / "camera.mjpeg"

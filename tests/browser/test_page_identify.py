@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import Pictures, serving
+from page_driver import Pictures
 from PIL import Image
+from served import serving
 
 Open = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_server import Pictures, serving, told
+from page_driver import Pictures, told
 from PIL import Image
+from served import serving
 
 from facesearch.embed import Embedder
 from facesearch.gallery import Gallery

@@ -74,7 +74,7 @@ function card(name, { id, photo, distance: apart, note }, number, choose, act, m
   return el("li", { class: "card" },
     chip(id, `${name}, face ${number}`),
     el("span", { class: "quiet" }, photo),
-    el("span", { class: "quiet" }, note || `${distance(apart)} from their middle`),
+    el("span", { class: "quiet" }, note || (many > 1 ? `${distance(apart)} from the mean` : "")),
     el("label", { class: "check" }, box, "Choose", el("span", { class: "hidden" }, ` face ${number}`)),
     button("Not them", () => reject(name, id, act, many), { "aria-label": `Not them: face ${number} is not ${name}` }));
 }

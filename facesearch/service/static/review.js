@@ -14,6 +14,10 @@ const QUESTIONS = {
   "look-alike": "Are these one person?",
   weak: "This person is found less surely than others",
 };
+const CLAIMS = {
+  mislabelled: "the name is wrong", divided: "they are two people", "same-person": "they are one person",
+  "look-alike": "they are two people",
+};
 const KINDS = {
   mislabelled: "probably mislabelled", divided: "probably two people", duplicate: "copies",
   "same-person": "probably one person under two names", "look-alike": "look-alikes", weak: "weakly enrolled",
@@ -132,7 +136,7 @@ function sidesOf({ kind, name, other, face, other_face: otherFace }) {
 
 function evidence(finding) {
   const parts = [sentence(finding.reason)];
-  if (finding.probability !== null) parts.push(`Probability that it is so: ${probability(finding.probability)}.`);
+  if (finding.probability !== null) parts.push(`Probability that ${CLAIMS[finding.kind]}: ${probability(finding.probability)}.`);
   return parts.join(" ");
 }
 

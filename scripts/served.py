@@ -1,9 +1,9 @@
-"""A server of its own for the tests of the page, and the pictures that they show to it."""
+"""A service of a gallery for as long as a block lasts, and the browser to look at its page."""
 
-import json
 import os
 import queue
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,28 +11,16 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parent.parent.parent
-SHOTS = ROOT / "test-output" / "browser"  # kept after the tests
 PATIENCE = 60  # seconds until something that is expected must be there, on a loaded machine
 PROGRAM = (sys.executable, "-c", "from facesearch.cli import main; main()")
 
 
-@dataclass(frozen=True)
-class Pictures:
-    """The demo's: a folder per person to enrol, and photos to ask about."""
-
-    people: Path
-    queries: Path
-
-    def of(self, name: str) -> list[str]:
-        return sorted(str(path) for path in (self.people / name).iterdir())
-
-    def query(self, name: str) -> str:
-        return str(self.queries / name)
+def chromium() -> str | None:
+    """Debian's browser, if it is on this machine."""
+    return shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @contextmanager
@@ -83,9 +71,3 @@ def _await(address: str) -> None:
             return
         time.sleep(0.05)
     raise TimeoutError(f"{address}: not ready")
-
-
-def told(address: str, path: str) -> Any:
-    """What the server itself says."""
-    with urllib.request.urlopen(f"{address}{path}", timeout=PATIENCE) as answer:
-        return json.load(answer)
