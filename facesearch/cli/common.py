@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from facesearch import __version__
 from facesearch.cli import internal
-from facesearch.errors import FacesearchError
+from facesearch.errors import FacesearchError, GalleryError
 from facesearch.settings import (
     DETAIL,
     MIN_FACE,
@@ -25,6 +25,7 @@ from facesearch.settings import (
 from facesearch.terminal import Form, say
 
 if TYPE_CHECKING:
+    from facesearch.client import Client
     from facesearch.embed import Embedder
     from facesearch.gallery import Gallery
     from facesearch.model import Model
@@ -95,6 +96,7 @@ class Options:
     """What the global options say."""
 
     gallery: Path | None = None
+    server: str | None = None  # the address of a service, instead of a folder
     model: str | None = None
     detector: str | None = None
     precision: str = "fp32"
@@ -149,8 +151,11 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def common(
     gallery: Annotated[
-        Path | None,
-        typer.Option(help="The gallery's folder; else FACESEARCH_GALLERY, ./index_data, or yours."),
+        str | None,
+        typer.Option(
+            help="The gallery's folder, or the address of a service (http://HOST:8000); else "
+            "FACESEARCH_GALLERY, ./index_data, or yours."
+        ),
     ] = None,
     key_file: Annotated[
         Path | None,
@@ -208,9 +213,16 @@ def common(
         raise typer.BadParameter("--json and --csv exclude each other")
     finder = detector.value if detector else None
     form: Form = "json" if as_json else "csv" if as_csv else "table"
+    named = gallery or os.environ.get("FACESEARCH_GALLERY") or ""
+    server = named if named.startswith(("http://", "https://")) else None
+    folder = Path(gallery) if gallery and not server else None
     given = Options(
-        gallery, model, finder, precision.value, detail, min_face, form, quiet, key_file
+        folder, server, model, finder, precision.value, detail, min_face, form, quiet, key_file
     )
+    if server and (model, finder, precision, key_file) != (None, None, Precision.fp32, None):
+        raise typer.BadParameter(
+            "--model, --detector, --precision and --key-file are the service's choice"
+        )
     given.debug = debug and internal.allow_debug()
     for key, value in vars(given).items():
         setattr(options, key, value)
@@ -225,8 +237,30 @@ def warn(line: str) -> None:
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
     from facesearch.gallery import Gallery
 
-    with Gallery(find_gallery(options.gallery), create=create, keys=given_keys) as gallery:
+    with Gallery(gallery_folder(), create=create, keys=given_keys) as gallery:
         yield gallery
+
+
+def gallery_folder() -> Path:
+    """Raises GalleryError if a service was named instead."""
+    if options.server:
+        raise GalleryError(
+            f"{options.server}: a service; this command needs the gallery's folder, on its machine"
+        )
+    return find_gallery(options.gallery)
+
+
+@contextmanager
+def reached() -> "Iterator[Gallery | Client]":
+    """The gallery, in its folder or at a service."""
+    if options.server is None:
+        with opened() as gallery:
+            yield gallery
+        return
+    from facesearch.client import Client
+
+    with Client(options.server) as client:
+        yield client
 
 
 @cache

@@ -16,9 +16,10 @@ from facesearch.cli.common import (
     app,
     chosen_model,
     embedder_of,
-    opened,
+    gallery_folder,
     options,
     people_app,
+    reached,
     warn,
 )
 
@@ -31,7 +32,7 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @people_app.command("list")
 def people_list() -> None:
     """Everybody who is enrolled."""
-    with opened() as gallery:
+    with reached() as gallery:
         everybody = [asdict(person) for person in gallery.people()]
     terms = [key for key in ("expires", "consent") if any(row[key] for row in everybody)]
     show(everybody, ["name", "faces", "photos", *terms], options.form)
@@ -49,7 +50,7 @@ def people_show(
     distance: from the mean of the person's faces; agreement: with its mirror image, low for a face
     that is hard to recognise.
     """
-    with opened() as gallery:
+    with reached() as gallery:
         profile = gallery.profile(name)
         person = gallery.person(name)
     show(
@@ -60,6 +61,7 @@ def people_show(
     if options.form == "table":
         _sum_up(profile, person.expires, person.consent)
     if contact_sheet is not None:
+        gallery_folder()  # its photos are needed
         from facesearch.contact_sheet import contact_sheet as draw
 
         gone = draw(profile, contact_sheet)
@@ -92,7 +94,7 @@ def _tell(line: str, row: dict[str, Any]) -> None:
 @people_app.command("rename")
 def people_rename(old: str, new: str) -> None:
     """Give a person another name."""
-    with opened() as gallery:
+    with reached() as gallery:
         gallery.rename(old, new)
     _tell(f"{old!r} is now {new!r}", {"action": "rename", "name": new, "old": old})
 
@@ -104,7 +106,7 @@ def people_merge(
     force: Force = False,
 ) -> None:
     """Two names are one person: the faces of OTHER become the faces of NAME."""
-    with opened() as gallery:
+    with reached() as gallery:
         faces = gallery.merge(name, other, force=force)
     row = {"action": "merge", "name": name, "other": other, "faces": faces}
     _tell(f"{other!r} is now {name!r}: {faces} faces; `undo` parts them again", row)
@@ -122,7 +124,7 @@ def people_split(
         numbers = [int(number) for number in faces.split(",") if number.strip()]
     except ValueError as error:
         raise typer.BadParameter("--faces: give numbers with commas between them") from error
-    with opened() as gallery:
+    with reached() as gallery:
         count = gallery.split(name, numbers, into, force=force)
     row = {"action": "split", "name": name, "other": into, "faces": count}
     _tell(f"{count} faces of {name!r} are now {into!r}'s; `undo` gives them back", row)
@@ -137,8 +139,13 @@ def people_reject(
     ] = None,
 ) -> None:
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
-    with opened() as gallery:
-        found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
+    from facesearch.gallery import Gallery
+
+    with reached() as gallery:
+        if isinstance(gallery, Gallery):
+            found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
+        else:
+            found = gallery.reject(name, photo, face=face)
     row = rows.rejected(name, photo, found)
     out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
@@ -157,7 +164,7 @@ def people_rejections(
     ] = None,
 ) -> None:
     """Which faces are known not to be whose."""
-    with opened() as gallery:
+    with reached() as gallery:
         if forget is not None:
             gallery.forget(forget)
             _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
@@ -179,7 +186,7 @@ def people_set(
     """Until when a person may be kept, and on what consent."""
     if expires is None and consent is None:
         raise typer.BadParameter("give --expires, --consent or both")
-    with opened() as gallery:
+    with reached() as gallery:
         gallery.set_terms(name, expires="" if expires == "never" else expires, consent=consent)
         person = gallery.person(name)
     row = {"action": "set", "name": name, "expires": person.expires, "consent": person.consent}
@@ -199,7 +206,7 @@ def people_remove(
 
     The photos themselves are not touched.
     """
-    with opened() as gallery:
+    with reached() as gallery:
         if purge:
             kept = gallery.kept_of(name)
             faces = sum(each.faces for each in kept)
@@ -225,7 +232,7 @@ def undo(
     listed: Annotated[bool, typer.Option("--list", help="Show what can be undone.")] = False,
 ) -> None:
     """Undo the last merge, split, rename, remove or reject that is not undone yet."""
-    with opened() as gallery:
+    with reached() as gallery:
         if listed:
             undoable = (
                 {"event": each.event, "at": each.at, "action": each.action, "what": each.line}

@@ -11,11 +11,11 @@ import typer
 
 from facesearch import rows
 from facesearch.errors import NothingEnrolled, PhotoError
-from facesearch.settings import find_gallery
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
-    from facesearch.decide import Threshold
+    from facesearch.client import Client
+    from facesearch.decide import Comparison
     from facesearch.gallery import Gallery, Identification
     from facesearch.progress import Progress
 
@@ -26,8 +26,10 @@ from facesearch.cli.common import (
     app,
     chosen_model,
     embedder_of,
+    gallery_folder,
     opened,
     options,
+    reached,
     warn,
 )
 
@@ -70,7 +72,7 @@ def enroll(
     if (name is None) != tree:
         raise typer.BadParameter("give either --name NAME or --tree")
     from facesearch import images
-    from facesearch.gallery import clean_name
+    from facesearch.gallery import Gallery, clean_name
 
     if tree:
         from facesearch.data import people_in
@@ -86,11 +88,16 @@ def enroll(
         name = clean_name(name)  # before any work is done
         asked = [(name, path) for path in images.expand(photos)]
 
-    embedder = embedder_of(chosen_model())
+    embedder = None if options.server else embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
 
-    def results(gallery: "Gallery", progress: "Progress") -> Iterator[dict[str, Any]]:
-        found = gallery.enroll(asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run)
+    def results(gallery: "Gallery | Client", progress: "Progress") -> Iterator[dict[str, Any]]:
+        how: dict[str, bool] = {"insist": yes, "dry_run": dry_run}
+        if isinstance(gallery, Gallery):
+            assert embedder is not None
+            found = gallery.enroll(asked, embedder, progress, faces.value, **how)
+        else:
+            found = gallery.enroll(asked, None, progress, faces.value, **how)
         for result in found:
             counts["held" if result.held else result.status] += 1
             yield rows.enrolment(result)
@@ -114,11 +121,14 @@ def enroll(
 
 
 @contextmanager
-def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
+def _to_enroll(dry_run: bool) -> "Iterator[Gallery | Client]":
     """The gallery; for a dry run without one an empty one elsewhere."""
     from facesearch.gallery import Gallery
 
-    if dry_run and not (find_gallery(options.gallery) / "gallery.db").exists():
+    if options.server:
+        with reached() as gallery:
+            yield gallery
+    elif dry_run and not (gallery_folder() / "gallery.db").exists():
         with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
             yield gallery
     else:
@@ -143,30 +153,17 @@ def identify(
 ) -> None:
     """Name every face in photos: match, unknown, ambiguous or unusable."""
     from facesearch import images
-    from facesearch.calibrate import calibration_of
-    from facesearch.decide import Threshold, threshold_to_search
 
     if fpir is not None and threshold is not None:
         raise typer.BadParameter("--fpir and --threshold exclude each other")
     paths = list(images.expand(photos))
     errors: list[PhotoError] = []
     matches = 0
-    with opened() as gallery, shown_progress(options.quiet) as progress:
-        embedder = embedder_of(chosen_model())
-        calibration = calibration_of(embedder.model)
-        if threshold is not None:
-            limit = Threshold(threshold)
-        else:
-            gallery.check_model(embedder)
-            strangers = gallery.strangers(embedder.model)
-            limit = threshold_to_search(calibration, strangers, fpir)
-            warn(limit.warning)
+    with reached() as gallery, shown_progress(options.quiet) as progress:
+        every = _searched(gallery, paths, fpir, threshold, progress, top, prior)
 
         def answers() -> Iterator[dict[str, Any]]:
             nonlocal matches
-            every = gallery.identify(
-                paths, embedder, limit.distance, calibration, progress, top, prior
-            )
             for path, found in every:
                 if isinstance(found, PhotoError):
                     errors.append(found)
@@ -185,6 +182,36 @@ def identify(
     if errors:
         raise typer.Exit(PhotoError.exit_code)
     raise typer.Exit(0 if matches else 1)
+
+
+def _searched(
+    gallery: "Gallery | Client",
+    paths: list[Path],
+    fpir: float | None,
+    threshold: float | None,
+    progress: "Progress",
+    top: int,
+    prior: float,
+) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
+    from facesearch.gallery import Gallery
+
+    if not isinstance(gallery, Gallery):
+        return gallery.identify(
+            paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
+        )
+    from facesearch.calibrate import calibration_of
+    from facesearch.decide import Threshold, threshold_to_search
+
+    embedder = embedder_of(chosen_model())
+    calibration = calibration_of(embedder.model)
+    if threshold is not None:
+        limit = Threshold(threshold)
+    else:
+        gallery.check_model(embedder)
+        strangers = gallery.strangers(embedder.model)
+        limit = threshold_to_search(calibration, strangers, fpir)
+        warn(limit.warning)
+    return gallery.identify(paths, embedder, limit.distance, calibration, progress, top, prior)
 
 
 def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
@@ -225,23 +252,35 @@ def compare(
     prior: Prior = 0.5,
 ) -> None:
     """Tell whether two photos show the same person."""
-    from facesearch import decide
-    from facesearch.calibrate import calibration_of
-
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("--fmr and --threshold exclude each other")
-    embedder = embedder_of(chosen_model())
-    calibration = calibration_of(embedder.model)
-    limit: Threshold = (
-        decide.Threshold(threshold)
-        if threshold is not None
-        else decide.threshold_to_compare(calibration, fmr)
-    )
-    warn(limit.warning)
-    result = decide.compare(embedder, calibration, a, b, limit.distance, prior)
+    if options.server:
+        from facesearch.client import Client
+
+        with Client(options.server) as client:
+            result = client.compare(a, b, fmr=fmr, threshold=threshold, prior=prior)
+    else:
+        result = _compared(a, b, fmr, threshold, prior)
     show(
         [rows.comparison(result)],
         ["a", "b", "same", "distance", "threshold", "probability", "reason"],
         options.form,
     )
     raise typer.Exit(0 if result.same else 1)
+
+
+def _compared(
+    a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
+) -> "Comparison":
+    from facesearch import decide
+    from facesearch.calibrate import calibration_of
+
+    embedder = embedder_of(chosen_model())
+    calibration = calibration_of(embedder.model)
+    limit = (
+        decide.Threshold(threshold)
+        if threshold is not None
+        else decide.threshold_to_compare(calibration, fmr)
+    )
+    warn(limit.warning)
+    return decide.compare(embedder, calibration, a, b, limit.distance, prior)

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from facesearch.cli.common import app, given_keys, options
+from facesearch.cli.common import app, gallery_folder, given_keys, options
 from facesearch.errors import FacesearchError
-from facesearch.settings import find_gallery, find_model
+from facesearch.settings import find_model
 from facesearch.terminal import say
 
 
@@ -54,7 +54,7 @@ def serve(
             "FACESEARCH_TOKEN), or listen on 127.0.0.1"
         )
     settings = Settings(
-        gallery=find_gallery(options.gallery).absolute(),
+        gallery=gallery_folder().absolute(),
         model=find_model(options.model).absolute(),
         detector=options.detector,
         precision=options.precision,
@@ -90,7 +90,7 @@ def _secret() -> bytes | None:
     """What opens the gallery, asked for now if it is encrypted."""
     from facesearch.database import Database
 
-    folder = find_gallery(options.gallery)
+    folder = gallery_folder()
     if not (folder / "gallery.db").exists():
         return None
     database = Database(folder, create=False)

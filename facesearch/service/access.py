@@ -18,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from facesearch.errors import FacesearchError
+from facesearch.service.bodies import refuse
 from facesearch.service.problems import Problem
 from facesearch.service.settings import Settings, Token
 
@@ -76,7 +77,7 @@ class Access:
     """Stops a request that may not be made, before its body is read; says the role of others."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app, self._tokens = app, settings.tokens
+        self.app, self._tokens, self._limits = app, settings.tokens, settings.limits
         self._names = {"localhost", *(name.lower() for name in settings.host_names)}
         if not is_loopback(settings.host):
             self._names |= {settings.host.lower(), socket.gethostname().lower()}
@@ -91,7 +92,7 @@ class Access:
             _check_origin(scope, headers)
             role = self._role(scope, headers)
         except Problem as problem:
-            await problem.response()(scope, receive, send)
+            await refuse(problem, scope, receive, send, self._limits)
             return
         scope.setdefault("state", {})["role"] = role
         await self.app(scope, receive, send)

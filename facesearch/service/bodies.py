@@ -1,6 +1,7 @@
 """Bodies of requests: received whole and within limits before anybody works on them."""
 
 import asyncio
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,12 +27,10 @@ class Bodies:
                 async with asyncio.timeout(self._limits.body_seconds):
                     body = await self._received(scope, receive, taken)
             except TimeoutError:
-                headers = {"Connection": "close"}
-                raise Problem(408, "the request did not arrive in time", headers=headers) from None
+                raise Problem(408, "the request did not arrive in time") from None
         except Problem as problem:
-            problem.headers["Connection"] = "close"  # what is left of the body is not read
             self.held -= taken.bytes
-            await problem.response()(scope, receive, self._patient(send))
+            await refuse(problem, scope, receive, self._patient(send), self._limits)
             return
         except _Gone:
             self.held -= taken.bytes
@@ -73,6 +72,36 @@ class Bodies:
                 await send(message)
 
         return sending
+
+
+async def refuse(
+    problem: Problem, scope: Scope, receive: Receive, send: Send, limits: Limits
+) -> None:
+    """Answer before the body is there.
+
+    A connection that is closed while the client still sends may lose the answer: what comes is
+    thrown away for a moment.
+    """
+    problem.headers["Connection"] = "close"
+
+    async def lingering(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            await send({**message, "more_body": True})
+            with suppress(TimeoutError):
+                async with asyncio.timeout(limits.pause_seconds):
+                    await _thrown_away(receive, limits.request_bytes)
+            message = {"type": "http.response.body", "body": b""}
+        await send(message)
+
+    await problem.response()(scope, receive, lingering)
+
+
+async def _thrown_away(receive: Receive, most: int) -> None:
+    while most > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect" or not message.get("more_body"):
+            return
+        most -= len(message.get("body", b""))
 
 
 class _Taken:

@@ -1,6 +1,7 @@
 """What is wrong in the gallery and what was changed: review, reject, undo."""
 
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -138,7 +139,7 @@ async def undo(service: Shared, asked: shapes.Undo | None = None) -> dict[str, A
 
 
 @router.get("/audit", response_model=shapes.Audit)
-async def audit(service: Shared) -> dict[str, Any]:
-    """The searches, as far as they were recorded."""
-    found = await service.work(service.gallery.searches)
+async def audit(service: Shared, since: datetime | None = None) -> dict[str, Any]:
+    """The searches, as far as they were recorded; since: UTC unless it says more."""
+    found = await service.work(lambda: service.gallery.searches(since))
     return {"searches": [asdict(each) for each in found]}

@@ -46,6 +46,11 @@ def run(settings: Settings, workers: int, listening: socket.socket) -> None:
 def serve(settings: Settings, sockets: list[socket.socket]) -> None:
     """One process."""
     _log()
+    server_of(settings).run(sockets)
+
+
+def server_of(settings: Settings) -> "Server":
+    """Raises FacesearchError as `create_app` does."""
     app = create_app(settings)
     limits = settings.limits
     config = uvicorn.Config(
@@ -63,7 +68,7 @@ def serve(settings: Settings, sockets: list[socket.socket]) -> None:
         ssl_keyfile=settings.key,
         h11_max_incomplete_event_size=64 << 10,
     )
-    Server(config, app.state.facesearch.stopping.set).run(sockets)
+    return Server(config, app.state.facesearch.stopping.set)
 
 
 class Workers:
