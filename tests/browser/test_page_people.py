@@ -115,6 +115,39 @@ def test_chosen_faces_become_somebody_elses(changed: str, opened: Open) -> None:
     assert "Adele" not in names(changed)
 
 
+def test_the_four_answers_look_different_without_colours(
+    changed: str, opened: Open, pictures: Pictures, tmp_path: Path
+) -> None:
+    from drawn import portrait
+
+    photos = [pictures.query("party.jpg")]  # two are known, one is not
+    for name, drawn in (("twice", portrait(0, 4)), ("small", portrait(0, 4, 60))):
+        photos.append(str(tmp_path / f"{name}.png"))
+        drawn.save(photos[-1])
+    page = opened(changed, "#/people/Ada")
+    page.get_by_label("Choose face 2").check()
+    page.get_by_role("button", name="Split chosen …").click()
+    answer(page, "Adele", "Split")
+    page.get_by_text("2 faces on 2 photos").wait_for()
+    page.goto(f"{changed}/#/identify")
+    page.locator("#view-identify input[type=file]").set_input_files(photos)
+    looks = {}
+    for kind in ("match", "unknown", "ambiguous", "unusable"):
+        face = page.locator(f".face.{kind}").first
+        face.wait_for()
+        border = face.evaluate("face => getComputedStyle(face).borderLeftStyle")
+        looks[kind] = (*face.locator(".badge").inner_text().split(), border)
+    assert looks == {
+        "match": ("✓", "Match", "solid"),
+        "unknown": ("?", "Unknown", "dashed"),
+        "ambiguous": ("≈", "Ambiguous", "double"),
+        "unusable": ("⊘", "Unusable", "dotted"),
+    }
+    assert page.locator(".face.ambiguous h3").inner_text() in ("Ada or Adele", "Adele or Ada")
+    assert "Face too small" in page.locator(".face.unusable").inner_text()
+    undo(page)
+
+
 def test_a_face_is_rejected_and_taken_back(changed: str, opened: Open) -> None:
     page = opened(changed, "#/people/Bo")
     page.get_by_role("button", name="Not them: face 2").click()

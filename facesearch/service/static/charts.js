@@ -13,12 +13,12 @@ const DASHES = ["", "7 4", "2 3", "9 3 2 3"];
  */
 export function chart({ title, words, x, y, series, marks = [] }) {
   const holder = el("div", { class: "plot" });
-  const observer = new ResizeObserver(() => {
-    const width = Math.max(260, holder.clientWidth);
-    const height = Math.round(Math.min(340, Math.max(220, width * 0.55)));
-    holder.replaceChildren(drawn(width, height));
-  });
-  observer.observe(holder);
+  let width = 0;
+  new ResizeObserver(() => requestAnimationFrame(() => {
+    if (width === holder.clientWidth || !holder.clientWidth) return;
+    width = holder.clientWidth;
+    holder.replaceChildren(drawn(width, Math.round(Math.min(340, Math.max(220, width * 0.55)))));
+  })).observe(holder);
 
   function drawn(width, height) {
     const across = scale(x, ROOM.left, width - ROOM.right);
@@ -90,7 +90,7 @@ export function table(caption, head, rows) {
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     el("table", {},
       el("caption", {}, caption),
-      el("thead", {}, el("tr", {}, ...head.map((cell) => el("th", { scope: "col" }, cell)))),
+      el("thead", {}, el("tr", {}, ...head.map((cell) => (cell.length ? el("th", { scope: "col" }, cell) : el("td", {}))))),
       el("tbody", {}, ...rows.map(([first, ...rest]) => el("tr", {}, el("th", { scope: "row" }, first),
         ...rest.map((cell) => el("td", {}, cell)))))));
 }

@@ -6,17 +6,20 @@ import { el } from "./dom.js";
 /** Elements for a text. level: of its first headings. */
 export function markdown(text, level = 2) {
   const blocks = text.replace(/\r/g, "").split(/\n{2,}/).map((block) => block.trim()).filter(Boolean);
-  let above = "";
+  let above = "Table";
+  let tables = 0; // under this heading
   return blocks.map((block) => {
     const lines = block.split("\n");
     const heading = /^(#+)\s+(.*)$/.exec(block);
     if (heading) {
       above = heading[2];
+      tables = 0;
       return el(`h${Math.min(6, heading[1].length + level - 1)}`, {}, ...spans(heading[2]));
     }
     if (lines.length > 1 && lines.every((line) => line.startsWith("|"))) {
       const [head, , ...rows] = lines.map((line) => line.slice(1, -1).split("|").map((cell) => spans(cell.trim())));
-      return table(above || "Table", head, rows);
+      tables += 1;
+      return table(tables > 1 ? `${above}, table ${tables}` : above, head, rows);
     }
     if (lines[0].startsWith("- ")) {
       return el("ul", {}, ...block.slice(2).split(/\n- /).map((item) => el("li", {}, ...spans(item))));
