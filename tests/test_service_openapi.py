@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from serving import Running, photos, running
 
-SECONDS = 15  # for all operations together
 EXAMPLES = 4  # invented requests of an operation
 
 
@@ -53,8 +52,6 @@ def test_examples_are_of_their_shape() -> None:
 
 def test_invented_requests(service: Running) -> None:
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-    import time
-
     from hypothesis import HealthCheck, Phase, given, settings
     from schemathesis.checks import CHECKS, load_all_checks
 
@@ -64,15 +61,10 @@ def test_invented_requests(service: Running) -> None:
         + ["response_schema_conformance"]
     )
     schema = schemathesis.openapi.from_url(f"{service.url}/v1/openapi.json")
-    ends = time.monotonic() + SECONDS
     asked = 0
-    skipped = []
     operations = [result.ok() for result in schema.get_all_operations()]
     operations = [each for each in operations if not each.path.endswith("/events")]  # goes on
     for operation in operations:
-        if time.monotonic() > ends:
-            skipped.append(operation.label)
-            continue
 
         @given(case=operation.as_strategy())
         @settings(
@@ -89,5 +81,4 @@ def test_invented_requests(service: Running) -> None:
             case.call_and_validate(checks=wanted)
 
         ask()
-    assert asked >= EXAMPLES
-    assert len(skipped) < len(operations) or not skipped
+    assert asked >= len(operations) > 25
