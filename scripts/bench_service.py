@@ -1,10 +1,10 @@
 """How quick a service is, whether its memory stays flat, and what becomes of attacks.
 
-    python scripts/bench_service.py                             # 1, 8, 32 clients, 400 requests each
+    python scripts/bench_service.py          # 1, 8 and 32 clients, 400 requests each
     python scripts/bench_service.py --soak 20000 --out service.json
 
-A real `facesearch serve` on loopback, with drawn people enrolled; each request identifies a photo of
-one of them. Prints the machine, the sizes and tables. It runs one core as client.
+A real `facesearch serve` on loopback, with drawn people enrolled; each request identifies a photo
+of one of them. Prints the machine, the sizes and tables. The clients share the machine with it.
 """
 
 import argparse

@@ -37,12 +37,7 @@ def test_the_examples_run(people: Path, tmp_path: Path) -> None:
         for example in examples:
             done = subprocess.run(
                 ["bash", "-euc", example],
-                env={
-                    "URL": service.url,
-                    "PHOTOS": str(shots),
-                    "OUT": str(out),
-                    "PATH": "/usr/bin:/bin",
-                },
+                env={"URL": service.url, **given},
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -69,23 +64,14 @@ def test_the_examples_run(people: Path, tmp_path: Path) -> None:
 
 
 def test_the_unit_and_the_image_name_what_there_is() -> None:
-
-    from facesearch.cli import app
-
     deploy = DOCS.parent.parent / "deploy"
-    told = (
-        CliRunner().invoke(app, globals_first(["serve", "--help"]), env={"COLUMNS": "200"}).output
-    )
+    wide = {"COLUMNS": "200"}
+    told = CliRunner().invoke(app, globals_first(["serve", "--help"]), env=wide).output
     for name in ("facesearch.service", "Containerfile"):
-        options = set(
-            re.findall(
-                r"(?<=[ \"])--(?:host|token-file|certificate|key)\b", (deploy / name).read_text()
-            )
-        )
+        text = (deploy / name).read_text("utf-8")
+        options = set(re.findall(r"(?<=[ \"])--(?:host|token-file|certificate|key)\b", text))
         assert options
         assert all(option in told for option in options)
-    copied = re.findall(
-        r"^COPY (?!--)(.*) \S+$", (deploy / "Containerfile").read_text(), re.MULTILINE
-    )
+    copied = re.findall(r"^COPY (?!--)(.*) \S+$", text, re.MULTILINE)
     for each in " ".join(copied).split():
         assert (deploy.parent / each).exists(), each
