@@ -15,6 +15,7 @@ from facesearch.service import curating, describing, health, jobs, people, searc
 from facesearch.service.access import Access
 from facesearch.service.bodies import Bodies
 from facesearch.service.metrics import Metrics
+from facesearch.service.openapi import described
 from facesearch.service.page import Page
 from facesearch.service.problems import Problem, handle
 from facesearch.service.settings import Settings
@@ -61,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     for part in (searching, people, curating, jobs, describing, health):
         app.include_router(part.router)
     app.mount("/", Page())
+    described(app)
     app.add_middleware(Bodies, limits=settings.limits)
     app.add_middleware(Access, settings=settings)
     app.add_middleware(Outermost, metrics=service.metrics)

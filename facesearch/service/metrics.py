@@ -4,11 +4,17 @@ import os
 from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 MEDIA = "text/plain; version=0.0.4; charset=utf-8"
 SHARED = "PROMETHEUS_MULTIPROC_DIR"  # where the processes of one service keep their numbers
 SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
+
+
+def forget_process(number: int | None) -> None:
+    """Its gauges count no more."""
+    if number is not None:
+        mark_process_dead(number, os.environ[SHARED])  # type: ignore[no-untyped-call]
 
 
 class Metrics:

@@ -64,8 +64,9 @@ class Runner:
 
     def close(self) -> None:
         """Leave the job that is being done where it is; the next start goes on with it."""
-        self.wake()
-        self._thread.join()
+        if self._thread.is_alive():
+            self.wake()
+            self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
@@ -120,7 +121,10 @@ class Runner:
         except _Cancelled:
             state = "cancelled"
         except FacesearchError as error:
-            state, reason = "failed", redacted(str(error), self._gallery)
+            reason = str(error)
+            for name, folder in self._imports.items():
+                reason = reason.replace(str(folder), name)
+            state, reason = "failed", redacted(reason, self._gallery)
         except OSError:
             if self._spool.job(job.number) is None:  # removed
                 return

@@ -2,12 +2,15 @@
 
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
 import threading
 from functools import partial
 from multiprocessing.context import SpawnProcess
+from tempfile import TemporaryDirectory
+from types import FrameType
 from typing import Any
 
 import h11
@@ -15,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from facesearch.errors import FacesearchError
+from facesearch.service import metrics
 from facesearch.service.app import create_app
 from facesearch.service.settings import Settings
 
@@ -40,7 +44,9 @@ def run(settings: Settings, workers: int, listening: socket.socket) -> None:
         serve(settings, [listening])
         return
     create_app(settings).state.facesearch.close()  # what is wrong is said once
-    Workers(settings, workers, listening).run()
+    with TemporaryDirectory(prefix="facesearch-") as shared:
+        os.environ[metrics.SHARED] = shared  # the processes started from now on find it there
+        Workers(settings, workers, listening).run()
 
 
 def serve(settings: Settings, sockets: list[socket.socket]) -> None:
@@ -84,9 +90,10 @@ class Workers:
             signal.signal(number, lambda number, frame: self._stop.set())
         processes = [self._started() for _ in range(self._count)]
         while not self._stop.wait(1):
-            processes = [
-                process if process.is_alive() else self._started() for process in processes
-            ]
+            for place, process in enumerate(processes):
+                if not process.is_alive():
+                    metrics.forget_process(process.pid)
+                    processes[place] = self._started()
         for process in processes:
             process.terminate()
         for process in processes:
@@ -107,6 +114,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, stopping: Any) -> None:
         super().__init__(config)
         self._stopping = stopping
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """To stop is what was asked for: the signal is not raised again afterwards."""
+        self.force_exit = self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._stopping()
