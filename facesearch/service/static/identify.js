@@ -56,21 +56,27 @@ async function emptyGallery(signal) {
 /** Put a photo into the queue; photos are asked about one after the other. */
 function add(photo) {
   const article = el("article", { class: "card result" });
-  const close = button("✕", () => article.remove(), { class: "plain close", "aria-label": `Close ${photo.name}` });
+  const heading = el("h2", { tabindex: "-1" }, photo.name);
+  const close = button("✕", () => {
+    article.remove();
+    (results.querySelector("h2") ?? document.querySelector("h1"))?.focus();
+  }, { class: "plain close", "aria-label": `Close ${photo.name}` });
   const body = el("div", {}, waiting("Looking at the photo …"));
-  article.append(el("header", {}, el("h2", { tabindex: "-1" }, photo.name), close), body);
+  article.append(el("header", {}, heading, close), body);
   results.prepend(article);
   const look = () => identify(photo, article, body);
   queue = queue.then(look);
 }
 
 async function identify(photo, article, body) {
-  if (!article.isConnected && !results.contains(article)) return;
+  if (!results.contains(article)) return; // it was closed
   try {
     const [picture, answer] = await Promise.all([
       decode(photo), post("/v1/identify", form([["photo", photo]]), { top: 5 }),
     ]);
+    const focused = body.contains(document.activeElement);
     body.replaceChildren(...shown(photo, picture, answer, () => identify(photo, article, body)));
+    if (focused) article.querySelector("h2").focus();
     say(`${photo.name}. ${summary(answer.faces)} ${answer.faces.filter((face) => face.box).map(whom).join(", ")}`);
   } catch (error) {
     body.replaceChildren(trouble(error));
