@@ -351,6 +351,13 @@ class Store:
                 "`facesearch gallery doctor` says more"
             )
 
+    def chip(self, number: int) -> bytes | None:
+        """The kept chip of a face by its number, if there is one."""
+        with self.database.read() as connection:
+            query = sa.select(chips.c.image).where(chips.c.face == number)
+            sealed = connection.execute(query).scalar()
+        return None if sealed is None else self.database.unsealed(sealed, "chip")
+
     def chip_count(self) -> int:
         with self.database.read() as connection:
             return int(

@@ -111,7 +111,8 @@ def test_search_by_embedding(service: Running, embedder: Embedder, people: Path)
     told = service.post("/v1/search", json={"embedding": vector, "top": 1})
     assert (told["answer"], told["name"]) == ("match", "Bo")
     assert [each["name"] for each in told["candidates"]] == ["Bo"]
-    for wrong in (vector[:-1], [2 * value for value in vector], [0.0] * len(vector)):
+    huge = [1e308] * len(vector)
+    for wrong in (vector[:-1], [2 * value for value in vector], [0.0] * len(vector), huge):
         detail = service.post("/v1/search", 422, json={"embedding": wrong})["detail"]
         assert detail == "embedding: not a unit vector of 128 numbers"
 
@@ -265,6 +266,26 @@ def test_review_comes_with_faces(service: Running) -> None:
         assert "/" not in (row["photo"] or "")
 
 
+def test_review_compares_chips_where_there_is_no_photo(
+    embedder: Embedder, people: Path, hopper: Path, tmp_path: Path
+) -> None:
+    """Uploads: a copy is found, and another photo of the same person is none."""
+    copy = io.BytesIO()
+    with Image.open(hopper) as picture:
+        picture.resize((picture.width * 3 // 4, picture.height * 3 // 4)).save(
+            copy, "JPEG", quality=70
+        )
+    shots = [uploaded("a.jpg", hopper.read_bytes), uploaded("b.jpg", copy.getvalue)]
+    poses = [people / "person-00" / f"pose-{pose}.jpg" for pose in (0, 1)]
+    asked = [("Hopper", shot) for shot in shots]
+    asked += [("Ada", uploaded(pose.name, pose.read_bytes)) for pose in poses]
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        list(gallery.enroll(asked, embedder, Silent(), insist=True, keep=True))
+        rows = list(gallery.review(embedder.model, Silent()))
+    pairs = [(row["name"], row["photo"]) for row in rows if row["kind"] == "duplicate"]
+    assert [name for name, _ in pairs] == ["Hopper"]
+
+
 def test_health_and_metrics(service: Running) -> None:
     assert service.get("/healthz") == service.get("/readyz") == {"status": "ok"}
     service.get("/v1/people/Nobody", 404)
@@ -272,6 +293,11 @@ def test_health_and_metrics(service: Running) -> None:
     line = 'facesearch_requests_total{method="GET",route="/v1/people/{name:path}",status="404"}'
     assert line in text
     assert "Nobody" not in text
+    for number in range(3):
+        service.http.request(f"ODD{number}", "/healthz")
+    text = service.http.get("/metrics").text
+    assert 'method="other"' in text
+    assert "ODD" not in text
 
 
 def test_another_process_changes_the_gallery(service: Running, hopper: Path) -> None:

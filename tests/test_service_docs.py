@@ -11,7 +11,7 @@ from PIL import Image
 from serving import running
 from typer.testing import CliRunner
 
-from facesearch.cli.common import globals_first
+from facesearch.cli.common import app, globals_first
 
 DOCS = Path(__file__).parent.parent / "docs" / "service.md"
 

@@ -100,12 +100,12 @@ def _search_threshold(
 @router.post("/search", response_model=shapes.Searched)
 async def search(service: Shared, asked: shapes.Search) -> dict[str, Any]:
     """The people nearest to an embedding of this model."""
-    vector = np.array(asked.embedding, np.float32)
     dimension = service.model.dimension
-    length = float(np.linalg.norm(vector))
-    if vector.shape != (dimension,) or not math.isfinite(length) or abs(length - 1) > 0.01:
+    length = math.hypot(*asked.embedding)
+    if len(asked.embedding) != dimension or not abs(length - 1) <= 0.01:
         raise Problem(422, f"embedding: not a unit vector of {dimension} numbers")
-    return await service.work(lambda: _searched(service, vector / length, asked))
+    vector = np.asarray(np.array(asked.embedding) / length, np.float32)
+    return await service.work(lambda: _searched(service, vector, asked))
 
 
 def _searched(service: Service, vector: Embeddings, asked: shapes.Search) -> dict[str, Any]:
