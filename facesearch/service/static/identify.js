@@ -137,7 +137,7 @@ function item(face, { photo, picture, again, several }) {
     el("div", { class: "pair" },
       el("figure", {}, cutOut(picture, face.box, 112), el("figcaption", {}, several ? `Face ${face.face + 1}` : "Photo")),
       ...supporting.map((candidate) => el("figure", {}, chip(candidate.face, `Enrolled photo of ${candidate.name}`),
-        el("figcaption", {}, "Enrolled")))),
+        el("figcaption", {}, supporting.length > 1 ? candidate.name : "Enrolled")))),
     el("div", { class: "told" },
       el("p", { class: "badge" }, el("span", { "aria-hidden": "true" }, sign), word),
       el("h3", {}, face.answer === "match" ? personLink(face.name) : whom(face)),
