@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,7 @@ class Candidate:
     distance: float  # to their template
     photo: Path  # the enrolled photo that lies nearest
     log_ratio: float  # how much likelier the face is theirs than a stranger's, natural logarithm
+    face: int | None = None  # the number of the enrolled face that lies nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +152,7 @@ class Comparison:
     threshold: float
     probability: float | None
     reason: str
+    faces: tuple[SeenFace, ...] = ()  # that were compared, as far as they were found
 
     @property
     def same(self) -> bool | None:
@@ -164,20 +167,23 @@ def compare(
     b: Path,
     threshold: float,
     prior: float = EVEN,
+    *,
+    keep: bool = False,
 ) -> Comparison:
     """Compare the largest usable faces of two photos.
 
     prior: the probability, before the photos were looked at, that they show one person.
-    Raises PhotoError.
+    keep: give the faces that were compared chips to keep. Raises PhotoError.
     """
     notes: list[str] = []
     faces: list[SeenFace] = []
-    for path, photo in in_order(embedder.see, (a, b)):
+    for path, photo in in_order(partial(embedder.see, keep=keep), (a, b)):
         if isinstance(photo, PhotoError):
             raise photo
         face, why = _main_face(photo.faces)
         if face is None:
-            return Comparison(a, b, "unusable", None, threshold, None, f"{path}: {why}")
+            reason = f"{path}: {why}"
+            return Comparison(a, b, "unusable", None, threshold, None, reason, tuple(faces))
         if why:
             notes.append(f"{path}: {why}")
         faces.append(face)
@@ -185,7 +191,7 @@ def compare(
     answer: Answer = "match" if distance <= threshold else "unknown"
     worse = min(face.agreement for face in faces)
     likely = probability(calibration.evidence.log_ratio(distance, worse), prior)
-    return Comparison(a, b, answer, distance, threshold, likely, "; ".join(notes))
+    return Comparison(a, b, answer, distance, threshold, likely, "; ".join(notes), tuple(faces))
 
 
 def _main_face(faces: list[SeenFace]) -> tuple[SeenFace | None, str]:

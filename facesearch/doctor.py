@@ -36,6 +36,7 @@ from facesearch.schema import (
 from facesearch.sqlite import FILE
 from facesearch.store import Store
 from facesearch.template import templates
+from facesearch.upload import Upload
 from facesearch.vault import Keys, from_environment
 
 if TYPE_CHECKING:
@@ -229,6 +230,8 @@ class _Examination:
                     "removes the row; enrol the photo again if it should be known",
                     _drop(photos.c.id, number),
                 )
+            elif isinstance(path, Upload):
+                continue  # never was a file
             elif not path.exists():
                 self.found("photo gone", f"photo {number}, {path}: no such file", "note")
             elif self.hashes and _sha256(path) != sha256:

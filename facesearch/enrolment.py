@@ -23,6 +23,7 @@ from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
 from facesearch.progress import Progress
 from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.upload import Upload
 
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
@@ -475,7 +476,7 @@ def new_photo(name: str, faces: "Sequence[UnknownFace]") -> NewPhoto:
 def _new_photo(name: str, photo: "Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
     return NewPhoto(
         name=name,
-        path=Path(os.path.abspath(photo.path)),  # noqa: PTH100 - keeps links as they are
+        path=_kept_path(photo.path),
         sha256=photo.sha256,
         width=photo.width,
         height=photo.height,
@@ -484,6 +485,12 @@ def _new_photo(name: str, photo: "Look | UnknownFace", faces: list[SeenFace]) ->
         agreements=[seen.agreement for seen in faces],
         chips=[seen.kept for seen in faces if seen.kept is not None] or None,
     )
+
+
+def _kept_path(path: Path) -> Path:
+    if isinstance(path, Upload):
+        return path
+    return Path(os.path.abspath(path))  # noqa: PTH100 - keeps links as they are
 
 
 def stamp(embedder: Embedder) -> ModelStamp:

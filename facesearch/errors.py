@@ -13,6 +13,14 @@ class PhotoError(FacesearchError):
     exit_code = 4
 
 
+class NotAnImage(PhotoError):
+    """A file of a kind that is not read."""
+
+
+class TooManyPixels(PhotoError):
+    """A photo is too large to be read."""
+
+
 class NothingEnrolled(FacesearchError):
     """Not one of the given photos could be enrolled."""
 
@@ -29,6 +37,14 @@ class PersonError(FacesearchError):
     """A person's name is unknown, taken or not usable as a name."""
 
     exit_code = 7
+
+
+class BadName(PersonError):
+    """This is no name."""
+
+
+class UnknownPerson(PersonError):
+    """Nobody bears the name."""
 
 
 class ModelError(FacesearchError):

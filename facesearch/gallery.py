@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
+from facesearch import (
+    audit,
+    cache,
+    curation,
+    encryption,
+    images,
+    preferences,
+    purge,
+    rejections,
+    spool,
+)
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
@@ -22,11 +32,13 @@ from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
+from facesearch.images import Pixels
 from facesearch.index import SearchIndex
 from facesearch.looking import Here, Looker
 from facesearch.merge import Merged, merge
-from facesearch.model import Model
+from facesearch.model import Embeddings, Model
 from facesearch.names import clean_name as clean_name
+from facesearch.picture import picture_of
 from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
 from facesearch.purge import Kept
@@ -37,7 +49,7 @@ from facesearch.reviewed import reviewed, strangers_row
 from facesearch.store import Person, Samples, Store, StoredFace
 from facesearch.strangers import strangers_of
 from facesearch.template import templates
-from facesearch.vault import Keys, Kind, Secret, from_environment
+from facesearch.vault import Keys, Kind, Secret, Vault, from_environment
 
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
@@ -65,7 +77,7 @@ class Rejected:
     """What became of "this face is not theirs"."""
 
     number: int  # of the rejection
-    face: int  # of the photo, as in Identification
+    face: int  # of the photo, as in Identification; by `reject_face` the number of the face
     box: Box
     taken_out: int  # faces that were enrolled as theirs
     copies: list[int]  # enrolled as theirs from other photos, so near that they are this face, too
@@ -115,6 +127,9 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._following.forget()
         self._store.close()
 
@@ -193,6 +208,7 @@ class Gallery:
         removed cannot be overwritten now.
         """
         count = purge.purge(self._store.database, clean_name(name))
+        spool.forget(self.folder, clean_name(name))
         self._overwrite()
         return count
 
@@ -206,6 +222,8 @@ class Gallery:
         Ends a purge that was interrupted, too. Raises GalleryError as `purge` does.
         """
         gone = purge.purge_expired(self._store.database, on)
+        for kept in gone:
+            spool.forget(self.folder, kept.name)
         if purge.unfinished(self._store.database):
             self._overwrite()
         return gone
@@ -262,6 +280,14 @@ class Gallery:
         )
         return Rejected(number, face, one.face.box, taken, copies)
 
+    def reject_face(self, name: str, number: int) -> Rejected:
+        """The same for a face that is enrolled, by its number. Raises PersonError."""
+        face = rejections.enrolled_face(self._store.database, number)
+        said, taken, copies = rejections.reject(
+            self._store.database, clean_name(name), face.sha256, face.box, face.embedding
+        )
+        return Rejected(said, number, face.box, taken, copies)
+
     def rejections(self) -> list[Rejection]:
         """What `reject` kept, in the order in which it was said."""
         revision = self._store.revision()
@@ -291,6 +317,10 @@ class Gallery:
             {each.name for each in said if each.bars(sha256, seen.face.box, seen.embedding)}
             for seen in faces
         ]
+
+    def photo_folders(self) -> list[str]:
+        """Where the enrolled photos are, each with its last separator."""
+        return self._store.photo_folders()
 
     def relink(self, folder: Path, progress: Progress) -> list[Link]:
         """Find photos that were moved; see `relink.relink`. Raises PhotoError, GalleryError."""
@@ -332,7 +362,7 @@ class Gallery:
     ) -> Reindexed:
         """Give the gallery another model; see `facesearch.reindex`."""
         done = reindex(self._store, embedder, progress, drop_missing=drop_missing)
-        self._following.prepare()
+        self.refresh()
         return done
 
     def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
@@ -342,7 +372,7 @@ class Gallery:
     def import_archive(self, archive: Archive) -> Merged:
         """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
-        self._following.prepare()
+        self.refresh()
         return merged
 
     # Privacy
@@ -362,6 +392,11 @@ class Gallery:
     def unlock(self) -> None:
         """Ask for the key now, not when it is needed first. Raises GalleryError."""
         _ = self._store.database.vault
+
+    @property
+    def vault(self) -> Vault:
+        """What seals face data here. Raises GalleryError without the key."""
+        return self._store.database.vault
 
     def prefer(self, key: str, value: str) -> None:
         """Change a setting. Raises GalleryError for one that there is not."""
@@ -385,16 +420,17 @@ class Gallery:
         insist: bool = False,
         dry_run: bool = False,
         looker: Looker | None = None,
+        keep: bool = False,
     ) -> Iterator[Enrolment]:
         """Enrol photos; yields what became of each, person by person, as it is written.
 
         photos: each with the name of the person on it. A person's photos are looked at together,
         see Folder; what can only be told from the other people comes last. which: of a photo with
         several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
-        nothing. looker: sees the photos as `embedder` does; without one they are seen here.
-        Photos known already, by content, are left alone. Every BATCH photos are one
-        transaction: an interruption loses only what was not yielded. Raises GalleryError for
-        another model or a folder that cannot be written to.
+        nothing. looker: sees the photos as `embedder` does; without one they are seen here. keep:
+        chips, although the gallery does not say so. Photos known already, by content, are left
+        alone. Every BATCH photos are one transaction: an interruption loses only what was not
+        yielded. Raises GalleryError for another model or a folder that cannot be written to.
         """
         if not dry_run:
             self._store.database.check_writable()
@@ -413,12 +449,12 @@ class Gallery:
             which,
             insist=insist,
             dry_run=dry_run,
-            keep=self._keeps_chips(),
+            keep=keep or self._keeps_chips(),
         )
         with self._store.database.engine.busy():
             yield from enroller.run(list(photos), progress)
         if not dry_run:
-            self._following.prepare()
+            self.refresh()
 
     def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
         """Enrol faces that were grouped; returns how many.
@@ -432,8 +468,30 @@ class Gallery:
             by_photo.setdefault(face.sha256, []).append(face)
         new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
         written = self._store.add(new, stamp(embedder))
-        self._following.prepare()
+        self.refresh()
         return sum(len(photo.faces) for photo in written)
+
+    def picture(self, number: int) -> Pixels:
+        """An enrolled face by its number; see `picture.picture_of`. Raises PhotoError."""
+        return picture_of(self._store.database, number)
+
+    def search(
+        self, embedding: Embeddings, model: Model, threshold: float, top: int = 5
+    ) -> tuple[Decision, list[Candidate]]:
+        """Whose an embedding is, a unit vector (D,) of this model, and the people nearest to it.
+
+        Raises GalleryError if nobody is enrolled, or for another model.
+        """
+        self._check_fingerprint(model)
+        audit.check_recordable(self._store.database)
+        people = len(self._current_index())
+        if not people:
+            raise self._empty()
+        probe = _Vector(embedding, agreement=1.0)
+        (near,) = self._nearest_each([probe], max(LISTED, top), calibration_of(model))
+        decision = decide(near, threshold, people)
+        audit.record(self._store.database, "search", 1, [decision.name] if decision.name else [])
+        return decision, near[:top]
 
     def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
         """Whether a search names a usable face, or hesitates between two people."""
@@ -535,7 +593,7 @@ class Gallery:
 
     def _nearest_each(
         self,
-        faces: Sequence[SeenFace],
+        faces: "Sequence[SeenFace | _Vector]",
         count: int,
         calibration: Calibration,
         *,
@@ -592,13 +650,22 @@ class Gallery:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class _Vector:
+    """A face of which no more is known."""
+
+    embedding: Embeddings  # (D,)
+    agreement: float
+
+
 def _candidate(
-    seen: SeenFace, person: Samples, distance: float, calibration: Calibration
+    seen: SeenFace | _Vector, person: Samples, distance: float, calibration: Calibration
 ) -> Candidate:
     nearest = int((person.embeddings @ seen.embedding).argmax())
     worse = min(seen.agreement, person.agreement)
     ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
-    return Candidate(person.name, distance, person.photos[nearest], ratio)
+    photo, face = person.photos[nearest], person.numbers[nearest]
+    return Candidate(person.name, distance, photo, ratio, face)
 
 
 def _agree(index: SearchIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:

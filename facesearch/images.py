@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from facesearch.errors import PhotoError
+from facesearch.errors import NotAnImage, PhotoError, TooManyPixels
 
 Pixels = NDArray[np.uint8]
 
@@ -85,6 +85,21 @@ def opened(path: Path) -> Iterator[BufferedReader]:
         raise PhotoError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def size(path: Path) -> tuple[int, int]:
+    """Width and height as the file says, before it is decoded or turned upright.
+
+    Raises PhotoError.
+    """
+    with opened(path) as file:
+        try:
+            with _open(file) as image:
+                return image.size
+        except UnidentifiedImageError as error:
+            raise NotAnImage(f"{path}: not an image that can be read") from error
+        except Exception as error:  # as in `_decode`
+            raise PhotoError(f"{path}: damaged image") from error
+
+
 def sha256(path: Path) -> str:
     """Of the file's content, in hexadecimal. Raises PhotoError."""
     with opened(path) as file:
@@ -96,7 +111,7 @@ def _decode(file: BufferedReader, path: Path, least: int | None) -> Reduced:
         with _open(file) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
-                raise PhotoError(
+                raise TooManyPixels(
                     f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} "
                     "million allowed; shrink it first"
                 )
@@ -110,7 +125,7 @@ def _decode(file: BufferedReader, path: Path, least: int | None) -> Reduced:
                 width, height = height, width
             return Reduced(pixels, factor, width, height)
     except UnidentifiedImageError as error:
-        raise PhotoError(f"{path}: not an image that can be read") from error
+        raise NotAnImage(f"{path}: not an image that can be read") from error
     except PhotoError:
         raise
     except MemoryError as error:

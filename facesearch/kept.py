@@ -58,6 +58,11 @@ def read_kept(kept: bytes) -> Pixels:
         raise PhotoError("a damaged chip") from error
 
 
+def points_inside(points: Points, side: int) -> Points:
+    """Where the points of a photo lie in its kept chip of this side."""
+    return tuple((float(x), float(y)) for x, y in _inside(points, side))
+
+
 def _inside(points: Points, side: int) -> NDArray[np.float64]:
     """Where the points of a photo lie in its kept chip of this side, (5, 2)."""
     whole = SIDE + 2 * MARGIN

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from facesearch.align import TEMPLATE
 from facesearch.errors import ModelError
 from facesearch.face import Point
+from facesearch.settings import model_home, shipped_models
 from facesearch.threads import in_order, session
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
@@ -50,6 +51,29 @@ class Preprocessing:
     def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
         template = tuple((float(x), float(y)) for x, y in fields["template"])
         return cls(**{**fields, "template": template})
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that is found by name."""
+
+    name: str
+    folder: Path
+    calibrated: bool
+
+
+def known_models() -> list[KnownModel]:
+    """The shipped ones, then the user's own, who stand for shipped ones of their name."""
+    folders = {
+        path.name: path
+        for home in (shipped_models(), model_home())
+        if home.is_dir()
+        for path in sorted(home.iterdir())
+        if (path / CONFIG).is_file()
+    }
+    return [
+        KnownModel(name, path, (path / CALIBRATION).is_file()) for name, path in folders.items()
+    ]
 
 
 class Model:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from facesearch import images
 from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align, similarity
 from facesearch.calibrate import BINS, Calibration
-from facesearch.face import Face
+from facesearch.face import Face, Point
+from facesearch.images import Pixels
 
 SIDE = 48  # pixels of a sketch: finer detail does not survive a small copy
 ZOOM = 0.45  # of the template: what is around a face tells two photos of it apart
@@ -48,14 +49,18 @@ def near_enough(calibration: Calibration) -> float:
 
 def sketch(path: Path, face: Face) -> Sketch:
     """Of one face of a photo. Raises PhotoError."""
-    photo = images.read(path)
+    return sketch_of(images.read(path), face.points)
+
+
+def sketch_of(photo: Pixels, points: tuple[Point, ...]) -> Sketch:
+    """Of the face with these points, (5, 2) in pixels of the photo."""
     height, width = photo.shape[:2]
     middle = (TEMPLATE_SIZE - 1) / 2
     template = tuple(
         (middle + ZOOM * (x - middle), middle + ZOOM * (y - middle)) for x, y in TEMPLATE
     )
-    chip = align(photo, face.points, SIDE, template=template)
-    matrix = similarity(np.array(face.points), np.array(template) * (SIDE / TEMPLATE_SIZE))
+    chip = align(photo, points, SIDE, template=template)
+    matrix = similarity(np.array(points), np.array(template) * (SIDE / TEMPLATE_SIZE))
     down, across = np.mgrid[:SIDE, :SIDE]
     places = np.column_stack([across.ravel(), down.ravel()])
     x, y = np.linalg.solve(matrix[:, :2], (places - matrix[:, 2]).T)

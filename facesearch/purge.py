@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from facesearch.curation import undone_events
 from facesearch.database import UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
-from facesearch.errors import PersonError
+from facesearch.errors import UnknownPerson
 from facesearch.looked import forget_all
 from facesearch.recovery import DAMAGED
 from facesearch.rejections import all_rejections, drop_rejection
@@ -48,7 +48,7 @@ def purge(database: Database, name: str) -> int:
     with database.write("purge", detail) as connection:
         numbers = _of_name(connection, name)
         if not numbers:
-            raise PersonError(f"{name}: nobody of this name is enrolled or removed")
+            raise UnknownPerson(f"{name}: nobody of this name is enrolled or removed")
         count = detail["faces"] = _purge(database, connection, numbers)
     return count
 

@@ -12,7 +12,7 @@ from facesearch.enrolled import SAME_BOX, EnrolledFace, enrolled, move_faces
 from facesearch.errors import PersonError
 from facesearch.face import Box
 from facesearch.model import Embeddings
-from facesearch.schema import events, people, photos, rejections
+from facesearch.schema import events, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number
 
 # the same face in another file: of 60 faces of LFW, saved again at JPEG quality 30, at half the
@@ -135,6 +135,15 @@ def reject(
             detail["faces"] = [face.number for face in there]
             detail["other"] = _set_aside(database, connection, person, name, detail["faces"])
     return number, len(there), [face.number for face in alike if face.sha256 != sha256]
+
+
+def enrolled_face(database: Database, number: int) -> EnrolledFace:
+    """Raises PersonError if there is none of this number."""
+    with database.read() as connection:
+        found = enrolled(database, connection, faces.c.id == number, people.c.removed.is_(None))
+    if not found:
+        raise PersonError(f"face {number}: no such face is enrolled")
+    return found[0]
 
 
 def forget(database: Database, number: int) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 from facesearch.calibrate import Calibration, Strangers
 from facesearch.errors import PhotoError
-from facesearch.near import Sketch, copies, sketch
+from facesearch.face import Point
+from facesearch.kept import points_inside, read_kept
+from facesearch.near import Sketch, copies, sketch, sketch_of
 from facesearch.progress import Progress
 from facesearch.rejections import rejected_pairs
 from facesearch.review import Finding, Review
@@ -57,7 +59,8 @@ def strangers_row(strangers: Strangers, limit: float, people: int) -> dict[str, 
 
 
 def _empty(kind: str, reason: str) -> dict[str, Any]:
-    fields = "name photo box other other_photo other_box distance probability faces".split()
+    fields = "name photo box face other other_photo other_box other_face".split()
+    fields += ["distance", "probability", "faces"]
     return {"kind": kind, **dict.fromkeys(fields), "reason": reason, "rates": None}
 
 
@@ -73,6 +76,7 @@ def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
     }
     for face, prefix in ((finding.face, ""), (finding.other_face, "other_")):
         if face is not None and face in where:
+            row[f"{prefix}face"] = face
             row[f"{prefix}photo"] = str(where[face].photo)
             row[f"{prefix}box"] = where[face].face.box.rounded()
     return row
@@ -96,7 +100,7 @@ class _Pictures:
         self._kept: OrderedDict[int, Sketch | None] = OrderedDict()
 
     def alike(self, first: int, second: int) -> bool | None:
-        """Whether two faces are of one picture; None if a photo is gone."""
+        """Whether two faces are of one picture; None if one has neither photo nor chip."""
         a, b = self._sketch(first), self._sketch(second)
         return None if a is None or b is None else copies(a, b)
 
@@ -108,5 +112,16 @@ class _Pictures:
             try:
                 self._kept[number] = sketch(found.photo, found.face) if found else None
             except PhotoError:
-                self._kept[number] = None
+                self._kept[number] = self._from_chip(number, found.face.points) if found else None
         return self._kept[number]
+
+    def _from_chip(self, number: int, points: tuple[Point, ...]) -> Sketch | None:
+        """Where the photo is gone, or never was a file here; it shows less around the face."""
+        kept = self._store.chip(number)
+        if kept is None:
+            return None
+        try:
+            picture = read_kept(kept)
+        except PhotoError:
+            return None
+        return sketch_of(picture, points_inside(points, len(picture)))

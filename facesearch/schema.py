@@ -7,6 +7,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from facesearch.upload import stored
+
 SCHEMA = "0004"  # the newest migration
 NONE = -1  # the checksum of what was never written: a field that is not of its type
 
@@ -23,7 +25,7 @@ class PathBytes(sa.types.TypeDecorator[Path]):
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Path | None:
         if value is not None and not isinstance(value, bytes):
             return Path()  # damaged: its checksum is another's
-        return None if value is None else Path(os.fsdecode(value))
+        return None if value is None else stored(Path(os.fsdecode(value)))
 
 
 class PersonName(sa.types.TypeDecorator[str]):

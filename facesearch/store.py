@@ -1,6 +1,7 @@
 """The truth about a gallery: people, photos and their faces, asked and enrolled."""
 
 import json
+import os
 from array import array
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from facesearch import history
 from facesearch.cache import State
 from facesearch.cohort import content_key
 from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
-from facesearch.errors import GalleryError, PersonError
+from facesearch.errors import GalleryError, PersonError, UnknownPerson
 from facesearch.face import Box, Face
 from facesearch.model import Embeddings
 from facesearch.schema import (
@@ -108,6 +109,7 @@ class Samples:
     """The enrolled faces of a person, to compare with."""
 
     name: str
+    numbers: list[int]  # of the faces
     photos: list[Path]
     embeddings: Embeddings  # (len(photos), D)
     agreement: float  # of the best face with its mirror image
@@ -244,6 +246,7 @@ class Store:
                 self._check(sound, "photo", row.photo)
             found[person] = Samples(
                 first.name,
+                [row.id for row in rows],
                 [row.path for row in rows],
                 self._joined([self._embedding(row) for row in rows], dimension),
                 max(row.agreement for row in rows),
@@ -267,6 +270,12 @@ class Store:
                 values = {f"k{number}": prefix for number, prefix in enumerate(some)}
                 found += [content_key(sha) for sha in connection.execute(query, values).scalars()]
         return np.array(found, np.uint64)
+
+    def photo_folders(self) -> list[str]:
+        """Of the photos that are files, each with its last separator."""
+        with self.database.read() as connection:
+            paths = connection.execute(sa.select(photos.c.path)).scalars()
+            return sorted({f"{path.parent}{os.sep}" for path in paths if path.is_absolute()})
 
     def photo_count(self) -> int:
         query = (
@@ -437,6 +446,13 @@ class Store:
                 "`facesearch gallery doctor` says more"
             )
 
+    def chip(self, number: int) -> bytes | None:
+        """The kept chip of a face by its number, if there is one."""
+        with self.database.read() as connection:
+            query = sa.select(chips.c.image).where(chips.c.face == number)
+            sealed = connection.execute(query).scalar()
+        return None if sealed is None else self.database.unsealed(sealed, "chip")
+
     def chip_count(self) -> int:
         with self.database.read() as connection:
             return int(
@@ -579,7 +595,7 @@ def person_number(connection: sa.Connection, name: str) -> int:
     query = sa.select(people.c.id).where(people.c.name == name, people.c.removed.is_(None))
     found = connection.execute(query).scalar()
     if found is None:
-        raise PersonError(f"{name}: nobody of this name is enrolled")
+        raise UnknownPerson(f"{name}: nobody of this name is enrolled")
     return int(found)
 
 

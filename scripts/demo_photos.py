@@ -22,7 +22,11 @@ STRANGER = 9  # to the network drawn people are much alike; this one least of al
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
-    out = parser.parse_args().out
+    make(parser.parse_args().out)
+
+
+def make(out: Path) -> None:
+    """Write the pictures of the demo below a folder."""
     hopper = Image.open(Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg")
     collins = Image.fromarray(data.astronaut())
     for name, picture in (("Grace Hopper", hopper), ("Eileen Collins", collins)):

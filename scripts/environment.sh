@@ -1,4 +1,4 @@
-# Sourced by demo and test: a virtual environment below .venv with the project and some extras.
+# Sourced by demo and test: a virtual environment below .venv with the project and some extras; a browser.
 
 # environment NAME EXTRAS: make or update .venv/NAME and put its programs first on the PATH.
 environment() {
@@ -11,4 +11,15 @@ environment() {
         echo "$stamp" >"$folder/stamp"
     fi
     PATH=$PWD/$folder/bin:$PATH
+}
+
+# browser: install Debian's Chromium where it is missing, if that may be done here.
+browser() {
+    if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "installing chromium ..." >&2
+        { apt-get -qq update &&
+            DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends --yes \
+                chromium fonts-dejavu-core; } >/dev/null ||
+            echo "chromium is not installed: the tests of the page will be skipped" >&2
+    fi
 }

@@ -11,7 +11,7 @@ from importlib import import_module
 from facesearch.cli import internal
 from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
 
-GROUPS = "archive gallery learn models people privacy review search".split()
+GROUPS = "archive gallery learn models people privacy review search serve".split()
 SOON = {"enroll", "identify", "compare"}  # are in `search`, and shall start soon
 
 

@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from facesearch import __version__
 from facesearch.cli import internal
-from facesearch.errors import FacesearchError
+from facesearch.errors import FacesearchError, GalleryError
 from facesearch.settings import (
     DETAIL,
     MIN_FACE,
@@ -25,6 +25,7 @@ from facesearch.settings import (
 from facesearch.terminal import Form, say
 
 if TYPE_CHECKING:
+    from facesearch.client import Client
     from facesearch.embed import Embedder
     from facesearch.gallery import Gallery
     from facesearch.model import Model
@@ -95,6 +96,7 @@ class Options:
     """What the global options say."""
 
     gallery: str | None = None  # may hold a password
+    server: str | None = None  # the address of a service, instead of a gallery
     model: str | None = None
     detector: str | None = None
     precision: str | None = None
@@ -152,8 +154,8 @@ def common(
         str | None,
         typer.Option(
             metavar="DIR|URL",
-            help="The gallery's folder, or a database, postgresql+psycopg://USER@HOST/NAME; else "
-            "FACESEARCH_GALLERY, ./index_data, or yours.",
+            help="The gallery's folder; or a database, postgresql+psycopg://USER@HOST/NAME; or a "
+            "service, http://HOST:8000; else FACESEARCH_GALLERY, ./index_data, or yours.",
         ),
     ] = None,
     key_file: Annotated[
@@ -213,8 +215,11 @@ def common(
         raise typer.BadParameter("--json and --csv exclude each other")
     finder = detector.value if detector else None
     form: Form = "json" if as_json else "csv" if as_csv else "table"
+    named = gallery or os.environ.get("FACESEARCH_GALLERY") or ""
+    server = named if named.startswith(("http://", "https://")) else None
     given = Options(
-        gallery,
+        None if server else gallery,
+        server,
         model,
         finder,
         precision and precision.value,
@@ -224,6 +229,10 @@ def common(
         quiet,
         key_file,
     )
+    if server and (model, finder, precision, key_file) != (None, None, Precision.fp32, None):
+        raise typer.BadParameter(
+            "--model, --detector, --precision and --key-file are the service's choice"
+        )
     given.debug = debug and internal.allow_debug()
     for key, value in vars(given).items():
         setattr(options, key, value)
@@ -238,8 +247,30 @@ def warn(line: str) -> None:
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
     from facesearch.gallery import Gallery
 
-    with Gallery(find_gallery(options.gallery), create=create, keys=given_keys) as gallery:
+    with Gallery(gallery_place(), create=create, keys=given_keys) as gallery:
         yield gallery
+
+
+def gallery_place() -> Path | str:
+    """A folder or a database. Raises GalleryError if a service was named instead."""
+    if options.server:
+        raise GalleryError(
+            f"{options.server}: a service; this command needs the gallery itself, on its machine"
+        )
+    return find_gallery(options.gallery)
+
+
+@contextmanager
+def reached() -> "Iterator[Gallery | Client]":
+    """The gallery, in its folder or at a service."""
+    if options.server is None:
+        with opened() as gallery:
+            yield gallery
+        return
+    from facesearch.client import Client
+
+    with Client(options.server) as client:
+        yield client
 
 
 @cache

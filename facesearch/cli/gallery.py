@@ -6,20 +6,27 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.settings import find_gallery
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
     pass
 
-from facesearch.cli.common import gallery_app, given_keys, opened, options
+from facesearch.cli.common import (
+    gallery_app,
+    gallery_place,
+    given_keys,
+    opened,
+    options,
+    reached,
+)
 
 
 @gallery_app.command("info")
 def gallery_info() -> None:
     """Where the gallery is, its sizes, its model, its index."""
-    with opened() as gallery:
+    with reached() as gallery:
         row = asdict(gallery.info())
+    row["folder"] = options.server or str(row["folder"])
     if options.form == "table":
         show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
     else:
@@ -90,7 +97,7 @@ def gallery_doctor(
     """
     from facesearch.doctor import examine
 
-    found = examine(find_gallery(options.gallery), repair=repair, hashes=photos, keys=given_keys)
+    found = examine(gallery_place(), repair=repair, hashes=photos, keys=given_keys)
     left = [finding for finding in found if not finding.repaired]
     columns = ["severity", "kind", "what", "repair", *(["repaired"] if repair else [])]
     show((asdict(finding) for finding in found), columns, options.form)

@@ -10,10 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facesearch.errors import MissingExtra
-from facesearch.settings import (
-    model_home,
-    shipped_models,
-)
+from facesearch.settings import model_home
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -42,18 +39,11 @@ class Pixels(StrEnum):
 @models_app.command("list")
 def models_list() -> None:
     """The models that --model knows by name: yours, then the shipped ones."""
-    from facesearch.model import CALIBRATION, CONFIG
+    from facesearch.model import known_models
 
-    folders = {
-        path.name: path
-        for home in (shipped_models(), model_home())
-        if home.is_dir()
-        for path in sorted(home.iterdir())
-        if (path / CONFIG).is_file()
-    }
     rows = [
-        {"name": name, "calibrated": (path / CALIBRATION).is_file(), "folder": str(path)}
-        for name, path in folders.items()
+        {"name": each.name, "calibrated": each.calibrated, "folder": str(each.folder)}
+        for each in known_models()
     ]
     show(rows, ["name", "calibrated", "folder"], options.form)
 

@@ -1,12 +1,12 @@
 """people: list, show, rename, merge, split, reject, set, remove; undo."""
 
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch import rows
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -16,9 +16,10 @@ from facesearch.cli.common import (
     app,
     chosen_model,
     embedder_of,
-    opened,
+    gallery_place,
     options,
     people_app,
+    reached,
     warn,
 )
 
@@ -31,10 +32,10 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @people_app.command("list")
 def people_list() -> None:
     """Everybody who is enrolled."""
-    with opened() as gallery:
-        rows = [asdict(person) for person in gallery.people()]
-    terms = [key for key in ("expires", "consent") if any(row[key] for row in rows)]
-    show(rows, ["name", "faces", "photos", *terms], options.form)
+    with reached() as gallery:
+        everybody = [asdict(person) for person in gallery.people()]
+    terms = [key for key in ("expires", "consent") if any(row[key] for row in everybody)]
+    show(everybody, ["name", "faces", "photos", *terms], options.form)
 
 
 @people_app.command("show")
@@ -49,39 +50,24 @@ def people_show(
     distance: from the mean of the person's faces; agreement: with its mirror image, low for a face
     that is hard to recognise.
     """
-    with opened() as gallery:
+    with reached() as gallery:
         profile = gallery.profile(name)
         person = gallery.person(name)
     show(
-        _faces(profile),
+        rows.faces(profile),
         ["face", "photo", "box", "added", "agreement", "distance", "note"],
         options.form,
     )
     if options.form == "table":
         _sum_up(profile, person.expires, person.consent)
     if contact_sheet is not None:
+        gallery_place()  # its photos are needed
         from facesearch.contact_sheet import contact_sheet as draw
 
         gone = draw(profile, contact_sheet)
         for path in gone:
             warn(f"{path}: gone, or another photo now; `gallery relink` finds photos that moved")
         say(f"{contact_sheet}: {len(profile.faces)} faces drawn")
-
-
-def _faces(profile: "Profile") -> Iterable[dict[str, Any]]:
-    notes = {profile.most_typical: "most typical", profile.least_typical: "least typical"}
-    for each in profile.faces:
-        face = each.face
-        yield {
-            "name": profile.name,
-            "photo": str(face.path),
-            "box": face.box.rounded(),
-            "face": face.number,
-            "added": face.added,
-            "agreement": face.agreement,
-            "distance": each.distance,
-            "note": notes.get(face.number, ""),
-        }
 
 
 def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> None:
@@ -108,7 +94,7 @@ def _tell(line: str, row: dict[str, Any]) -> None:
 @people_app.command("rename")
 def people_rename(old: str, new: str) -> None:
     """Give a person another name."""
-    with opened() as gallery:
+    with reached() as gallery:
         gallery.rename(old, new)
     _tell(f"{old!r} is now {new!r}", {"action": "rename", "name": new, "old": old})
 
@@ -120,7 +106,7 @@ def people_merge(
     force: Force = False,
 ) -> None:
     """Two names are one person: the faces of OTHER become the faces of NAME."""
-    with opened() as gallery:
+    with reached() as gallery:
         faces = gallery.merge(name, other, force=force)
     row = {"action": "merge", "name": name, "other": other, "faces": faces}
     _tell(f"{other!r} is now {name!r}: {faces} faces; `undo` parts them again", row)
@@ -138,7 +124,7 @@ def people_split(
         numbers = [int(number) for number in faces.split(",") if number.strip()]
     except ValueError as error:
         raise typer.BadParameter("--faces: give numbers with commas between them") from error
-    with opened() as gallery:
+    with reached() as gallery:
         count = gallery.split(name, numbers, into, force=force)
     row = {"action": "split", "name": name, "other": into, "faces": count}
     _tell(f"{count} faces of {name!r} are now {into!r}'s; `undo` gives them back", row)
@@ -153,18 +139,14 @@ def people_reject(
     ] = None,
 ) -> None:
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
-    with opened() as gallery:
-        found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
-    row = {
-        "action": "reject",
-        "name": name,
-        "photo": str(photo),
-        "face": found.face,
-        "box": found.box.rounded(),
-        "rejection": found.number,
-        "taken_out": found.taken_out,
-        "copies": found.copies,
-    }
+    from facesearch.gallery import Gallery
+
+    with reached() as gallery:
+        if isinstance(gallery, Gallery):
+            found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
+        else:
+            found = gallery.reject(name, photo, face=face)
+    row = rows.rejected(name, photo, found)
     out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
     if found.copies:
@@ -182,24 +164,14 @@ def people_rejections(
     ] = None,
 ) -> None:
     """Which faces are known not to be whose."""
-    with opened() as gallery:
+    with reached() as gallery:
         if forget is not None:
             gallery.forget(forget)
             _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
-        rows: list[dict[str, Any]] = [
-            {
-                "rejection": said.number,
-                "name": said.name,
-                "photo": str(photos[said.sha256]) if said.sha256 in photos else None,
-                "sha256": said.sha256,
-                "box": said.box.rounded(),
-                "at": said.at,
-            }
-            for said in gallery.rejections()
-        ]
-    show(rows, ["rejection", "name", "photo", "box", "at"], options.form)
+        kept = list(rows.rejections(gallery.rejections(), photos))
+    show(kept, ["rejection", "name", "photo", "box", "at"], options.form)
 
 
 @people_app.command("set")
@@ -214,7 +186,7 @@ def people_set(
     """Until when a person may be kept, and on what consent."""
     if expires is None and consent is None:
         raise typer.BadParameter("give --expires, --consent or both")
-    with opened() as gallery:
+    with reached() as gallery:
         gallery.set_terms(name, expires="" if expires == "never" else expires, consent=consent)
         person = gallery.person(name)
     row = {"action": "set", "name": name, "expires": person.expires, "consent": person.consent}
@@ -234,7 +206,7 @@ def people_remove(
 
     The photos themselves are not touched.
     """
-    with opened() as gallery:
+    with reached() as gallery:
         if purge:
             kept = gallery.kept_of(name)
             faces = sum(each.faces for each in kept)
@@ -260,13 +232,13 @@ def undo(
     listed: Annotated[bool, typer.Option("--list", help="Show what can be undone.")] = False,
 ) -> None:
     """Undo the last merge, split, rename, remove or reject that is not undone yet."""
-    with opened() as gallery:
+    with reached() as gallery:
         if listed:
-            rows = (
+            undoable = (
                 {"event": each.event, "at": each.at, "action": each.action, "what": each.line}
                 for each in gallery.changes()
             )
-            show(rows, ["event", "at", "what"], options.form)
+            show(undoable, ["event", "at", "what"], options.form)
             return
         done = gallery.undo(event)
     row = {"action": "undo", "event": done.event, "undone": done.action, "what": done.line}

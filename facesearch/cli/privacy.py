@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.cli.common import gallery_app, opened, options
+from facesearch.cli.common import gallery_app, opened, options, reached
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def gallery_audit(
         first = None if since is None else datetime.fromisoformat(since)
     except ValueError as error:
         raise typer.BadParameter(f"{since}: not a date like 2026-01-31") from error
-    with opened() as gallery:
+    with reached() as gallery:
         show(
             (asdict(search) for search in gallery.searches(first)),
             ["at", "command", "faces", "names"],

@@ -9,7 +9,16 @@ from facesearch.terminal import say, show, shown_progress
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
 
-from facesearch.cli.common import Paths, app, chosen_model, embedder_of, opened, options, warn
+from facesearch.cli.common import (
+    Paths,
+    app,
+    chosen_model,
+    embedder_of,
+    opened,
+    options,
+    reached,
+    warn,
+)
 
 
 @app.command()
@@ -27,8 +36,13 @@ def review(
     Also who is found less surely than others, who look alike, and the share of strangers to whom a
     search gives a name, now and with ten times as many people. What was rejected is not told again.
     """
-    with opened() as gallery, shown_progress(options.quiet) as progress:
-        rows = list(gallery.review(chosen_model(), progress, fpir, photos=photos))
+    from facesearch.gallery import Gallery
+
+    with reached() as gallery, shown_progress(options.quiet) as progress:
+        if isinstance(gallery, Gallery):
+            rows = list(gallery.review(chosen_model(), progress, fpir, photos=photos))
+        else:
+            rows = list(gallery.review(fpir))
     show(rows, ["kind", "name", "photo", "other", "other_photo", "reason"], options.form)
     wrong = sum(row["kind"] not in ("weak", "look-alike", "fpir") for row in rows)
     say(f"{wrong} findings to put right")

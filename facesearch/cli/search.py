@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch import rows
 from facesearch.errors import NothingEnrolled, PhotoError
-from facesearch.settings import find_gallery
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
-    from facesearch.decide import Threshold
+    from facesearch.client import Client
+    from facesearch.decide import Comparison
     from facesearch.embed import Embedder
-    from facesearch.gallery import Enrolment, Gallery, Identification
+    from facesearch.gallery import Gallery, Identification
     from facesearch.looking import Looker
     from facesearch.progress import Progress
 
@@ -27,8 +28,10 @@ from facesearch.cli.common import (
     app,
     chosen_model,
     embedder_of,
+    gallery_place,
     opened,
     options,
+    reached,
     warn,
 )
 
@@ -77,8 +80,10 @@ def enroll(
     """
     if (name is None) != tree:
         raise typer.BadParameter("give either --name NAME or --tree")
+    if ray is not None and options.server:
+        raise typer.BadParameter("--ray: a service looks at the photos itself")
     from facesearch import images
-    from facesearch.gallery import clean_name
+    from facesearch.gallery import Gallery, clean_name
 
     if tree:
         from facesearch.data import people_in
@@ -94,18 +99,21 @@ def enroll(
         name = clean_name(name)  # before any work is done
         asked = [(name, path) for path in images.expand(photos)]
 
-    embedder = embedder_of(chosen_model())
+    embedder = None if options.server else embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
 
     def results(
-        gallery: "Gallery", progress: "Progress", looker: "Looker | None"
+        gallery: "Gallery | Client", progress: "Progress", looker: "Looker | None"
     ) -> Iterator[dict[str, Any]]:
-        found = gallery.enroll(
-            asked, embedder, progress, faces.value, insist=yes, dry_run=dry_run, looker=looker
-        )
+        how: dict[str, bool] = {"insist": yes, "dry_run": dry_run}
+        if isinstance(gallery, Gallery):
+            assert embedder is not None
+            found = gallery.enroll(asked, embedder, progress, faces.value, looker=looker, **how)
+        else:
+            found = gallery.enroll(asked, None, progress, faces.value, **how)
         for result in found:
             counts["held" if result.held else result.status] += 1
-            yield _enrolment(result)
+            yield rows.enrolment(result)
 
     with (
         _to_enroll(dry_run) as gallery,
@@ -130,12 +138,15 @@ def enroll(
 
 
 @contextmanager
-def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
+def _to_enroll(dry_run: bool) -> "Iterator[Gallery | Client]":
     """The gallery; for a dry run without one an empty one elsewhere."""
     from facesearch.database import is_there
     from facesearch.gallery import Gallery
 
-    if dry_run and not is_there(find_gallery(options.gallery)):
+    if options.server:
+        with reached() as gallery:
+            yield gallery
+    elif dry_run and not is_there(gallery_place()):
         with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
             yield gallery
     else:
@@ -144,32 +155,15 @@ def _to_enroll(dry_run: bool) -> "Iterator[Gallery]":
 
 
 @contextmanager
-def _looker(address: str | None, embedder: "Embedder") -> "Iterator[Looker | None]":
+def _looker(address: str | None, embedder: "Embedder | None") -> "Iterator[Looker | None]":
     """The workers of a Ray cluster, where there is one."""
-    if address is None:
+    if address is None or embedder is None:
         yield None
         return
     from facesearch.workers import workers
 
     with workers(address, embedder, verbose=options.debug) as looker:
         yield looker
-
-
-def _enrolment(result: "Enrolment") -> dict[str, Any]:
-    other = result.other
-    return {
-        "photo": str(result.photo),
-        "name": result.name,
-        "status": result.status,
-        "reason": result.reason,
-        "faces": result.faces,
-        "held": result.held,
-        "distance": result.distance,
-        "nearest": str(result.nearest) if result.nearest else None,
-        "other": {"name": other.name, "distance": other.distance, "photo": str(other.photo)}
-        if other
-        else None,
-    }
 
 
 @app.command()
@@ -193,31 +187,19 @@ def identify(
 ) -> None:
     """Name every face in photos: match, unknown, ambiguous or unusable."""
     from facesearch import images
-    from facesearch.calibrate import calibration_of
-    from facesearch.decide import Threshold, threshold_to_search
 
     if fpir is not None and threshold is not None:
         raise typer.BadParameter("--fpir and --threshold exclude each other")
     paths = list(images.expand(photos))
     errors: list[PhotoError] = []
     matches = 0
-    with opened() as gallery, shown_progress(options.quiet) as progress:
-        embedder = embedder_of(chosen_model())
-        calibration = calibration_of(embedder.model)
-        if threshold is not None:
-            limit = Threshold(threshold)
-        else:
-            gallery.check_model(embedder)
-            strangers = gallery.strangers(embedder.model)
-            limit = threshold_to_search(calibration, strangers, fpir)
-            warn(limit.warning)
+    embedder = None if options.server else embedder_of(chosen_model())
+    with reached() as gallery, shown_progress(options.quiet) as progress:
+        every = _searched(gallery, embedder, paths, fpir, threshold, progress, top, prior, exact)
 
-        def rows() -> Iterator[dict[str, Any]]:
+        def answers() -> Iterator[dict[str, Any]]:
             nonlocal matches
-            answers = gallery.identify(
-                paths, embedder, limit.distance, calibration, progress, top, prior, exact=exact
-            )
-            for path, found in answers:
+            for path, found in every:
                 if isinstance(found, PhotoError):
                     errors.append(found)
                     say(f"error: {found}")
@@ -225,10 +207,10 @@ def identify(
                 matches += sum(answer.decision.answer == "match" for answer in found)
                 if annotate is not None:
                     _annotate(path, found, annotate, several=len(paths) > 1)
-                yield from (_identification(answer) for answer in found)
+                yield from (rows.identification(answer) for answer in found)
 
         show(
-            rows(),
+            answers(),
             ["photo", "face", "answer", "name", "distance", "probability", "reason"],
             options.form,
         )
@@ -237,23 +219,38 @@ def identify(
     raise typer.Exit(0 if matches else 1)
 
 
-def _identification(answer: "Identification") -> dict[str, Any]:
-    decision = answer.decision
-    return {
-        "photo": str(answer.photo),
-        "face": answer.face,
-        "box": answer.box.rounded() if answer.box else None,
-        "answer": decision.answer,
-        "name": decision.name,
-        "distance": decision.distance,
-        "threshold": answer.threshold,
-        "probability": decision.probability,
-        "reason": decision.reason,
-        "candidates": [
-            {"name": near.name, "distance": near.distance, "photo": str(near.photo)}
-            for near in answer.candidates
-        ],
-    }
+def _searched(
+    gallery: "Gallery | Client",
+    embedder: "Embedder | None",
+    paths: list[Path],
+    fpir: float | None,
+    threshold: float | None,
+    progress: "Progress",
+    top: int,
+    prior: float,
+    exact: bool,
+) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
+    from facesearch.gallery import Gallery
+
+    if not isinstance(gallery, Gallery):
+        return gallery.identify(
+            paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
+        )
+    from facesearch.calibrate import calibration_of
+    from facesearch.decide import Threshold, threshold_to_search
+
+    assert embedder is not None
+    calibration = calibration_of(embedder.model)
+    if threshold is not None:
+        limit = Threshold(threshold)
+    else:
+        gallery.check_model(embedder)
+        strangers = gallery.strangers(embedder.model)
+        limit = threshold_to_search(calibration, strangers, fpir)
+        warn(limit.warning)
+    return gallery.identify(
+        paths, embedder, limit.distance, calibration, progress, top, prior, exact=exact
+    )
 
 
 def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
@@ -296,27 +293,33 @@ def compare(
     """Tell whether two photos show the same person."""
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("--fmr and --threshold exclude each other")
+    if options.server:
+        from facesearch.client import Client
+
+        with Client(options.server) as client:
+            result = client.compare(a, b, fmr=fmr, threshold=threshold, prior=prior)
+    else:
+        result = _compared(a, b, fmr, threshold, prior)
+    show(
+        [rows.comparison(result)],
+        ["a", "b", "same", "distance", "threshold", "probability", "reason"],
+        options.form,
+    )
+    raise typer.Exit(0 if result.same else 1)
+
+
+def _compared(
+    a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
+) -> "Comparison":
     embedder = embedder_of(chosen_model())
     from facesearch import decide  # while the network is loaded
     from facesearch.calibrate import calibration_of
 
     calibration = calibration_of(embedder.model)
-    limit: Threshold = (
+    limit = (
         decide.Threshold(threshold)
         if threshold is not None
         else decide.threshold_to_compare(calibration, fmr)
     )
     warn(limit.warning)
-    result = decide.compare(embedder, calibration, a, b, limit.distance, prior)
-    row = {
-        "a": str(a),
-        "b": str(b),
-        "same": result.same,
-        "answer": result.answer,
-        "distance": result.distance,
-        "threshold": result.threshold,
-        "probability": result.probability,
-        "reason": result.reason,
-    }
-    show([row], ["a", "b", "same", "distance", "threshold", "probability", "reason"], options.form)
-    raise typer.Exit(0 if result.same else 1)
+    return decide.compare(embedder, calibration, a, b, limit.distance, prior)

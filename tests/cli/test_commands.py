@@ -123,6 +123,7 @@ def test_the_tour(
         "name": "Grace Hopper",
         "distance": answer["distance"],
         "photo": str(hopper),
+        "face": 1,
     }
     drawn, plain = Image.open(picture).convert("RGB"), Image.open(query).convert("RGB")
     assert drawn.size == plain.size

@@ -1,0 +1,1 @@
+"""The gallery over HTTP. Nothing here is imported before `facesearch serve` starts."""

@@ -1,0 +1,213 @@
+"""The thread that does the jobs: progress, cancelling, going on after a stop."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from facesearch import rows
+from facesearch.cli.internal import line_of
+from facesearch.data import people_in
+from facesearch.database import now
+from facesearch.errors import FacesearchError, PhotoError
+from facesearch.service.redaction import name_of, redacted
+from facesearch.service.shared import GuardedEmbedder, SharedGallery
+from facesearch.spool import FINISHED, JOB, LOCK, Job, Sent, Spool, State
+from facesearch.upload import Upload, uploaded
+from facesearch.vault import Tampered
+
+log = logging.getLogger("facesearch.service")
+
+LOOK_SECONDS = 2  # between two looks for jobs that another process left
+KEPT_SECONDS = 3600  # that a finished job can be asked for
+
+
+class _Cancelled(Exception):
+    pass
+
+
+class _Stopped(Exception):
+    pass
+
+
+class Runner:
+    """A thread that does the jobs of a gallery, one after the other.
+
+    Several processes share the jobs: whoever holds a job's lock does it.
+    """
+
+    def __init__(
+        self,
+        gallery: SharedGallery,
+        embedder: GuardedEmbedder,
+        imports: dict[str, Path],
+        stopping: threading.Event,
+    ) -> None:
+        self._gallery, self._embedder, self._imports = gallery, embedder, imports
+        self._spool, self._stopping = Spool(gallery.folder), stopping
+        self._news = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def wake(self) -> None:
+        """There is something to do."""
+        self._news.set()
+
+    def close(self) -> None:
+        """Leave the job that is being done where it is; the next start goes on with it."""
+        if self._thread.is_alive():
+            self.wake()
+            self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            for job in self._spool.jobs():
+                if self._stopping.is_set():
+                    return
+                try:
+                    self._look_at(job)
+                except OSError:
+                    log.info("a job cannot be read or written, or was removed")
+                except Exception as error:  # one job must not end all others
+                    log.error(line_of(error))
+            self._news.wait(LOOK_SECONDS)
+            self._news.clear()
+
+    def _look_at(self, job: Job) -> None:
+        if job.state in FINISHED:
+            if _seconds_since(self._spool, job) > KEPT_SECONDS:
+                self._spool.remove(job.number)
+            return
+        if job.state == "open" and not self._spool.is_cancelled(job.number):
+            return
+        with self._claimed(job.number) as mine:
+            current = self._spool.job(job.number)
+            if mine and current is not None and current.state not in FINISHED:
+                self._do(current)
+
+    @contextmanager
+    def _claimed(self, number: str) -> Iterator[bool]:
+        path = self._spool.path(number)
+        assert path is not None
+        lock = FileLock(path / LOCK, timeout=0, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            lock.release()
+
+    def _do(self, job: Job) -> None:
+        progress = _Told(self._spool, replace(job, state="running"), self._stopping)
+        state: State = "done"
+        reason = ""
+        try:
+            self._enroll(job, progress)
+        except _Stopped:
+            self._spool.save(replace(progress.job, state="waiting"))
+            return
+        except _Cancelled:
+            state = "cancelled"
+        except FacesearchError as error:
+            reason = str(error)
+            for name, folder in self._imports.items():
+                reason = reason.replace(str(folder), name)
+            state, reason = "failed", redacted(reason, self._gallery)
+        except OSError:
+            if self._spool.job(job.number) is None:  # removed
+                return
+            raise
+        done = replace(progress.job, state=state, reason=reason, finished=now(), photos=())
+        self._spool.drop_contents(job)
+        self._spool.save(done)
+
+    def _enroll(self, job: Job, progress: "_Told") -> None:
+        progress.check()
+        done = self._spool.done(job.number)
+        asked: list[tuple[str, Path]] = []
+        keys: dict[int, str] = {}
+        for key, name, path in self._photos(job):
+            if key not in done:
+                asked.append((name, path))
+                keys[id(path)] = key
+        progress.begin(len(done), len(asked))
+        found = self._gallery.enroll(
+            asked, self._embedder, progress, job.which, insist=job.insist, keep=True
+        )
+        for result in found:
+            row = rows.enrolment(result, name_of)
+            row["reason"] = redacted(row["reason"], self._gallery)
+            self._spool.tell(job, keys[id(result.photo)], row)
+            progress.check()
+
+    def _photos(self, job: Job) -> Iterable[tuple[str, str, Path]]:
+        """Key, name and photo of everything that the job is about."""
+        if job.folder is None:
+            return [(sent.content, sent.name, self._sent(job, sent)) for sent in job.photos]
+        folder = self._imports.get(job.folder)
+        if folder is None:
+            raise FacesearchError(f"{job.folder}: no folder of this name may be imported any more")
+        return [
+            (str(path.relative_to(folder)), name, path)
+            for name, paths in people_in(folder).items()
+            for path in paths
+        ]
+
+    def _sent(self, job: Job, sent: Sent) -> Upload:
+        def content() -> bytes:
+            try:
+                return self._spool.content(job, sent, self._gallery.vault)
+            except Tampered as error:
+                raise PhotoError(f"{sent.file}: sent before the gallery's key changed") from error
+
+        return uploaded(sent.file, content)
+
+
+class _Told:
+    """The progress of a job, kept so that every process can tell of it."""
+
+    def __init__(self, spool: Spool, job: Job, stopping: threading.Event) -> None:
+        self.job = job
+        self._spool, self._stopping = spool, stopping
+
+    def begin(self, done: int, left: int) -> None:
+        self.job = replace(self.job, looked_at=done, total=done + left)
+        self._spool.save(self.job)
+
+    def start(self, stage: str, total: int) -> None:
+        pass
+
+    def advance(self, note: str = "") -> None:
+        self.job = replace(self.job, looked_at=self.job.looked_at + 1)
+        self._spool.save(self.job)
+        self.check()
+
+    def check(self) -> None:
+        """Raises _Cancelled, _Stopped."""
+        if self._spool.is_cancelled(self.job.number):
+            raise _Cancelled
+        if self._stopping.is_set():
+            raise _Stopped
+
+
+def _seconds_since(spool: Spool, job: Job) -> float:
+    path = spool.path(job.number)
+    assert path is not None
+    return time.time() - (path / JOB).stat().st_mtime
+
+
+def counts(results: list[dict[str, Any]]) -> dict[str, int]:
+    counts = Counter("held" if row["held"] else row["status"] for row in results)
+    return {key: counts[key] for key in ("enrolled", "duplicate", "skipped", "held")}
