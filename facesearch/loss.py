@@ -137,8 +137,8 @@ def contrastive_cost(
     Source: Hadsell, Chopra and LeCun, CVPR 2006, with a second margin, for genuine pairs, and
     with pairs that cost nothing left out of the mean.
     """
-    pull = functional.relu(distance - near).pow(2)[genuine]
-    push = functional.relu(far - distance).pow(2)[impostor]
+    pull = functional.relu(distance - near).pow(2) * genuine
+    push = functional.relu(far - distance).pow(2) * impostor
     return _mean_of_positive(pull) + _mean_of_positive(push)
 
 
@@ -151,7 +151,7 @@ def triplet_cost(distance: Tensor, genuine: Tensor, impostor: Tensor, margin: fl
     """
     anchors, positives = torch.nonzero(genuine, as_tuple=True)
     apart = distance[anchors, positives][:, None] - distance[anchors]
-    return _mean_of_positive(functional.relu(apart + margin)[impostor[anchors]])
+    return _mean_of_positive(functional.relu(apart + margin) * impostor[anchors])
 
 
 def contrastive_loss(
