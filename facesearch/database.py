@@ -20,7 +20,9 @@ from facesearch.schema import SCHEMA, events, settings
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
 
 LOCK_SECONDS = 60
+LOCK = "lock"
 RECORD = "vault"  # the setting with the wrapped key of an encrypted gallery
+MIRROR = "milvus"  # the setting with what the gallery's collections in Milvus begin with
 UNCLEAN = "unclean"  # the setting that says: what was freed is not overwritten yet
 # what a network file system says that has no locks
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
@@ -78,7 +80,7 @@ class Database:
         with self.explained():
             private.make(self.path)
         sides = [self.path.with_name(f"{self.path.name}{end}") for end in ("", "-wal", "-shm")]
-        for path in [*sides, *(self.path.with_name(name) for name in ("lock", *cache.NAMES))]:
+        for path in [*sides, *(self.path.with_name(name) for name in (LOCK, *cache.NAMES))]:
             private.tighten(path)
 
     def connect(self) -> sqlite3.Connection:
@@ -135,9 +137,9 @@ class Database:
     def close(self) -> None:
         self._engine.dispose()
 
-    def lock(self, *, wait: bool = True) -> AbstractContextManager[None]:
+    def lock(self, *, wait: bool = True, name: str = LOCK) -> AbstractContextManager[None]:
         """See `locked`."""
-        return locked(self.path.parent, LOCK_SECONDS if wait else 0)
+        return locked(self.path.parent, LOCK_SECONDS if wait else 0, name)
 
     @contextmanager
     def explained(self) -> Iterator[None]:
@@ -265,12 +267,15 @@ class Database:
 
 
 @contextmanager
-def locked(folder: Path, seconds: float | None = None) -> Iterator[None]:
-    """As the gallery's only writer. Raises GalleryError if another one goes on for too long."""
+def locked(folder: Path, seconds: float | None = None, name: str = LOCK) -> Iterator[None]:
+    """As the gallery's only writer, or the only one who holds the lock of another name.
+
+    Raises GalleryError if another one goes on for too long.
+    """
     seconds = LOCK_SECONDS if seconds is None else seconds
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / "lock", timeout=seconds, mode=private.FILE)
+    lock = FileLock(folder / name, timeout=seconds, mode=private.FILE)
     try:
         lock.acquire()
     except Timeout as error:

@@ -35,7 +35,7 @@ from facesearch.template import templates
 from facesearch.vault import Keys, from_environment
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
-OURS = ("gallery.db*", "lock", "*.faiss", "*.bin", "doctor-*.jsonl")
+OURS = ("gallery.db*", "lock", "*.lock", "*.faiss", "*.bin", "doctor-*.jsonl")
 LEFT = ("*.new", "*.partial", recovery.WORK)
 
 Severity = Literal["error", "warning", "note"]
