@@ -1,26 +1,60 @@
 """Files that may be lost: made anew when they are missing, damaged, or of another state."""
 
+import hashlib
 import json
-import zlib
+import os
+import secrets
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from facesearch import private
 from facesearch.vault import Tampered, Vault
 
 NAMES = INDEX, STRANGERS = "vectors.faiss", "strangers.bin"  # all that a gallery has
 FOOTER = 512  # bytes at the end that say what the rest was made from
+PIECE = 1 << 24  # bytes that are sealed and written at once
+SUMMED = 1 << 20  # bytes that one sum covers
+TAG = 28  # bytes that sealing adds
 PLAIN = Vault(None)
 
+Content = NDArray[np.uint8]  # (bytes,)
 
-def save(path: Path, content: bytes, stamp: str, vault: Vault = PLAIN) -> None:
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Of a gallery, from which something was made."""
+
+    revision: str  # drawn for every write
+    change: int  # the last one that it holds, see `history`
+
+    def __str__(self) -> str:
+        return f"{self.revision} {self.change}"
+
+    @classmethod
+    def of(cls, stamp: str) -> "State | None":
+        """What `str` wrote, perhaps with more behind it."""
+        revision, _, rest = stamp.partition(" ")
+        change = rest.split(" ")[0]
+        return cls(revision, int(change)) if change.isdecimal() else None
+
+
+def save(path: Path, content: Iterable[bytes | Content], stamp: str, vault: Vault = PLAIN) -> None:
     """Write `content` with the state that it was made from, in one step. Raises OSError."""
-    content = vault.seal(content, _purpose(path, stamp))
-    footer = {"stamp": stamp, "checksum": zlib.crc32(content)}
-    # one name: what a killed process left there does not stay
-    partial = _partial(path)
+    _sweep(path)
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
     try:
-        private.write(partial, content + json.dumps(footer).encode().ljust(FOOTER))
+        with private.opened(partial) as file:
+            for number, piece in enumerate(_pieces(content)):
+                file.write(vault.seal(piece, _purpose(path, stamp, number)))
+            file.flush()
+            footer = {"stamp": stamp, "checksum": _checksum(_mapped(partial))}
+            file.write(json.dumps(footer).encode().ljust(FOOTER))
         partial.replace(path)
     except BaseException:  # whatever stops it leaves nothing
         partial.unlink(missing_ok=True)
@@ -30,49 +64,102 @@ def save(path: Path, content: bytes, stamp: str, vault: Vault = PLAIN) -> None:
 def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "current"]:
     """What `load` would find; stale: whole, but of another state."""
     try:
-        content = path.read_bytes()
-        footer = json.loads(content[-FOOTER:])
-        whole = footer["checksum"] == zlib.crc32(content[:-FOOTER])
+        found = _stored(path)
     except FileNotFoundError:
         return "missing"
     except (OSError, ValueError, TypeError, KeyError):
         return "damaged"
-    if not whole:
-        return "damaged"
-    return "current" if footer["stamp"] == stamp else "stale"
+    return "current" if found[0] == stamp else "stale"
 
 
-def load(path: Path, stamp: str, vault: Vault = PLAIN) -> bytes | None:
-    """What was written, or None if it is missing, damaged, or of another state."""
-    content = _stored(path, stamp)
-    if content is None:
-        return None
+def read(path: Path, vault: Vault = PLAIN) -> tuple[str, Content] | None:
+    """The stamp and the content, or None if it is missing or damaged.
+
+    What is not sealed is mapped: of a large file only what is used takes memory that is not the
+    system's to take back.
+    """
     try:
-        return vault.open(content, _purpose(path, stamp))
-    except Tampered:
+        stamp, stored = _stored(path)
+        if vault.key is None:
+            return stamp, stored
+        pieces = [
+            vault.open(stored[at : at + PIECE + TAG].tobytes(), _purpose(path, stamp, number))
+            for number, at in enumerate(range(0, len(stored), PIECE + TAG))
+        ]
+    except (OSError, ValueError, TypeError, KeyError, Tampered):
         return None
+    return stamp, np.frombuffer(b"".join(pieces), np.uint8)
+
+
+def load(path: Path, stamp: str, vault: Vault = PLAIN) -> Content | None:
+    """What was written, or None if it is missing, damaged, or of another state."""
+    found = read(path, vault)
+    return found[1] if found is not None and found[0] == stamp else None
 
 
 def clear(folder: Path) -> None:
-    """Remove the caches of a gallery. Raises OSError."""
+    """Remove the caches of a gallery, and what killed programs left of them. Raises OSError."""
     for name in NAMES:
-        (folder / name).unlink(missing_ok=True)
-        _partial(folder / name).unlink(missing_ok=True)
+        for path in [folder / name, *folder.glob(f"{name}*.new")]:
+            path.unlink(missing_ok=True)
 
 
-def _stored(path: Path, stamp: str) -> bytes | None:
+def _stored(path: Path) -> tuple[str, Content]:
+    """The stamp and what is stored. Raises OSError, ValueError, TypeError, KeyError."""
+    whole = _mapped(path)
+    if len(whole) < FOOTER:
+        raise ValueError("cut short")
+    stored = whole[:-FOOTER]
+    footer = json.loads(whole[-FOOTER:].tobytes())
+    if footer["checksum"] != _checksum(stored):
+        raise ValueError("damaged")
+    return str(footer["stamp"]), stored
+
+
+def _mapped(path: Path) -> Content:
+    if not path.stat().st_size:
+        return np.empty(0, np.uint8)
+    return np.asarray(np.memmap(path, np.uint8, "r"))
+
+
+def _checksum(stored: Content) -> str:
+    """Of sums that run at the speed of memory; one flipped bit changes one of them."""
+    at = len(stored) - len(stored) % SUMMED
+    sums = stored[:at].view(np.uint64).reshape(-1, SUMMED // 8).sum(axis=1, dtype=np.uint64)
+    digest = hashlib.blake2b(sums.tobytes(), digest_size=16)
+    digest.update(stored[at:].tobytes())
+    return digest.hexdigest()
+
+
+def _pieces(content: Iterable[bytes | Content]) -> Iterator[bytes]:
+    """The same bytes, PIECE at a time."""
+    waiting = bytearray()
+    for part in content:
+        waiting += memoryview(part)
+        while len(waiting) >= PIECE:
+            yield bytes(waiting[:PIECE])
+            del waiting[:PIECE]
+    if waiting:
+        yield bytes(waiting)
+
+
+def _sweep(path: Path) -> None:
+    """Remove what killed programs left."""
+    for left in path.parent.glob(f"{path.name}.*.new"):
+        with suppress(OSError, ValueError):
+            if not _alive(int(left.name.split(".")[-2].split("-")[0])):
+                left.unlink()
+
+
+def _alive(process: int) -> bool:
     try:
-        content = path.read_bytes()
-        footer = json.loads(content[-FOOTER:])
-    except (OSError, ValueError):
-        return None
-    content = content[:-FOOTER]
-    return content if footer == {"stamp": stamp, "checksum": zlib.crc32(content)} else None
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
-def _partial(path: Path) -> Path:
-    return path.with_name(f"{path.name}.new")
-
-
-def _purpose(path: Path, stamp: str) -> str:
-    return f"cache {path.name} {stamp}"
+def _purpose(path: Path, stamp: str, number: int) -> str:
+    return f"cache {path.name} {stamp} {number}"

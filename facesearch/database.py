@@ -14,7 +14,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from facesearch import cache, private
+from facesearch import cache, history, private
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA, events, settings
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
@@ -255,7 +255,9 @@ class Database:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
             # drawn, not counted: a database that was put back must not look like a later one
-            set_setting(connection, "revision", secrets.token_hex(8))
+            revision = secrets.token_hex(8)
+            set_setting(connection, "revision", revision)
+            history.record(connection, revision)
 
     @contextmanager
     def append(self) -> Iterator[sa.Connection]:

@@ -1,66 +1,196 @@
 """Nearest people: exact search over templates; its file is only a cache. The door to FAISS."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch import cache
+from facesearch.cache import State
 from facesearch.model import Embeddings
 from facesearch.vault import Vault
 
+Numbers = NDArray[np.int64]
+
+ROWS = 1 << 15  # templates that are written at once
+SPARE = 16  # more rows than are asked for, in case that some of them are of people who are gone
+
+
+class PeopleIndex(Protocol):
+    """Templates by the number of their person. One person has one template."""
+
+    def __len__(self) -> int: ...
+
+    def search(
+        self, query: Embeddings, count: int, *, exact: bool = False
+    ) -> tuple[Numbers, Embeddings]:
+        """The nearest people of each query, nearest first: numbers and distances, (Q, count).
+
+        query: unit vectors, (Q, D). Fewer columns if there are fewer people. exact: miss nobody,
+        however long it takes.
+        """
+        ...
+
+    def of(self, numbers: Numbers) -> Embeddings:
+        """The templates of these people, (P, D). Raises KeyError if one is not there."""
+        ...
+
+    def put(self, numbers: Numbers, templates: Embeddings) -> None:
+        """People who are new, or whose template is another now. numbers: (P,), each once."""
+        ...
+
+    def drop(self, numbers: Numbers) -> None:
+        """People who are gone, or never were there, (P,)."""
+        ...
+
 
 class PersonIndex:
-    """Templates by the number of their person."""
+    """A PeopleIndex in memory, or mapped from a file, with what changed since in memory."""
 
-    def __init__(self, numbers: NDArray[np.int64], templates: Embeddings) -> None:
-        """numbers: (P,). templates: unit vectors, (P, D)."""
-        self._index: Any = faiss.IndexIDMap2(faiss.IndexFlatL2(templates.shape[1]))
-        if len(numbers):
-            self._index.add_with_ids(np.ascontiguousarray(templates), numbers)
+    def __init__(self, numbers: Numbers, templates: Embeddings) -> None:
+        """numbers: ascending, (P,). templates: unit vectors, (P, D)."""
+        self._numbers, self._templates = numbers, templates
+        self._gone = np.zeros(len(numbers), np.bool_)  # of the rows: changed or dropped since
+        self._new_numbers = np.empty(0, np.int64)
+        self._new = np.empty((0, templates.shape[1]), np.float32)
 
     def __len__(self) -> int:
-        return int(self._index.ntotal)
+        return len(self._numbers) - int(self._gone.sum()) + len(self._new)
 
     @property
-    def numbers(self) -> NDArray[np.int64]:
-        """Of the people, in the order of `templates`, (P,)."""
-        return np.asarray(faiss.vector_to_array(self._index.id_map), np.int64)
+    def changed(self) -> int:
+        """How many rows differ from what was given first, or is in the file."""
+        return int(self._gone.sum()) + len(self._new)
+
+    @property
+    def stale(self) -> bool:
+        """Whether there are rows of people who have no template any more."""
+        return bool(np.setdiff1d(self._numbers[self._gone], self._new_numbers).size)
+
+    @property
+    def numbers(self) -> Numbers:
+        """Of the people, ascending, (P,)."""
+        return np.sort(np.concatenate([self._numbers[~self._gone], self._new_numbers]))
 
     @property
     def templates(self) -> Embeddings:
-        """All of them, (P, D)."""
-        flat = faiss.downcast_index(self._index.index)
-        return np.asarray(flat.reconstruct_n(0, len(self)), np.float32)
+        """All of them, in the order of `numbers`, (P, D)."""
+        return np.concatenate([self._new[:0], *self._blocks()])
 
-    def of(self, numbers: NDArray[np.int64]) -> Embeddings:
-        """The templates of these people, (P, D)."""
-        return np.asarray(self._index.reconstruct_batch(numbers), np.float32)
+    def of(self, numbers: Numbers) -> Embeddings:
+        """See `PeopleIndex`."""
+        found = np.empty((len(numbers), self._new.shape[1]), np.float32)
+        rows, there = self._rows(numbers)
+        there &= ~self._gone[rows] if len(self._gone) else False
+        found[there] = self._templates[rows[there]]
+        order = np.argsort(self._new_numbers)
+        for at in np.flatnonzero(~there):
+            place = int(np.searchsorted(self._new_numbers, numbers[at], sorter=order))
+            if place == len(order) or self._new_numbers[order[place]] != numbers[at]:
+                raise KeyError(int(numbers[at]))
+            found[at] = self._new[order[place]]
+        return found
 
-    def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
-        """The nearest people of each query, nearest first: numbers and distances, (Q, count).
+    def put(self, numbers: Numbers, templates: Embeddings) -> None:
+        """See `PeopleIndex`."""
+        self.drop(numbers)
+        self._new_numbers = np.concatenate([self._new_numbers, numbers])
+        self._new = np.concatenate([self._new, templates]) if len(self._new) else templates
 
-        query: unit vectors, (Q, D). Fewer columns if there are fewer people.
-        """
+    def drop(self, numbers: Numbers) -> None:
+        """See `PeopleIndex`."""
+        rows, there = self._rows(numbers)
+        self._gone[rows[there]] = True
+        kept = ~np.isin(self._new_numbers, numbers)
+        self._new_numbers, self._new = self._new_numbers[kept], self._new[kept]
+
+    def search(
+        self, query: Embeddings, count: int, *, exact: bool = False
+    ) -> tuple[Numbers, Embeddings]:
+        """See `PeopleIndex`; this one is always exact."""
         count = min(count, len(self))
         if count == 0:
             empty = np.empty((len(query), 0))
             return empty.astype(np.int64), empty.astype(np.float32)
-        squared, numbers = self._index.search(np.ascontiguousarray(query), count)
-        return numbers, np.sqrt(np.maximum(squared, 0))
+        query = np.ascontiguousarray(query, np.float32)
+        squared, rows = self._nearest_rows(query, count)
+        numbers = self._numbers[rows]
+        if len(self._new):
+            more, places = _nearest(query, self._new, min(count, len(self._new)))
+            squared = np.concatenate([squared, more], axis=1)
+            numbers = np.concatenate([numbers, self._new_numbers[places]], axis=1)
+        order = np.argsort(squared, axis=1, kind="stable")[:, :count]
+        squared = np.take_along_axis(squared, order, axis=1)
+        return np.take_along_axis(numbers, order, axis=1), np.sqrt(np.maximum(squared, 0))
 
-    def save(self, path: Path, revision: str, vault: Vault = cache.PLAIN) -> None:
+    def _nearest_rows(self, query: Embeddings, count: int) -> tuple[Embeddings, Numbers]:
+        """Squared distances and rows; those of people who are gone are infinitely far."""
+        total, gone = len(self._numbers), int(self._gone.sum())
+        wanted = min(count + min(gone, SPARE), total)
+        while True:
+            squared, rows = _nearest(query, self._templates, wanted)
+            squared[self._gone[rows]] = np.inf
+            enough = np.isfinite(squared).sum(axis=1) >= min(count, total - gone)
+            if wanted == total or enough.all():
+                return squared, rows
+            wanted = min(4 * wanted, total)
+
+    def _rows(self, numbers: Numbers) -> tuple[Numbers, NDArray[np.bool_]]:
+        """Where people would be among the rows, and whether they are, (P,) each."""
+        if not len(self._numbers):
+            return np.zeros(len(numbers), np.int64), np.zeros(len(numbers), np.bool_)
+        rows = np.searchsorted(self._numbers, numbers).clip(max=len(self._numbers) - 1)
+        return rows, self._numbers[rows] == numbers
+
+    def _blocks(self) -> Iterator[Embeddings]:
+        """The templates in the order of `numbers`, ROWS at a time."""
+        kept, total = np.flatnonzero(~self._gone), len(self._numbers)
+        order = np.argsort(np.concatenate([self._numbers[kept], self._new_numbers]))
+        source = np.concatenate([kept, total + np.arange(len(self._new))])[order]
+        for at in range(0, len(source), ROWS):
+            block = source[at : at + ROWS]
+            new = block >= total
+            found = np.empty((len(block), self._new.shape[1]), np.float32)
+            found[~new] = self._templates[block[~new]]
+            found[new] = self._new[block[new] - total]
+            yield found
+
+    # The file: how many, of what dimension, their numbers, their templates
+
+    def save(self, path: Path, state: State, vault: Vault = cache.PLAIN) -> None:
         """Keep it for a gallery in this state. Raises OSError if it cannot be written."""
-        cache.save(path, faiss.serialize_index(self._index).tobytes(), revision, vault)
+
+        def content() -> Iterator[bytes]:
+            numbers = self.numbers
+            yield np.array([len(numbers), self._new.shape[1]], "<i8").tobytes()
+            yield numbers.astype("<i8").tobytes()
+            for block in self._blocks():
+                yield block.astype("<f4").tobytes()
+
+        cache.save(path, content(), str(state), vault)
 
     @classmethod
-    def load(cls, path: Path, revision: str, vault: Vault = cache.PLAIN) -> "PersonIndex | None":
-        """The index of a file, or None if it is missing, damaged, or of another revision."""
-        content = cache.load(path, revision, vault)
-        if content is None:
+    def load(cls, path: Path, vault: Vault = cache.PLAIN) -> "tuple[PersonIndex, State] | None":
+        """The index of a file with the state that it is of, or None if it is missing or damaged."""
+        found = cache.read(path, vault)
+        state = State.of(found[0]) if found else None
+        if found is None or state is None or len(found[1]) < 16:
             return None
-        index = cls.__new__(cls)
-        index._index = faiss.deserialize_index(np.frombuffer(content, np.uint8))
-        return index
+        content = found[1]
+        people, dimension = content[:16].view("<i8").tolist()
+        if people < 0 or dimension < 1 or len(content) != 16 + people * (8 + 4 * dimension):
+            return None
+        numbers = content[16 : 16 + 8 * people].view("<i8")
+        templates = content[16 + 8 * people :].view("<f4").reshape(people, dimension)
+        return cls(numbers, templates), state
+
+
+def _nearest(query: Embeddings, templates: Embeddings, count: int) -> tuple[Embeddings, Numbers]:
+    """Squared distances and rows of the nearest templates, nearest first, (Q, count) each."""
+    if not count:
+        return np.empty((len(query), 0), np.float32), np.empty((len(query), 0), np.int64)
+    found: tuple[Embeddings, Numbers] = faiss.knn(query, templates, count)
+    return found

@@ -4,6 +4,7 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import BinaryIO
 
 FILE, FOLDER = 0o600, 0o700
 
@@ -13,11 +14,10 @@ def make(path: Path) -> None:
     os.close(os.open(path, os.O_CREAT | os.O_WRONLY, FILE))
 
 
-def write(path: Path, content: bytes) -> None:
-    """In place of what was there. Raises OSError."""
+def opened(path: Path) -> BinaryIO:
+    """To write in place of what was there. Raises OSError."""
     tighten(path)
-    with os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, FILE), "wb") as file:
-        file.write(content)
+    return os.fdopen(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, FILE), "wb")
 
 
 def tighten(path: Path) -> None:

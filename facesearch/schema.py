@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-SCHEMA = "0003"  # the newest migration
+SCHEMA = "0004"  # the newest migration
 NONE = -1  # the checksum of what was never written: a field that is not of its type
 
 
@@ -99,6 +99,34 @@ searches = sa.Table(  # the audit log: no face data
     sa.Column("at", sa.Text),
     sa.Column("detail", sa.JSON),
 )
+
+# Filled by triggers; numbers alone, no face data
+changes = sa.Table(  # people whose template may be another since, without a gap
+    "changes",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("person", sa.Integer),
+    sa.Column("checksum", sa.BigInteger),
+)
+totals = sa.Table(  # how many faces a person has, so that a missing one is noticed
+    "totals",
+    _tables,
+    sa.Column("person", sa.Integer, primary_key=True),
+    sa.Column("faces", sa.Integer),
+    sa.Column("numbers", sa.BigInteger),  # the sum of the faces' numbers
+)
+revisions = sa.Table(  # the gallery's states, each with the last change that it holds
+    "revisions",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.Text),
+    sa.Column("change", sa.Integer),
+)
+
+
+def change_checksum(number: str, person: str) -> str:
+    """SQL, since triggers compute it; a flipped bit of either makes another."""
+    return f"(CAST({number} AS BIGINT) * 1000003 + CAST({person} AS BIGINT) * 8191) % 2147483647"
 
 
 def removed_name(name: str, number: int) -> str:
