@@ -22,6 +22,7 @@ MOST = 16_384  # neighbours of one query; a server gives no more
 EXACT_UP_TO = 1_000_000  # people: as far as FLAT is the choice
 SPARE = 4  # times as many neighbours are asked of an index that is not exact
 NUMBER, TEMPLATE = "id", "template"
+Numbers = NDArray[np.int64]
 STATES = "facesearch_states"  # the collection that says what the others hold
 
 INDEXES = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8")  # docs/scaling.md has their recall
@@ -97,7 +98,11 @@ def _connected(uri: str, token: str, process: int) -> Any:
 
 
 class MilvusIndex:
-    """Templates by the number of their person, in a collection."""
+    """A PeopleIndex in a collection of Milvus. Every method raises GalleryError without the server.
+
+    A person is one row, and so at most once among the nearest. Reads are strongly consistent: they
+    see every write that ended before.
+    """
 
     def __init__(self, server: Server, name: str, kind: str, people: int) -> None:
         """people: how many the collection holds. Raises as `connect`."""
@@ -133,15 +138,17 @@ class MilvusIndex:
         return self._people
 
     def count(self) -> int:
-        """The rows that are really there. Raises Gone, GalleryError."""
+        """The rows that are really there; none without a collection. Raises Gone."""
+        if not self.name:
+            return 0
         with _explained(self._server):
             rows = self._client.query(
                 self.name, filter="", output_fields=["count(*)"], timeout=SECONDS
             )
         return int(rows[0]["count(*)"])
 
-    def of(self, numbers: NDArray[np.int64]) -> Embeddings:
-        """The templates of these people, (P, D). Raises Gone if one is not there."""
+    def of(self, numbers: Numbers) -> Embeddings:
+        """See `PeopleIndex`. Raises Gone as well."""
         found: dict[int, Any] = {}
         for at in range(0, len(numbers), BATCH):
             ids = numbers[at : at + BATCH].tolist()
@@ -150,15 +157,14 @@ class MilvusIndex:
                     self.name, ids=ids, output_fields=[TEMPLATE], timeout=SECONDS
                 )
             found |= {row[NUMBER]: row[TEMPLATE] for row in rows}
-        if len(found) < len(set(numbers.tolist())):
-            raise Gone(f"{self._server}: {self.name} lacks people")
         return np.array([found[number] for number in numbers.tolist()], np.float32)
 
-    def search(self, query: Embeddings, count: int) -> tuple[NDArray[np.int64], Embeddings]:
-        """The nearest people of each query, nearest first: numbers and distances, (Q, count).
+    def search(
+        self, query: Embeddings, count: int, *, exact: bool = False
+    ) -> tuple[Numbers, Embeddings]:
+        """See `PeopleIndex`. Raises Gone if the collection is not there, or lacks people.
 
-        query: unit vectors, (Q, D). Fewer columns if there are fewer people. Raises Gone if the
-        collection is not there, or lacks people.
+        exact: for an index that is not exact as far as its parameters reach.
         """
         count = min(count, len(self), MOST)
         numbers = np.empty((len(query), count), np.int64)
@@ -166,7 +172,7 @@ class MilvusIndex:
         if count == 0:
             return numbers, distances
         more = count if self.kind == "FLAT" else min(SPARE * count, len(self), MOST)
-        effort = _searching(self.kind, len(self), more)
+        effort = _searching(self.kind, len(self), more, exact)
         for at in range(0, len(query), BATCH):
             part = np.ascontiguousarray(query[at : at + BATCH], np.float32)
             with _explained(self._server):
@@ -189,8 +195,10 @@ class MilvusIndex:
                 numbers[row], distances[row] = ids[nearest], far[nearest]
         return numbers, distances
 
-    def put(self, numbers: NDArray[np.int64], templates: Embeddings) -> None:
-        """Add people, or give them other templates, (P, D). Raises Gone, GalleryError."""
+    def put(self, numbers: Numbers, templates: Embeddings) -> None:
+        """See `PeopleIndex`. Raises Gone as well."""
+        if not len(numbers):
+            return
         for at in range(0, len(numbers), BATCH):
             part = slice(at, at + BATCH)
             rows = [
@@ -201,8 +209,10 @@ class MilvusIndex:
                 self._client.upsert(self.name, rows, timeout=SECONDS)
         self._people = self.count()
 
-    def drop(self, numbers: NDArray[np.int64]) -> None:
-        """Take people out; whoever is not there already is no error. Raises Gone, GalleryError."""
+    def drop(self, numbers: Numbers) -> None:
+        """See `PeopleIndex`. Raises Gone as well."""
+        if not len(numbers):
+            return
         for at in range(0, len(numbers), BATCH):
             with _explained(self._server):
                 ids = numbers[at : at + BATCH].tolist()
@@ -222,10 +232,11 @@ def _building(kind: str, people: int) -> dict[str, int]:
     return {} if kind == "FLAT" else {"nlist": _cells(people)}
 
 
-def _searching(kind: str, people: int, count: int) -> dict[str, int]:
+def _searching(kind: str, people: int, count: int, exact: bool) -> dict[str, int]:
     if kind == "HNSW":
-        return {"ef": max(128, count)}
-    return {} if kind == "FLAT" else {"nprobe": max(8, _cells(people) // 16)}
+        return {"ef": max(2048 if exact else 128, count)}
+    cells = _cells(people)
+    return {} if kind == "FLAT" else {"nprobe": cells if exact else max(8, cells // 16)}
 
 
 def _cells(people: int) -> int:

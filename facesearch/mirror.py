@@ -1,22 +1,22 @@
 """A gallery's people as they are in Milvus, brought to the state of the truth when need be.
 
-A gallery draws an identifier once. Its people are in a collection that bears it, the model's
-fingerprint, and a token of its own; beside it is written which collection that is and at which
-revision it stands. A new one is filled whole before it is named there, so that none is seen that is
-half filled. What was changed since is applied between two notes, so that a break is seen.
+A gallery draws a name once. Its people are in a collection that begins with it; a row beside says
+which collection that is and of which state. A new one is filled before it is named there, so that
+nobody sees it half filled. Changes are made between two notes in that row, so that a break, or
+somebody else who changes at the same time, is seen.
 """
 
 import json
 import secrets
 from dataclasses import asdict, dataclass, replace
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from facesearch import history
+from facesearch.cache import State
 from facesearch.database import MIRROR, RECORD, get_setting, set_setting
 from facesearch.errors import GalleryError
-from facesearch.milvus import Catalogue, Gone, MilvusIndex, Server
+from facesearch.milvus import Catalogue, Gone, MilvusIndex, Numbers, Server
 from facesearch.model import Embeddings
 from facesearch.schema import settings
 from facesearch.store import Store
@@ -26,142 +26,202 @@ LOCK = "milvus.lock"  # held by whoever fills or changes the collection
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class Held:
     """What a collection holds."""
 
     collection: str
     fingerprint: str  # of the model
     index: str
     people: int
-    revision: str  # of the gallery; empty while the collection is changed
+    state: str  # of the gallery; empty: nobody knows
+    towards: str = ""  # the state, and a token, while it is changed
+
+
+Current = tuple[MilvusIndex, State]
 
 
 class Mirror:
-    """The collection of one gallery."""
+    """The people of a gallery, in a collection, as they are whenever it is asked."""
 
     def __init__(self, store: Store, server: Server) -> None:
         self._store, self._server = store, server
         self._folder = store.database.path.parent
+        self._index: MilvusIndex | None = None
+        self.state = State("", 0)  # that `current` gave an index of
 
-    def current(self) -> tuple[MilvusIndex, str]:
-        """The index, and the revision at which it stands, filled or changed if need be.
+    def current(self) -> MilvusIndex:
+        """The index as of now; its collection is filled or changed if need be.
 
-        Raises GalleryError for an encrypted gallery, if it has to be filled and may not be written
-        to, and as `milvus.connect` and `Store.vectors` do.
+        Raises GalleryError for an encrypted gallery, for one that is to be filled and cannot be
+        written to, and as `milvus.connect` and `Store.vectors` do.
         """
-        name = self._name()
-        catalogue = Catalogue(self._server)
-        found = self._found(catalogue, name, self._store.revision())
-        if found is not None:
-            return found
-        with self._store.database.lock(name=LOCK):
-            revision = self._store.revision()
-            return self._found(catalogue, name, revision) or self._filled(catalogue, name)
+        if self._index is None or self._store.revision() != self.state.revision:
+            name, catalogue = self._name(), Catalogue(self._server)
+            self._index, self.state = self._found(catalogue, name) or self._made(catalogue, name)
+        return self._index
 
-    def state(self) -> Literal["current", "to be rebuilt"]:
-        """What `current` would find. Raises GalleryError if the server does not answer."""
-        with self._store.database.read() as connection:
-            name = get_setting(connection, MIRROR)
-            revision = get_setting(connection, "revision") or ""
-        found = name and self._found(Catalogue(self._server), name, revision)
-        return "current" if found else "to be rebuilt"
+    def is_kept(self) -> bool:
+        """Whether there is a collection of the present state, or one that can be changed to it."""
+        name = self._drawn()
+        if name is None:
+            return False
+        held = _read(Catalogue(self._server), name)
+        state = State.of(held.state) if held and self._usable(held) else None
+        return state is not None and self._store.behind(state) is not None
 
-    def distrust(self, collection: str) -> None:
-        """This one does not hold what it should: the next search fills another."""
-        name = self._name()
-        catalogue = Catalogue(self._server)
+    def distrust(self) -> None:
+        """What `current` gave does not hold what it should: next time it gives another."""
+        index, self._index = self._index, None
+        if index is None:
+            return
+        name, catalogue = self._name(), Catalogue(self._server)
         with self._store.database.lock(name=LOCK):
-            state = _read(catalogue, name)
-            if state is not None and state.collection == collection:
-                _write(catalogue, name, replace(state, revision=""))
+            held = _read(catalogue, name)
+            if held is not None and held.collection == index.name:
+                _write(catalogue, name, replace(held, state=""))
+
+    def renew(self) -> None:
+        """Fill another collection and drop this one, with what the server keeps of deleted rows."""
+        name, catalogue = self._name(), Catalogue(self._server)
+        with self._store.database.lock(name=LOCK):
+            self._index, self.state = self._filled(catalogue, name)
 
     def leave(self) -> None:
-        """Drop everything that Milvus has of this gallery. Raises GalleryError."""
-        with self._store.database.read() as connection:
-            name = get_setting(connection, MIRROR)
-        if name is None:
-            return
-        catalogue = Catalogue(self._server)
-        with self._store.database.lock(name=LOCK):
-            catalogue.remove(name)
-            self._drop_others(catalogue, name, None)
-            forget(self._store)
+        """Drop everything that the server has of this gallery. Raises GalleryError."""
+        name = self._drawn()
+        self._index = None
+        if name is not None:
+            catalogue = Catalogue(self._server)
+            with self._store.database.lock(name=LOCK):
+                catalogue.remove(name)
+                _drop_others(catalogue, name, None)
+                forget(self._store)
 
     def wrong(self) -> str | None:
-        """What the collection holds that the truth does not, or None. Raises GalleryError."""
-        name = self._name()
-        revision, numbers, wanted = self._truth()
-        found = self._found(Catalogue(self._server), name, revision)
-        if found is None:
-            return None  # it does not claim to
+        """What is wrong with a collection that claims to be of the present state."""
+        state, numbers, wanted = self._truth()
+        held = _read(Catalogue(self._server), self._name())
+        if held is None or held.state != str(state) or held.towards:
+            return None
         try:
-            same = np.allclose(found[0].of(numbers), wanted, atol=1e-5)
-        except Gone as error:
-            return str(error)
-        return None if same else f"{found[0].name}: does not hold what the database holds"
+            index = self._opened(held)
+            same = index.count() == len(numbers) and np.allclose(
+                index.of(numbers), wanted, atol=1e-5
+            )
+        except (Gone, KeyError):
+            same = False
+        return None if same else f"{held.collection}: does not hold what the database holds"
 
     # What is in the server
 
-    def _found(
-        self, catalogue: Catalogue, name: str, revision: str
-    ) -> tuple[MilvusIndex, str] | None:
-        """The collection, if it stands at this revision and is whole."""
-        state = _read(catalogue, name)
-        if state is None or not revision or state.revision != revision:
+    def _found(self, catalogue: Catalogue, name: str) -> Current | None:
+        """The collection, if it is of the present state and whole."""
+        held, state = _read(catalogue, name), self._now()
+        if held is None or held.state != str(state) or held.towards or not self._usable(held):
             return None
-        if self._server.index not in (None, state.index):
-            return None
-        index = MilvusIndex(self._server, state.collection, state.index, state.people)
-        if not state.people:
-            return index, revision
-        try:
-            index.load()
-            return (index, revision) if index.count() == state.people else None
-        except Gone:
-            return None
+        return self._opened(held), state
 
-    def _filled(self, catalogue: Catalogue, name: str) -> tuple[MilvusIndex, str]:
-        revision, numbers, vectors = self._truth()
+    def _made(self, catalogue: Catalogue, name: str) -> Current:
+        """The collection of the present state, changed or filled anew."""
+        if not self._store.database.writable:
+            raise GalleryError(
+                f"{self._folder}: cannot be written to, and Milvus does not hold its present "
+                "state; let somebody search it who may write"
+            )
+        with self._store.database.lock(name=LOCK):
+            return (
+                self._found(catalogue, name)  # somebody else was quicker
+                or self._changed(catalogue, name)
+                or self._filled(catalogue, name)
+            )
+
+    def _usable(self, held: Held) -> bool:
+        """Whether it is of the model and the index that are wanted, and whole."""
         model = self._store.model()
-        fingerprint = model.fingerprint if model else ""
-        collection = f"{name}_{fingerprint[:12]}_{secrets.token_hex(4)}"
-        self._drop_others(catalogue, name, _read(catalogue, name))
-        if not len(numbers):
-            catalogue.remove(name)
-            self._drop_others(catalogue, name, None)
-            _write(catalogue, name, State(collection, fingerprint, "FLAT", 0, revision))
-            return MilvusIndex(self._server, collection, "FLAT", 0), revision
-        index = MilvusIndex.make(self._server, collection, vectors.shape[1], len(numbers))
-        index.put(numbers, vectors)
-        index.settle()
-        state = State(collection, fingerprint, index.kind, len(numbers), revision)
-        _write(catalogue, name, state)
-        self._drop_others(catalogue, name, state)
-        return index, revision
+        if held.fingerprint != (model.fingerprint if model else ""):
+            return False
+        if self._server.index not in (None, held.index):
+            return False
+        try:  # while it is changed nobody knows how many rows it has
+            return bool(held.towards) or self._opened(held).count() == held.people
+        except Gone:
+            return False
 
-    def _drop_others(self, catalogue: Catalogue, name: str, state: State | None) -> None:
-        """Collections of this gallery that are not, or no longer, in use."""
-        for collection in catalogue.collections(f"{name}_"):
-            if state is None or collection != state.collection:
-                catalogue.drop_collection(collection)
+    def _changed(self, catalogue: Catalogue, name: str) -> Current | None:
+        """The collection with what was changed since; None if it has to be filled anew."""
+        held = _read(catalogue, name)
+        since = State.of(held.state) if held else None
+        if held is None or since is None or not held.collection or not self._usable(held):
+            return None
+        begun = State.of(held.towards)
+        # what was begun is done again; if it led to a state that is none any more (a database that
+        # was put back), nobody knows who was changed
+        if held.towards and (begun is None or self._store.behind(begun) is None):
+            return None
+        delta = self._store.since(since)
+        if delta is None:
+            return None
+        people, owners = np.unique(delta.owners, return_inverse=True)
+        note = replace(held, towards=f"{delta.state} {secrets.token_hex(8)}")
+        _write(catalogue, name, note)
+        index = self._opened(held)
+        index.drop(np.setdiff1d(delta.people, people))
+        index.put(people, templates(delta.embeddings, owners))
+        if _read(catalogue, name) != note:  # somebody else changed it at the same time
+            return None
+        done = replace(held, people=len(index), state=str(delta.state), towards="")
+        _write(catalogue, name, done)
+        return index, delta.state
+
+    def _filled(self, catalogue: Catalogue, name: str) -> Current:
+        """Another collection with everybody, in place of those that are there."""
+        state, numbers, vectors = self._truth()
+        model = self._store.model()
+        held = Held("", model.fingerprint if model else "", "FLAT", len(numbers), str(state))
+        _drop_others(catalogue, name, _read(catalogue, name))  # half filled
+        if len(numbers):
+            collection = f"{name}_{held.fingerprint[:12]}_{secrets.token_hex(4)}"
+            index = MilvusIndex.make(self._server, collection, vectors.shape[1], len(numbers))
+            index.put(numbers, vectors)
+            index.settle()
+            held = replace(held, collection=collection, index=index.kind)
+        _write(catalogue, name, held)
+        _drop_others(catalogue, name, held)
+        return self._opened(held), state
+
+    def _opened(self, held: Held) -> MilvusIndex:
+        """Ready to be searched. Raises Gone."""
+        index = MilvusIndex(self._server, held.collection, held.index, held.people)
+        if held.collection:
+            index.load()
+        return index
 
     # The truth
 
-    def _truth(self) -> tuple[str, NDArray[np.int64], Embeddings]:
-        """The revision; everybody's number (P,) and template (P, D)."""
-        revision, faces, embeddings = self._store.vectors()
+    def _now(self) -> State:
+        with self._store.database.read() as connection:
+            return history.state(connection)
+
+    def _truth(self) -> tuple[State, Numbers, Embeddings]:
+        """The state; everybody's number (P,) and template (P, D)."""
+        state, faces, embeddings = self._store.vectors()
         people, owners = np.unique(faces, return_inverse=True)
-        return revision, people, templates(embeddings, owners)
+        return state, people, templates(embeddings, owners)
+
+    # The name
+
+    def _drawn(self) -> str | None:
+        with self._store.database.read() as connection:
+            return get_setting(connection, MIRROR)
 
     def _name(self) -> str:
         """What this gallery's collections begin with, drawn once. Raises GalleryError."""
         database = self._store.database
         with database.read() as connection:
-            name = get_setting(connection, MIRROR)
             encrypted = get_setting(connection, RECORD) is not None
+            name = get_setting(connection, MIRROR)
         if name is None and not encrypted:
-            with database.append() as connection:
-                # looked at again: `encrypt` asks for one in a transaction, too
+            with database.append() as connection:  # in which `encrypt` looks for a name, too
                 encrypted = get_setting(connection, RECORD) is not None
                 name = get_setting(connection, MIRROR) or f"facesearch_{secrets.token_hex(8)}"
                 if not encrypted:
@@ -175,18 +235,25 @@ class Mirror:
 
 
 def forget(store: Store) -> None:
-    """The gallery no longer says that it has something in Milvus."""
+    """The gallery does not say any more that a server has something of it."""
     with store.database.append() as connection:
         connection.execute(settings.delete().where(settings.c.key == MIRROR))
 
 
-def _read(catalogue: Catalogue, name: str) -> State | None:
+def _drop_others(catalogue: Catalogue, name: str, held: Held | None) -> None:
+    """Collections of a gallery that are not in use: half filled, or of former times."""
+    for collection in catalogue.collections(f"{name}_"):
+        if held is None or collection != held.collection:
+            catalogue.drop_collection(collection)
+
+
+def _read(catalogue: Catalogue, name: str) -> Held | None:
     text = catalogue.get(name)
     try:
-        return None if text is None else State(**json.loads(text))
+        return None if text is None else Held(**json.loads(text))
     except (ValueError, TypeError):  # of another version
         return None
 
 
-def _write(catalogue: Catalogue, name: str, state: State) -> None:
-    catalogue.set(name, json.dumps(asdict(state)))
+def _write(catalogue: Catalogue, name: str, held: Held) -> None:
+    catalogue.set(name, json.dumps(asdict(held)))

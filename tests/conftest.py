@@ -1,7 +1,10 @@
 """What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
 
 import importlib.util
+import socket
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +27,8 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the user's own is read or written."""
     monkeypatch.setenv("FACESEARCH_GALLERY", str(tmp_path / "gallery"))
     monkeypatch.setenv("FACESEARCH_MODELS", str(tmp_path / "models"))
-    monkeypatch.delenv("FACESEARCH_MODEL", raising=False)
+    for name in ("FACESEARCH_MODEL", "MILVUS_URI", "MILVUS_TOKEN", "MILVUS_INDEX"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -97,3 +101,21 @@ def embedder() -> Embedder:
 @pytest.fixture(scope="session")
 def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(hopper).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The URI of a Milvus Lite that several processes may use, and the folder that it keeps."""
+    pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
+    data = tmp_path_factory.mktemp("milvus")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
+    command += ["--data-dir", str(data), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        assert b"listening" in server.stdout.readline()
+        yield f"http://127.0.0.1:{port}", data
+        server.terminate()
