@@ -44,7 +44,7 @@ class State:
         return cls(revision, int(change)) if change.isdecimal() else None
 
 
-def save(path: Path, content: Iterable[bytes | Content], stamp: str, vault: Vault = PLAIN) -> None:
+def save(path: Path, content: Iterable[bytes], stamp: str, vault: Vault = PLAIN) -> None:
     """Write `content` with the state that it was made from, in one step. Raises OSError."""
     _sweep(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
@@ -63,13 +63,20 @@ def save(path: Path, content: Iterable[bytes | Content], stamp: str, vault: Vaul
 
 def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "current"]:
     """What `load` would find; stale: whole, but of another state."""
-    try:
-        found = _stored(path)
-    except FileNotFoundError:
+    if not path.exists():
         return "missing"
-    except (OSError, ValueError, TypeError, KeyError):
+    found = stamp_of(path)
+    if found is None:
         return "damaged"
-    return "current" if found[0] == stamp else "stale"
+    return "current" if found == stamp else "stale"
+
+
+def stamp_of(path: Path) -> str | None:
+    """What a file was made from, also without the key; None if it is missing or damaged."""
+    try:
+        return _stored(path)[0]
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
 
 
 def read(path: Path, vault: Vault = PLAIN) -> tuple[str, Content] | None:
@@ -131,11 +138,11 @@ def _checksum(stored: Content) -> str:
     return digest.hexdigest()
 
 
-def _pieces(content: Iterable[bytes | Content]) -> Iterator[bytes]:
+def _pieces(content: Iterable[bytes]) -> Iterator[bytes]:
     """The same bytes, PIECE at a time."""
     waiting = bytearray()
     for part in content:
-        waiting += memoryview(part)
+        waiting += part
         while len(waiting) >= PIECE:
             yield bytes(waiting[:PIECE])
             del waiting[:PIECE]

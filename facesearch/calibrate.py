@@ -248,24 +248,6 @@ class Strangers:
         return float(min(found))
 
 
-def strangers_to(
-    cohort: Cohort, enrolled: NDArray[np.float32], photos: NDArray[np.uint64]
-) -> Strangers:
-    """The people of a cohort as strangers to a gallery.
-
-    enrolled: templates, (P, D), at least one. photos: `content_key` of the gallery's photos;
-    whoever of the cohort is on one of them is enrolled, and no stranger.
-    """
-    known = cohort.photo_people[np.isin(cohort.photos, photos)]
-    rows = cohort.firsts
-    rows = rows[~np.isin(cohort.people[rows], known)]
-    nearest = np.empty(len(rows))
-    for at in range(0, len(rows), 1024):
-        part = _distances(cohort.embeddings[rows[at : at + 1024]], enrolled)
-        nearest[at : at + 1024] = part.min(axis=1)
-    return Strangers(nearest, cohort.populations[rows])
-
-
 def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
     """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
     return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))

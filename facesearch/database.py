@@ -254,10 +254,7 @@ class Database:
         with self.append() as connection:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
-            # drawn, not counted: a database that was put back must not look like a later one
-            revision = secrets.token_hex(8)
-            set_setting(connection, "revision", revision)
-            history.record(connection, revision)
+            renew(connection)
 
     @contextmanager
     def append(self) -> Iterator[sa.Connection]:
@@ -322,6 +319,16 @@ def set_setting(connection: sa.Connection, key: str, value: str) -> None:
     changed = connection.execute(settings.update().where(settings.c.key == key).values(value=value))
     if not changed.rowcount:
         connection.execute(settings.insert().values(key=key, value=value))
+
+
+def renew(connection: sa.Connection) -> None:
+    """The transaction leads to another revision.
+
+    It is drawn, not counted: a database that was put back must not look like a later one.
+    """
+    revision = secrets.token_hex(8)
+    set_setting(connection, "revision", revision)
+    history.record(connection, revision)
 
 
 def now() -> str:

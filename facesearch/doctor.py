@@ -13,12 +13,15 @@ from typing import Any, Literal
 
 import numpy as np
 import sqlalchemy as sa
+from numpy.typing import NDArray
 
 from facesearch import cache, images, recovery
 from facesearch.database import Database, now, set_setting
 from facesearch.errors import GalleryError, PhotoError
+from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
 from facesearch.index import PersonIndex
+from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
     face_checksum,
@@ -30,7 +33,7 @@ from facesearch.schema import (
     rejections,
     removed_name,
 )
-from facesearch.store import Store
+from facesearch.store import Delta, Store
 from facesearch.template import templates
 from facesearch.vault import Keys, from_environment
 
@@ -362,31 +365,24 @@ class _Examination:
     def _caches(self, store: Store) -> None:
         index, strangers = self.folder / INDEX, self.folder / STRANGERS
         try:
-            revision, owners, embeddings = store.vectors()
+            _, owners, embeddings = store.vectors()
         except GalleryError as error:
             if not any(finding.severity == "error" for finding in self.findings):
                 self.found("rows", str(error), "error")
             return
-        state = cache.state(index, revision)
-        if state == "damaged":
+        found = PersonIndex.load(index, store.database.vault)
+        delta = None if found is None else store.since(found[1])
+        if found is None and index.exists():
             self.found("index", f"{index}: damaged", "warning", "makes it anew")
-        elif state == "current":
-            known, numbers = np.unique(owners, return_inverse=True)
-            kept = PersonIndex.load(index, revision, store.database.vault)
-            wanted = templates(embeddings, numbers)
-            if kept is None or not (
-                np.array_equal(kept.numbers, known)
-                and kept.templates.shape == wanted.shape
-                and np.allclose(kept.templates, wanted, atol=1e-5)
-            ):
-                what = f"{index}: does not hold what the database holds"
-                self.found("index", what, "error", "makes it anew")
-        elif len(owners):
-            what = f"{index}: {'missing' if state == 'missing' else 'of an earlier state'}"
-            self.found("index", what, "note", "makes it anew, as the next search would")
+        elif found is None or delta is None or behind(len(delta.people), index):
+            if len(owners):
+                what = f"{index}: {'missing' if found is None else 'of an earlier state'}"
+                self.found("index", what, "note", "makes it anew, as the next search would")
+        elif not _holds(found[0], delta, owners, embeddings):
+            what = f"{index}: does not hold what the database holds"
+            self.found("index", what, "error", "makes it anew")
         if self.repair and self.findings and self.findings[-1].kind == "index":
-            if state != "missing":
-                _delete(index)
+            _delete(index)
             with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
@@ -424,6 +420,17 @@ class _Examination:
             _delete(path)
             if not path.exists():
                 self._done()
+
+
+def _holds(
+    index: PersonIndex, delta: Delta, owners: NDArray[np.int64], embeddings: Embeddings
+) -> bool:
+    """Whether an index, with what changed since, is of these faces and no others."""
+    known, numbers = np.unique(owners, return_inverse=True)
+    if not apply(delta, index) or not np.array_equal(index.numbers, known):
+        return False
+    wanted = templates(embeddings, numbers)
+    return index.templates.shape == wanted.shape and np.allclose(index.templates, wanted, atol=1e-5)
 
 
 def _delete(path: Path) -> None:

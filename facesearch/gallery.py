@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
 from facesearch.archive import Archive, Contents
-from facesearch.calibrate import Calibration, Strangers, calibration_of, cohort_of, strangers_to
-from facesearch.cohort import content_key
+from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
@@ -22,9 +21,10 @@ from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, s
 from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
+from facesearch.following import FollowingIndex
 from facesearch.index import PersonIndex
 from facesearch.merge import Merged, merge
-from facesearch.model import COHORT, Model
+from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
 from facesearch.profile import Profile, profile_of
 from facesearch.progress import Progress
@@ -34,6 +34,7 @@ from facesearch.rejections import Contradiction, Rejection
 from facesearch.relink import Link, relink
 from facesearch.reviewed import reviewed, strangers_row
 from facesearch.store import Person, Samples, Store, StoredFace
+from facesearch.strangers import strangers_of
 from facesearch.template import templates
 from facesearch.vault import Keys, Kind, Secret, from_environment
 
@@ -99,8 +100,7 @@ class Gallery:
         """
         self.folder = folder
         self._store = Store(folder, create=create, keys=keys)
-        self._index: PersonIndex | None = None
-        self._revision = ""
+        self._following = FollowingIndex(self._store)
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
     def __enter__(self) -> "Gallery":
@@ -222,16 +222,11 @@ class Gallery:
                 "`facesearch gallery purge-expired`"
             )
 
-    def _forget_caches(self) -> None:
-        """They hold what is derived from the faces; also what a killed program left of them."""
-        for cached in (INDEX, STRANGERS):
-            for path in self.folder.glob(f"{cached}*"):
-                with suppress(IsADirectoryError, PermissionError):
-                    path.unlink(missing_ok=True)
-
     def _renew_caches(self) -> None:
-        self._forget_caches()
-        self._index = None
+        """They hold what is derived from the faces; also what a killed program left of them."""
+        for path in [self.folder / STRANGERS, *self.folder.glob("*.new")]:
+            with suppress(IsADirectoryError, PermissionError):
+                path.unlink(missing_ok=True)
         self._current_index()
 
     # Rejections, moved photos
@@ -312,9 +307,7 @@ class Gallery:
             photos=self._store.photo_count(),
             model=model.name if model else None,
             fingerprint=model.fingerprint if model else None,
-            index="current"
-            if cache.state(self.folder / INDEX, self._store.revision()) == "current"
-            else "to be rebuilt",
+            index="current" if self._following.is_kept() else "to be rebuilt",
             keeps_chips=self._keeps_chips(),
             chips=self._store.chip_count(),
             unfinished_reindex=unfinished(self._store.database),
@@ -512,23 +505,9 @@ class Gallery:
 
         Raises GalleryError if nobody is enrolled, ModelError without a cohort.
         """
-        index = self._current_index()
-        if not len(index):
+        if not len(self._current_index()):
             raise self._empty()
-        cohort = model.folder / COHORT
-        stamp = f"{self._revision} {images.sha256(cohort) if cohort.is_file() else ''}"
-        vault = self._store.database.vault
-        kept = cache.load(self.folder / STRANGERS, stamp, vault)
-        if kept is not None:
-            distances, populations = np.frombuffer(kept, np.float64).reshape(2, -1)
-            return Strangers(distances, populations.astype(np.int64))
-        keys = np.array([content_key(sha256) for sha256 in self._store.hashes()], np.uint64)
-        found = strangers_to(cohort_of(model), index.templates, keys)
-        content = np.stack([found.distances, found.populations.astype(np.float64)]).tobytes()
-        with suppress(OSError):
-            cache.save(self.folder / STRANGERS, content, stamp, vault)
-            self._drop_late(STRANGERS)
-        return found
+        return strangers_of(self._store, self._following, model)
 
     def _empty(self) -> GalleryError:
         return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
@@ -540,7 +519,7 @@ class Gallery:
 
         Raises GalleryError if the index and the faces of one of them disagree.
         """
-        index, revision = self._current_index(), self._revision
+        index, revision = self._current_index(), self._following.state.revision
         if not len(index):
             return []
         numbers, distances = index.search(seen.embedding[None], count)
@@ -568,27 +547,8 @@ class Gallery:
         self._current_index()
 
     def _current_index(self) -> PersonIndex:
-        """The index of the gallery as it is now, rebuilt from the database if need be."""
-        revision = self._store.revision()
-        if self._index is None or revision != self._revision:
-            vault = self._store.database.vault
-            self._index = PersonIndex.load(self.folder / INDEX, revision, vault)
-            if self._index is None:
-                revision, faces, embeddings = self._store.vectors()
-                people, owners = np.unique(faces, return_inverse=True)
-                self._index = PersonIndex(people, templates(embeddings, owners))
-                vault = self._store.database.vault
-                with suppress(OSError):  # it is only a cache
-                    self._index.save(self.folder / INDEX, revision, vault)
-            self._revision = revision
-            self._drop_late(INDEX)
-        return self._index
-
-    def _drop_late(self, name: str) -> None:
-        """A cache of what was removed or encrypted while it was made is not left behind."""
-        if self._store.revision() != self._revision:
-            with suppress(OSError):
-                (self.folder / name).unlink(missing_ok=True)
+        """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""
+        return self._following.current()
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""

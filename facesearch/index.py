@@ -24,6 +24,11 @@ class PeopleIndex(Protocol):
 
     def __len__(self) -> int: ...
 
+    @property
+    def dimension(self) -> int:
+        """D; anything as long as nobody is there."""
+        ...
+
     def search(
         self, query: Embeddings, count: int, *, exact: bool = False
     ) -> tuple[Numbers, Embeddings]:
@@ -61,6 +66,11 @@ class PersonIndex:
         return len(self._numbers) - int(self._gone.sum()) + len(self._new)
 
     @property
+    def dimension(self) -> int:
+        """See `PeopleIndex`."""
+        return int(self._new.shape[1])
+
+    @property
     def changed(self) -> int:
         """How many rows differ from what was given first, or is in the file."""
         return int(self._gone.sum()) + len(self._new)
@@ -82,7 +92,7 @@ class PersonIndex:
 
     def of(self, numbers: Numbers) -> Embeddings:
         """See `PeopleIndex`."""
-        found = np.empty((len(numbers), self._new.shape[1]), np.float32)
+        found = np.empty((len(numbers), self.dimension), np.float32)
         rows, there = self._rows(numbers)
         there &= ~self._gone[rows] if len(self._gone) else False
         found[there] = self._templates[rows[there]]
@@ -98,7 +108,7 @@ class PersonIndex:
         """See `PeopleIndex`."""
         self.drop(numbers)
         self._new_numbers = np.concatenate([self._new_numbers, numbers])
-        self._new = np.concatenate([self._new, templates]) if len(self._new) else templates
+        self._new = np.concatenate([self._new.reshape(-1, templates.shape[1]), templates])
 
     def drop(self, numbers: Numbers) -> None:
         """See `PeopleIndex`."""
@@ -153,7 +163,7 @@ class PersonIndex:
         for at in range(0, len(source), ROWS):
             block = source[at : at + ROWS]
             new = block >= total
-            found = np.empty((len(block), self._new.shape[1]), np.float32)
+            found = np.empty((len(block), self.dimension), np.float32)
             found[~new] = self._templates[block[~new]]
             found[new] = self._new[block[new] - total]
             yield found
@@ -165,7 +175,7 @@ class PersonIndex:
 
         def content() -> Iterator[bytes]:
             numbers = self.numbers
-            yield np.array([len(numbers), self._new.shape[1]], "<i8").tobytes()
+            yield np.array([len(numbers), self.dimension], "<i8").tobytes()
             yield numbers.astype("<i8").tobytes()
             for block in self._blocks():
                 yield block.astype("<f4").tobytes()

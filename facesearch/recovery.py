@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from facesearch.database import Database, locked
+from facesearch.database import Database, locked, renew
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA
 
@@ -63,10 +63,13 @@ def recover(path: Path) -> Recovered:
             if busy:
                 raise GalleryError(f"{path.parent}: another program is reading; try again later")
             fresh = Database(work, create=True)
-            fresh.close()
             with closing(_damaged(path)) as old, closing(_connect(fresh.path)) as new:
                 rows = _copy(old, new)
+            with fresh.append() as connection:
+                renew(connection)  # its own history: what was made of the old one is none of it
+            with closing(_connect(fresh.path)) as new:
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            fresh.close()
             if "people" not in rows or "faces" not in rows:
                 raise GalleryError(f"{path}: nothing of it can be read any more")
             found = problems(fresh.path)

@@ -1,6 +1,8 @@
 """The truth about a gallery: people, photos and their faces, asked and enrolled."""
 
 import json
+from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,9 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from facesearch import history
+from facesearch.cache import State
+from facesearch.cohort import content_key
 from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
 from facesearch.errors import GalleryError, PersonError
 from facesearch.face import Box, Face
@@ -24,10 +29,12 @@ from facesearch.schema import (
     photo_checksum,
     photos,
     removed_name,
+    totals,
 )
 from facesearch.vault import Keys, from_environment
 
 MOST_VARIABLES = 500  # in a query; SQLite has a limit
+PAGE = 1000  # rows in memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +113,16 @@ class Samples:
     agreement: float  # of the best face with its mirror image
 
 
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """People who changed since a state of the gallery."""
+
+    state: State  # as it is now
+    people: NDArray[np.int64]  # (P,), ascending
+    owners: NDArray[np.int64]  # of their faces, (N,); who has none has no template any more
+    embeddings: Embeddings  # (N, D)
+
+
 class Store:
     """What a gallery knows, asked and changed."""
 
@@ -143,29 +160,55 @@ class Store:
                 found.setdefault(sha256, set()).add(name)
         return found
 
-    def vectors(self) -> tuple[str, NDArray[np.int64], Embeddings]:
-        """The revision; of all faces the numbers of their people (N,) and the embeddings (N, D).
+    def vectors(self) -> tuple[State, NDArray[np.int64], Embeddings]:
+        """The state; of all faces the numbers of their people (N,) and the embeddings (N, D).
 
         Raises GalleryError for a damaged row.
         """
-        query = (
-            face_rows()
-            .join(people, people.c.id == faces.c.person)
-            .where(people.c.removed.is_(None))
-            .order_by(faces.c.id)
-        )
-        everybody = sa.select(people.c.id, people.c.name, people.c.removed, people.c.checksum)
         with self.database.read() as connection:
             self.database.check_sound(connection)  # else rows may be missing without a sign
-            for number, name, removed, checksum in connection.execute(everybody):
-                sound = (removed is not None) == ("\0" in name)  # see `removed_name`
-                self._check(sound and checksum == person_checksum(number, name), "person", number)
-            revision = get_setting(connection, "revision") or ""
-            rows = connection.execute(query).all()
-            dimension = get_setting(connection, "dimension")
-        vectors = [self._embedding(row) for row in rows]
-        owners = np.array([row.person for row in rows], np.int64)
-        return revision, owners, self._joined(vectors, dimension)
+            streamed = {"yield_per": PAGE}
+            self._check_people(connection.execute(_people(), execution_options=streamed))
+            query = face_rows().join(people, people.c.id == faces.c.person)
+            query = query.where(people.c.removed.is_(None)).order_by(faces.c.id)
+            rows = connection.execute(query, execution_options=streamed)
+            return history.state(connection), *self._gathered(connection, rows)
+
+    def since(self, state: State) -> Delta | None:
+        """Who changed since a state; None if that cannot be told. Raises GalleryError.
+
+        Every face of theirs is there: they are counted by what the database itself notes.
+        """
+        with self.database.read() as connection:
+            found = history.changed(connection, state)
+            if found is None:
+                return None
+            rows = []
+            for at in range(0, len(found.people), MOST_VARIABLES):
+                some = found.people[at : at + MOST_VARIABLES]
+                known = list(connection.execute(_people().where(people.c.id.in_(some))))
+                self._check_people(known)
+                hidden = {row.id for row in known if row.removed is not None}
+                query = face_rows().where(faces.c.person.in_(some)).order_by(faces.c.id)
+                theirs = connection.execute(query).all()
+                counted: dict[int, tuple[int, int]] = {}
+                for row in theirs:
+                    faces_, numbers = counted.get(row.person, (0, 0))
+                    counted[row.person] = faces_ + 1, numbers + row.id
+                noted = sa.select(totals).where(totals.c.person.in_(some))
+                if counted != {row[0]: (row[1], row[2]) for row in connection.execute(noted)}:
+                    return None
+                if counted.keys() - {row.id for row in known}:
+                    return None
+                rows += [row for row in theirs if row.person not in hidden]
+            changed = np.array(found.people, np.int64)
+            return Delta(found.state, changed, *self._gathered(connection, rows))
+
+    def behind(self, state: State) -> int | None:
+        """How many people changed since a state; None if that cannot be told."""
+        with self.database.read() as connection:
+            found = history.changed(connection, state)
+        return None if found is None else len(found.people)
 
     def samples(self, numbers: list[int]) -> dict[int, Samples]:
         """The faces of people by their numbers, in the order of their enrolment.
@@ -202,17 +245,23 @@ class Store:
             )
         return found
 
-    def hashes(self) -> list[str]:
-        """The SHA-256 of every photo with an enrolled face, in hexadecimal."""
-        query = (
-            sa.select(photos.c.sha256)
-            .distinct()
-            .join(faces, faces.c.photo == photos.c.id)
-            .join(people, people.c.id == faces.c.person)
-            .where(people.c.removed.is_(None))
+    def among(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+        """Those of these `content_key` that a photo with an enrolled face has."""
+        asked = (
+            "WITH asked (prefix) AS (VALUES {}) SELECT photos.sha256 FROM asked "
+            "JOIN photos ON photos.sha256 >= prefix AND photos.sha256 < prefix || 'g' "
+            "WHERE EXISTS (SELECT 1 FROM faces JOIN people ON people.id = faces.person "
+            "WHERE faces.photo = photos.id AND people.removed IS NULL)"
         )
+        found: list[int] = []
         with self.database.read() as connection:
-            return list(connection.execute(query).scalars())
+            for at in range(0, len(keys), MOST_VARIABLES):
+                some = [f"{key:016x}" for key in keys[at : at + MOST_VARIABLES].tolist()]
+                holes = ", ".join(f"(:k{number})" for number in range(len(some)))
+                query = sa.text(asked.format(holes))
+                values = {f"k{number}": prefix for number, prefix in enumerate(some)}
+                found += [content_key(sha) for sha in connection.execute(query, values).scalars()]
+        return np.array(found, np.uint64)
 
     def photo_count(self) -> int:
         query = (
@@ -325,11 +374,37 @@ class Store:
             return np.empty((0, 1), np.float32)
         size = len(embeddings[0]) // 4
         if dimension != str(size) or any(len(each) != 4 * size for each in embeddings):
-            raise GalleryError(
-                f"{self.database.path}: damaged: the embeddings are not of the size that is "
-                "written beside them; `facesearch gallery doctor` says more"
-            )
+            raise self._misfit()
         return np.frombuffer(b"".join(embeddings), "<f4").reshape(-1, size)
+
+    def _misfit(self) -> GalleryError:
+        return GalleryError(
+            f"{self.database.path}: damaged: the embeddings are not of the size that is "
+            "written beside them; `facesearch gallery doctor` says more"
+        )
+
+    def _gathered(
+        self, connection: sa.Connection, rows: Iterable[Any]
+    ) -> tuple[NDArray[np.int64], Embeddings]:
+        """Of `face_rows` the people (N,) and embeddings (N, D). Raises GalleryError if damaged."""
+        dimension = get_setting(connection, "dimension") or ""
+        size = int(dimension) if dimension.isdecimal() else 0
+        owners, content = array("q"), bytearray()
+        for row in rows:
+            embedding = self._embedding(row)
+            if len(embedding) != 4 * size:
+                raise self._misfit()
+            content += embedding
+            owners.append(row.person)
+        if not owners:
+            return np.empty(0, np.int64), np.empty((0, 1), np.float32)
+        return np.array(owners), np.frombuffer(content, "<f4").reshape(-1, size)
+
+    def _check_people(self, rows: Iterable[Any]) -> None:
+        """Of `_people`. Raises GalleryError for a damaged one."""
+        for number, name, removed, checksum in rows:
+            sound = (removed is not None) == ("\0" in name)  # see `removed_name`
+            self._check(sound and checksum == person_checksum(number, name), "person", number)
 
     def _check_face(self, row: Any) -> None:
         """Of one of `face_rows`, without the key. Raises GalleryError if it is damaged."""
@@ -444,6 +519,11 @@ class Store:
             query = sa.select(sa.func.count()).where(faces.c.person == person)
             hide_person(connection, person, name)
             return int(connection.execute(query).scalar_one())
+
+
+def _people() -> sa.Select[Any]:
+    """Everybody, removed people too, with what their checksum covers."""
+    return sa.select(people.c.id, people.c.name, people.c.removed, people.c.checksum)
 
 
 def _model(connection: sa.Connection) -> ModelStamp | None:

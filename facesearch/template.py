@@ -5,6 +5,8 @@ from numpy.typing import NDArray
 
 from facesearch.model import Embeddings
 
+PEOPLE = 1 << 15  # whose faces are held in double precision at once
+
 
 def templates(embeddings: Embeddings, people: NDArray[np.int64]) -> Embeddings:
     """The mean of each person's embeddings, normalised; a person is as near as their template.
@@ -13,10 +15,13 @@ def templates(embeddings: Embeddings, people: NDArray[np.int64]) -> Embeddings:
     least once. Returns unit vectors, (P, D). docs/error-rates.md says what else was measured.
     """
     order = np.argsort(people, kind="stable")
-    starts = np.searchsorted(people[order], np.arange(people.max() + 1 if len(people) else 0))
-    if not len(starts):
-        return embeddings[:0]
-    sums = np.add.reduceat(embeddings[order].astype(np.float64), starts, axis=0)
-    # faces exactly opposite would cancel out; the floor keeps such a person at an equal distance
-    norms = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
-    return np.asarray(sums / norms, np.float32)
+    starts = np.searchsorted(people[order], np.arange(people.max() + 2 if len(people) else 1))
+    made = np.empty((len(starts) - 1, embeddings.shape[1]), np.float32)
+    for at in range(0, len(made), PEOPLE):
+        part = starts[at : at + PEOPLE + 1]
+        rows = embeddings[order[part[0] : part[-1]]].astype(np.float64)
+        sums = np.add.reduceat(rows, part[:-1] - part[0], axis=0)
+        # faces exactly opposite cancel out; the floor keeps such a person at an equal distance
+        norms = np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+        made[at : at + PEOPLE] = sums / norms
+    return made

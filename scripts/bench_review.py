@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from lfw_faces import Faces, lfw_faces
 
-from facesearch.calibrate import calibration_of, cohort_of, strangers_to
+from facesearch.calibrate import calibration_of, cohort_of
 from facesearch.cohort import content_key
 from facesearch.decide import threshold_to_search
 from facesearch.embed import FaceReader
@@ -26,6 +26,7 @@ from facesearch.folder import Folder
 from facesearch.images import sha256
 from facesearch.model import Model
 from facesearch.near import Sketch, copies, sketch
+from facesearch.nearness import strangers_to
 from facesearch.review import Finding, Review
 from facesearch.store import Roster
 from facesearch.template import templates

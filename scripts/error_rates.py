@@ -31,12 +31,12 @@ from facesearch.calibrate import (
     cohort_of,
     evidence_trials,
     features,
-    strangers_to,
 )
 from facesearch.cohort import Cohort
 from facesearch.errors import CalibrationError
 from facesearch.metrics import all_pairs, sample
 from facesearch.model import CARD, Model
+from facesearch.nearness import strangers_to
 from facesearch.report import REPORT, write_section
 from facesearch.template import templates
 

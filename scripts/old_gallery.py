@@ -1,11 +1,13 @@
 """A small gallery as an earlier version of facesearch left it, for tests/test_upgrade.py.
 
-It is made by that version's own code, with invented embeddings; the two in tests/galleries are of
+It is made by that version's own code, with invented embeddings; those in tests/galleries are of
 
     git worktree add ../old bbd4bac^     # the last commit with schema 0001
     PYTHONPATH=../old python scripts/old_gallery.py tests/galleries/0001.db
     git worktree add ../older 2abd46e^   # the last commit with schema 0002
     PYTHONPATH=../older python scripts/old_gallery.py tests/galleries/0002.db
+    git worktree add ../last 9d43917   # a commit with schema 0003
+    PYTHONPATH=../last python scripts/old_gallery.py tests/galleries/0003.db
 """
 
 import shutil

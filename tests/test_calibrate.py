@@ -15,11 +15,11 @@ from facesearch.calibrate import (
     calibrate,
     posterior,
     probability,
-    strangers_to,
 )
 from facesearch.decide import Candidate, decide, threshold_to_compare, threshold_to_search
 from facesearch.errors import CalibrationError, ModelError
 from facesearch.metrics import all_pairs
+from facesearch.nearness import strangers_to
 from facesearch.template import templates
 
 

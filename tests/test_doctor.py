@@ -230,10 +230,9 @@ def test_an_embedding_that_is_none(folder: Path, vector: np.ndarray) -> None:
 
 
 def test_an_index_of_something_else(folder: Path) -> None:
-    with closing(Store(folder, create=False)) as store:
-        revision = store.revision()
-    index = PersonIndex.load(folder / INDEX, revision)
-    assert index is not None
+    found = PersonIndex.load(folder / INDEX)
+    assert found is not None
+    index, state = found
     whole = (folder / INDEX).read_bytes()
     moved = np.roll(index.templates, 1, axis=0)
     for wrong in (
@@ -241,7 +240,7 @@ def test_an_index_of_something_else(folder: Path) -> None:
         PersonIndex(index.numbers[1:], index.templates[1:]),
         PersonIndex(np.empty(0, np.int64), index.templates[:0]),
     ):
-        wrong.save(folder / INDEX, revision)
+        wrong.save(folder / INDEX, state)
         assert kinds(examine(folder)) == [("index", "error")]
         assert [finding.repaired for finding in examine(folder, repair=True)] == [True]
         assert (folder / INDEX).read_bytes() == whole

@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from facesearch.cache import State
 from facesearch.index import PersonIndex
+
+STATE = State("aa", 7)
 
 
 @pytest.fixture
@@ -34,22 +37,24 @@ def test_more_neighbours_than_people(vectors: NDArray[np.float32]) -> None:
     assert empty.search(vectors[:2], 10)[0].shape == (2, 0)
 
 
-def test_the_file_is_believed_only_if_whole_and_current(
-    tmp_path: Path, vectors: NDArray[np.float32]
-) -> None:
+def test_the_file_is_believed_only_if_whole(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
     path = tmp_path / "vectors.faiss"
-    assert PersonIndex.load(path, "1") is None
-    PersonIndex(np.arange(50), vectors).save(path, "1")
+    assert PersonIndex.load(path) is None
+    PersonIndex(np.arange(50), vectors).save(path, STATE)
     assert [entry.name for entry in tmp_path.iterdir()] == ["vectors.faiss"]
-    loaded = PersonIndex.load(path, "1")
-    assert loaded is not None
-    assert loaded.search(vectors[4:5], 1)[0][0, 0] == 4
-    assert PersonIndex.load(path, "2") is None
+    found = PersonIndex.load(path)
+    assert found is not None
+    assert found[1] == STATE
+    assert np.array_equal(found[0].templates, vectors)
+    assert found[0].search(vectors[4:5], 1)[0][0, 0] == 4
     whole = path.read_bytes()
     for damaged in (whole[:-1], whole[: len(whole) // 2], b"", b"x" * 1000, whole[1:]):
+        path.unlink()
         path.write_bytes(damaged)
-        assert PersonIndex.load(path, "1") is None
-    flipped = bytearray(whole)
-    flipped[len(whole) // 2] ^= 1
-    path.write_bytes(flipped)
-    assert PersonIndex.load(path, "1") is None
+        assert PersonIndex.load(path) is None
+    for at in np.random.default_rng(0).integers(len(whole.rstrip()), size=50).tolist():
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << at % 8
+        path.unlink()
+        path.write_bytes(flipped)
+        assert PersonIndex.load(path) is None

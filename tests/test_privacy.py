@@ -87,7 +87,8 @@ def test_an_earlier_gallery_is_closed_to_others(folder: Path) -> None:
 def test_a_private_file_replaces_one_that_was_none(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("longer than what follows")
-    private.write(path, b"content")
+    with private.opened(path) as file:
+        file.write(b"content")
     assert path.read_bytes() == b"content"
     assert modes(tmp_path) == {"file": 0o600}
     private.make(path)
