@@ -23,6 +23,7 @@ LOCK_SECONDS = 60
 LOCK = "lock"
 RECORD = "vault"  # the setting with the wrapped key of an encrypted gallery
 MIRROR = "milvus"  # the setting with what the gallery's collections in Milvus begin with
+MIRROR_UNCLEAN = "milvus-unclean"  # the setting that says: they may hold what was purged
 UNCLEAN = "unclean"  # the setting that says: what was freed is not overwritten yet
 # what a network file system says that has no locks
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}

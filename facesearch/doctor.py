@@ -15,12 +15,13 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from facesearch import cache, images, recovery
+from facesearch import cache, images, milvus, recovery
 from facesearch.database import Database, now, set_setting
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
 from facesearch.index import PersonIndex
+from facesearch.mirror import Mirror
 from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
@@ -370,6 +371,13 @@ class _Examination:
             if not any(finding.severity == "error" for finding in self.findings):
                 self.found("rows", str(error), "error")
             return
+        if cache.state(strangers, "") == "damaged":
+            self.found("cache", f"{strangers}: damaged", "warning", "removes it")
+            self._remove(strangers)
+        server = milvus.chosen()
+        if server is not None:
+            self._collection(Mirror(store, server))
+            return
         found = PersonIndex.load(index, store.database.vault)
         delta = None if found is None else store.since(found[1])
         if found is None and index.exists():
@@ -386,9 +394,23 @@ class _Examination:
             with suppress(GalleryError), Gallery(self.folder, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
-        if cache.state(strangers, "") == "damaged":
-            self.found("cache", f"{strangers}: damaged", "warning", "removes it")
-            self._remove(strangers)
+
+    def _collection(self, mirror: Mirror) -> None:
+        """The index in Milvus."""
+        try:
+            wrong = mirror.wrong()
+            if wrong is not None:
+                self.found("index", wrong, "error", "fills another collection")
+            elif not mirror.is_kept():
+                what = "Milvus: does not hold this gallery as it is"
+                self.found("index", what, "note", "fills a collection, as the next search would")
+            else:
+                return
+            if self.repair:
+                mirror.renew()
+                self._done()
+        except GalleryError as error:
+            self.found("index", str(error), "warning")
 
     def _leftovers(self) -> None:
         for path in sorted({path for shape in LEFT for path in self.folder.glob(shape)}):

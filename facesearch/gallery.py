@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import audit, cache, curation, encryption, images, preferences, purge, rejections
+from facesearch import (
+    audit,
+    cache,
+    curation,
+    encryption,
+    images,
+    milvus,
+    preferences,
+    purge,
+    rejections,
+)
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
@@ -22,8 +32,9 @@ from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
-from facesearch.index import PersonIndex
+from facesearch.index import PeopleIndex
 from facesearch.merge import Merged, merge
+from facesearch.mirror import Mirror, forget, name_of
 from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
 from facesearch.profile import Profile, profile_of
@@ -96,11 +107,15 @@ class Gallery:
     ) -> None:
         """Raises GalleryError if there is no gallery in `folder` and none is to be made.
 
+        The index is in Milvus if MILVUS_URI is set, else in a file beside the database.
         keys: asked for what opens an encrypted gallery when face data is needed first.
         """
         self.folder = folder
         self._store = Store(folder, create=create, keys=keys)
-        self._following = FollowingIndex(self._store)
+        server = milvus.chosen()
+        self._following: FollowingIndex | Mirror = (
+            FollowingIndex(self._store) if server is None else Mirror(self._store, server)
+        )
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
     def __enter__(self) -> "Gallery":
@@ -190,7 +205,7 @@ class Gallery:
         """Leave nothing of a person, also of one removed before; see `purge.purge`.
 
         Raises PersonError, and GalleryError if another program reads on for so long that what was
-        removed cannot be overwritten now.
+        removed cannot be overwritten now, or if Milvus has it and cannot be reached.
         """
         count = purge.purge(self._store.database, clean_name(name))
         self._overwrite()
@@ -221,10 +236,38 @@ class Gallery:
                 "was removed is not overwritten yet; the next start without one does it, or "
                 "`facesearch gallery purge-expired`"
             )
+        if isinstance(self._following, Mirror):
+            self._following.clean()
+        elif name_of(self._store) is not None:
+            raise GalleryError(
+                f"{self.folder}: the purge is done here, but Milvus may hold what was removed; set "
+                "MILVUS_URI and run `facesearch gallery purge-expired`, or, if that server is gone "
+                "for good, `facesearch gallery leave-milvus --lost`"
+            )
+
+    def leave_milvus(self, *, lost: bool = False) -> None:
+        """Drop what Milvus has of this gallery; lost: of a server that is gone for good.
+
+        Raises GalleryError if there is nothing, or if the server cannot be reached.
+        """
+        if name_of(self._store) is None:
+            raise GalleryError(f"{self.folder}: has nothing in Milvus")
+        if lost:
+            forget(self._store)
+        elif isinstance(self._following, Mirror):
+            self._following.leave()
+        else:
+            raise GalleryError(
+                f"{self.folder}: set MILVUS_URI to the server to leave, or say --lost if it is "
+                "gone for good"
+            )
 
     def _renew_caches(self) -> None:
         """They hold what is derived from the faces; also what a killed program left of them."""
-        for path in [self.folder / STRANGERS, *self.folder.glob("*.new")]:
+        derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
+        if isinstance(self._following, Mirror):
+            derived.append(self.folder / INDEX)  # of the time before
+        for path in derived:
             with suppress(IsADirectoryError, PermissionError):
                 path.unlink(missing_ok=True)
         self._current_index()
@@ -507,7 +550,12 @@ class Gallery:
         """
         if not len(self._current_index()):
             raise self._empty()
-        return strangers_of(self._store, self._following, model)
+        try:
+            return strangers_of(self._store, self._following, model)
+        except (milvus.Gone, KeyError):
+            if not self._distrusts():
+                raise
+            return self.strangers(model)
 
     def _empty(self) -> GalleryError:
         return GalleryError(f"{self.folder}: nobody is enrolled yet; enrol somebody first")
@@ -522,10 +570,14 @@ class Gallery:
         index, revision = self._current_index(), self._following.state.revision
         if not len(index):
             return []
-        numbers, distances = index.search(seen.embedding[None], count)
-        samples = self._store.samples(numbers[0].tolist())
-        if not _agree(index, numbers[0], samples):
-            if self._store.revision() != revision:  # changed a moment ago
+        try:
+            numbers, distances = index.search(seen.embedding[None], count)
+            samples = self._store.samples(numbers[0].tolist())
+            agree = _agree(index, numbers[0], samples)
+        except (milvus.Gone, KeyError):
+            agree = False
+        if not agree:
+            if self._store.revision() != revision or self._distrusts():  # changed a moment ago
                 return self._nearest_people(seen, count, calibration)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
@@ -543,12 +595,16 @@ class Gallery:
     # The index and the model
 
     def refresh(self) -> None:
-        """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
+        """Bring the index up to date. Raises GalleryError for a damaged gallery."""
         self._current_index()
 
-    def _current_index(self) -> PersonIndex:
+    def _current_index(self) -> PeopleIndex:
         """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""
         return self._following.current()
+
+    def _distrusts(self) -> bool:
+        """Whether the index may be at fault, and is another one next time."""
+        return isinstance(self._following, Mirror) and self._following.distrust()
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""
@@ -565,7 +621,7 @@ class Gallery:
             )
 
 
-def _agree(index: PersonIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
+def _agree(index: PeopleIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
     """Whether these are still the faces that the index was made from."""
     if samples.keys() != set(numbers.tolist()):
         return False

@@ -94,7 +94,10 @@ def _connected(uri: str, token: str, process: int) -> Any:
     for name in ("pymilvus", "milvus_lite"):  # which log a trace beside each error that we explain
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with _explained(Server(uri, token, None)):
-        return pymilvus.MilvusClient(uri, token=token, timeout=10)
+        # a server that expects no pings ends calls that last: filling, building an index
+        return pymilvus.MilvusClient(
+            uri, token=token, timeout=10, grpc_options={"grpc.keepalive_time_ms": 2**31 - 1}
+        )
 
 
 class MilvusIndex:
@@ -104,9 +107,9 @@ class MilvusIndex:
     see every write that ended before.
     """
 
-    def __init__(self, server: Server, name: str, kind: str, people: int) -> None:
+    def __init__(self, server: Server, name: str, kind: str, people: int, dimension: int) -> None:
         """people: how many the collection holds. Raises as `connect`."""
-        self.name, self.kind = name, kind
+        self.name, self.kind, self.dimension = name, kind, dimension
         self._server, self._client, self._people = server, connect(server), people
 
     @classmethod
@@ -127,7 +130,7 @@ class MilvusIndex:
             client.create_collection(
                 name, schema=schema, index_params=indexes, consistency_level="Strong"
             )
-        return cls(server, name, kind, 0)
+        return cls(server, name, kind, 0, dimension)
 
     def load(self) -> None:
         """Have the server hold it ready. Raises Gone if it is not there."""

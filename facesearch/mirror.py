@@ -14,7 +14,7 @@ import numpy as np
 
 from facesearch import history
 from facesearch.cache import State
-from facesearch.database import MIRROR, RECORD, get_setting, set_setting
+from facesearch.database import MIRROR, MIRROR_UNCLEAN, RECORD, get_setting, set_setting
 from facesearch.errors import GalleryError
 from facesearch.milvus import Catalogue, Gone, MilvusIndex, Numbers, Server
 from facesearch.model import Embeddings
@@ -33,6 +33,7 @@ class Held:
     fingerprint: str  # of the model
     index: str
     people: int
+    dimension: int  # of the templates
     state: str  # of the gallery; empty: nobody knows
     towards: str = ""  # the state, and a token, while it is changed
 
@@ -48,6 +49,7 @@ class Mirror:
         self._folder = store.database.path.parent
         self._index: MilvusIndex | None = None
         self.state = State("", 0)  # that `current` gave an index of
+        self._distrusted: State | None = None
 
     def current(self) -> MilvusIndex:
         """The index as of now; its collection is filled or changed if need be.
@@ -62,23 +64,31 @@ class Mirror:
 
     def is_kept(self) -> bool:
         """Whether there is a collection of the present state, or one that can be changed to it."""
-        name = self._drawn()
+        name = name_of(self._store)
         if name is None:
             return False
         held = _read(Catalogue(self._server), name)
         state = State.of(held.state) if held and self._usable(held) else None
         return state is not None and self._store.behind(state) is not None
 
-    def distrust(self) -> None:
-        """What `current` gave does not hold what it should: next time it gives another."""
+    def distrust(self) -> bool:
+        """What `current` gave does not hold what it should: next time it gives another.
+
+        False if it is not the collection's fault: it was replaced already for this state, or the
+        database was changed by somebody else than facesearch.
+        """
         index, self._index = self._index, None
-        if index is None:
-            return
+        if index is None or self._distrusted == self.state:
+            return False
+        if self._store.behind(self.state) is None:
+            return False
+        self._distrusted = self.state
         name, catalogue = self._name(), Catalogue(self._server)
         with self._store.database.lock(name=LOCK):
             held = _read(catalogue, name)
             if held is not None and held.collection == index.name:
                 _write(catalogue, name, replace(held, state=""))
+        return True
 
     def renew(self) -> None:
         """Fill another collection and drop this one, with what the server keeps of deleted rows."""
@@ -86,9 +96,15 @@ class Mirror:
         with self._store.database.lock(name=LOCK):
             self._index, self.state = self._filled(catalogue, name)
 
+    def clean(self) -> None:
+        """Leave nothing of what was purged, also if that could not be done at the time."""
+        self.current()
+        if self._is_unclean():
+            self.renew()
+
     def leave(self) -> None:
         """Drop everything that the server has of this gallery. Raises GalleryError."""
-        name = self._drawn()
+        name = name_of(self._store)
         self._index = None
         if name is not None:
             catalogue = Catalogue(self._server)
@@ -98,7 +114,7 @@ class Mirror:
                 forget(self._store)
 
     def wrong(self) -> str | None:
-        """What is wrong with a collection that claims to be of the present state."""
+        """What is wrong with a collection that is there and claims to be of the present state."""
         state, numbers, wanted = self._truth()
         held = _read(Catalogue(self._server), self._name())
         if held is None or held.state != str(state) or held.towards:
@@ -108,7 +124,9 @@ class Mirror:
             same = index.count() == len(numbers) and np.allclose(
                 index.of(numbers), wanted, atol=1e-5
             )
-        except (Gone, KeyError):
+        except Gone:
+            return None
+        except KeyError:
             same = False
         return None if same else f"{held.collection}: does not hold what the database holds"
 
@@ -129,11 +147,11 @@ class Mirror:
                 "state; let somebody search it who may write"
             )
         with self._store.database.lock(name=LOCK):
-            return (
-                self._found(catalogue, name)  # somebody else was quicker
-                or self._changed(catalogue, name)
-                or self._filled(catalogue, name)
-            )
+            # somebody else may have been quicker
+            current = self._found(catalogue, name) or self._changed(catalogue, name)
+            if current is None or self._is_unclean():
+                current = self._filled(catalogue, name)
+            return current
 
     def _usable(self, held: Held) -> bool:
         """Whether it is of the model and the index that are wanted, and whole."""
@@ -177,21 +195,29 @@ class Mirror:
         """Another collection with everybody, in place of those that are there."""
         state, numbers, vectors = self._truth()
         model = self._store.model()
-        held = Held("", model.fingerprint if model else "", "FLAT", len(numbers), str(state))
+        fingerprint = model.fingerprint if model else ""
+        held = Held("", fingerprint, "FLAT", len(numbers), vectors.shape[1], str(state))
         _drop_others(catalogue, name, _read(catalogue, name))  # half filled
         if len(numbers):
-            collection = f"{name}_{held.fingerprint[:12]}_{secrets.token_hex(4)}"
-            index = MilvusIndex.make(self._server, collection, vectors.shape[1], len(numbers))
+            collection = f"{name}_{fingerprint[:12]}_{secrets.token_hex(4)}"
+            index = MilvusIndex.make(self._server, collection, held.dimension, len(numbers))
             index.put(numbers, vectors)
             index.settle()
             held = replace(held, collection=collection, index=index.kind)
         _write(catalogue, name, held)
         _drop_others(catalogue, name, held)
+        with self._store.database.append() as connection:
+            if history.state(connection) == state:  # else something may have been purged since
+                connection.execute(settings.delete().where(settings.c.key == MIRROR_UNCLEAN))
         return self._opened(held), state
+
+    def _is_unclean(self) -> bool:
+        with self._store.database.read() as connection:
+            return get_setting(connection, MIRROR_UNCLEAN) is not None
 
     def _opened(self, held: Held) -> MilvusIndex:
         """Ready to be searched. Raises Gone."""
-        index = MilvusIndex(self._server, held.collection, held.index, held.people)
+        index = MilvusIndex(self._server, held.collection, held.index, held.people, held.dimension)
         if held.collection:
             index.load()
         return index
@@ -207,12 +233,6 @@ class Mirror:
         state, faces, embeddings = self._store.vectors()
         people, owners = np.unique(faces, return_inverse=True)
         return state, people, templates(embeddings, owners)
-
-    # The name
-
-    def _drawn(self) -> str | None:
-        with self._store.database.read() as connection:
-            return get_setting(connection, MIRROR)
 
     def _name(self) -> str:
         """What this gallery's collections begin with, drawn once. Raises GalleryError."""
@@ -234,10 +254,16 @@ class Mirror:
         return name
 
 
+def name_of(store: Store) -> str | None:
+    """What the gallery's collections begin with, if it ever had any."""
+    with store.database.read() as connection:
+        return get_setting(connection, MIRROR)
+
+
 def forget(store: Store) -> None:
     """The gallery does not say any more that a server has something of it."""
     with store.database.append() as connection:
-        connection.execute(settings.delete().where(settings.c.key == MIRROR))
+        connection.execute(settings.delete().where(settings.c.key.in_([MIRROR, MIRROR_UNCLEAN])))
 
 
 def _drop_others(catalogue: Catalogue, name: str, held: Held | None) -> None:

@@ -130,7 +130,7 @@ def in_milvus(
         return index
 
     def opened() -> MilvusIndex:
-        index = MilvusIndex(server, COLLECTION, kind, len(vectors))
+        index = MilvusIndex(server, COLLECTION, kind, len(vectors), DIMENSION)
         index.load()
         return index
 
