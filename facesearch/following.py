@@ -29,9 +29,11 @@ class FollowingIndex:
         """The index as of now. Raises GalleryError for a damaged gallery."""
         if self._index is not None and self._store.revision() == self.state.revision:
             return self._index
-        index = self._caught_up() or self._from_file() or self._anew()
-        if due(index, self._path):
-            self._keep(index)
+        index = self._caught_up()
+        if index is None:
+            index = self._from_file()
+        if index is None or due(index, self._path):
+            self._keep(self._anew() if index is None else index)
         assert self._index is not None
         return self._index
 
@@ -40,6 +42,10 @@ class FollowingIndex:
         state = State.of(cache.stamp_of(self._path) or "")
         people = None if state is None else self._store.behind(state)
         return people is not None and not behind(people, self._path)
+
+    def forget(self) -> None:
+        """Let go of the file and of memory."""
+        self._index = None
 
     def _caught_up(self) -> PersonIndex | None:
         if self._index is None:

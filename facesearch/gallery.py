@@ -28,13 +28,13 @@ from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.embed import Embedder, SeenFace, in_order
 from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
-from facesearch.errors import GalleryError, ModelError, PersonError, PhotoError
+from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
 from facesearch.face import Box
 from facesearch.following import FollowingIndex
 from facesearch.index import PeopleIndex
 from facesearch.merge import Merged, merge
-from facesearch.mirror import Mirror, forget, name_of
+from facesearch.mirror import Mirror, forget_name, name_of
 from facesearch.model import Model
 from facesearch.names import clean_name as clean_name
 from facesearch.profile import Profile, profile_of
@@ -127,6 +127,7 @@ class Gallery:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._following.forget()
         self._store.close()
 
     # People
@@ -137,11 +138,7 @@ class Gallery:
 
     def person(self, name: str) -> Person:
         """Raises PersonError."""
-        clean = clean_name(name)
-        for person in self._store.people():
-            if person.name == clean:
-                return person
-        raise PersonError(f"{clean}: nobody of this name is enrolled")
+        return self._store.person(clean_name(name))
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """Raises PersonError."""
@@ -253,7 +250,7 @@ class Gallery:
         if name_of(self._store) is None:
             raise GalleryError(f"{self.folder}: has nothing in Milvus")
         if lost:
-            forget(self._store)
+            forget_name(self._store)
         elif isinstance(self._following, Mirror):
             self._following.leave()
         else:
@@ -441,7 +438,7 @@ class Gallery:
             self._store,
             embedder,
             calibration,
-            self._nearest_people,
+            self._nearest_each,
             self._barred,
             which,
             insist=insist,
@@ -563,34 +560,40 @@ class Gallery:
     def _nearest_people(
         self, seen: SeenFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
-        """The `count` nearest people, nearest first.
+        """The `count` nearest people, nearest first. Raises GalleryError."""
+        return self._nearest_each([seen], count, calibration)[0]
+
+    def _nearest_each(
+        self, faces: Sequence[SeenFace], count: int, calibration: Calibration
+    ) -> list[list[Candidate]]:
+        """For each face the `count` nearest people, nearest first.
 
         Raises GalleryError if the index and the faces of one of them disagree.
         """
         index, revision = self._current_index(), self._following.state.revision
         if not len(index):
-            return []
+            return [[] for _ in faces]
         try:
-            numbers, distances = index.search(seen.embedding[None], count)
-            samples = self._store.samples(numbers[0].tolist())
-            agree = _agree(index, numbers[0], samples)
+            numbers, distances = index.search(np.stack([seen.embedding for seen in faces]), count)
+            near = np.unique(numbers)
+            samples = self._store.samples(near.tolist())
+            agree = _agree(index, near, samples)
         except (milvus.Gone, KeyError):
             agree = False
         if not agree:
             if self._store.revision() != revision or self._distrusts():  # changed a moment ago
-                return self._nearest_people(seen, count, calibration)
+                return self._nearest_each(faces, count, calibration)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
             )
-        found = []
-        for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-            person = samples[number]
-            nearest = int((person.embeddings @ seen.embedding).argmax())
-            worse = min(seen.agreement, person.agreement)
-            ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
-            found.append(Candidate(person.name, distance, person.photos[nearest], ratio))
-        return found
+        return [
+            [
+                _candidate(seen, samples[number], distance, calibration)
+                for number, distance in zip(theirs.tolist(), apart.tolist(), strict=True)
+            ]
+            for seen, theirs, apart in zip(faces, numbers, distances, strict=True)
+        ]
 
     # The index and the model
 
@@ -619,6 +622,15 @@ class Gallery:
                 f"move the gallery to the latter with `facesearch gallery reindex --model "
                 f"{other.name}`, or choose another gallery with --gallery"
             )
+
+
+def _candidate(
+    seen: SeenFace, person: Samples, distance: float, calibration: Calibration
+) -> Candidate:
+    nearest = int((person.embeddings @ seen.embedding).argmax())
+    worse = min(seen.agreement, person.agreement)
+    ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
+    return Candidate(person.name, distance, person.photos[nearest], ratio)
 
 
 def _agree(index: PeopleIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:

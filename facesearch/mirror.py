@@ -62,6 +62,10 @@ class Mirror:
             self._index, self.state = self._found(catalogue, name) or self._made(catalogue, name)
         return self._index
 
+    def forget(self) -> None:
+        """Let go of the collection."""
+        self._index = None
+
     def is_kept(self) -> bool:
         """Whether there is a collection of the present state, or one that can be changed to it."""
         name = name_of(self._store)
@@ -111,7 +115,7 @@ class Mirror:
             with self._store.database.lock(name=LOCK):
                 catalogue.remove(name)
                 _drop_others(catalogue, name, None)
-                forget(self._store)
+                forget_name(self._store)
 
     def wrong(self) -> str | None:
         """What is wrong with a collection that is there and claims to be of the present state."""
@@ -260,7 +264,7 @@ def name_of(store: Store) -> str | None:
         return get_setting(connection, MIRROR)
 
 
-def forget(store: Store) -> None:
+def forget_name(store: Store) -> None:
     """The gallery does not say any more that a server has something of it."""
     with store.database.append() as connection:
         connection.execute(settings.delete().where(settings.c.key.in_([MIRROR, MIRROR_UNCLEAN])))

@@ -2,7 +2,7 @@
 
 import json
 from array import array
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -274,27 +274,41 @@ class Store:
 
     def people(self) -> list[Person]:
         """Everybody, by name."""
-        query = (
-            sa.select(
-                people.c.id,
-                people.c.checksum,
-                people.c.name,
-                sa.func.count(faces.c.id),
-                sa.func.count(sa.distinct(faces.c.photo)),
-                people.c.created,
-                people.c.expires,
-                people.c.consent,
-            )
-            .outerjoin(faces, faces.c.person == people.c.id)
-            .where(people.c.removed.is_(None))
-            .group_by(people.c.id)
-            .order_by(people.c.name)
-        )
         with self.database.read() as connection:
-            rows = connection.execute(query).all()
+            rows = connection.execute(_counted().order_by(people.c.name)).all()
         for row in rows:
             self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
         return [Person(*row[2:]) for row in rows]
+
+    def person(self, name: str) -> Person:
+        """Raises PersonError."""
+        query = _counted().where(people.c.name == name)
+        with self.database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise PersonError(f"{name}: nobody of this name is enrolled")
+        self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
+        return Person(*row[2:])
+
+    def several(self, names: Collection[str]) -> set[str]:
+        """Those of these people who are in two photos at least."""
+        found: set[str] = set()
+        asked = sorted(names)
+        with self.database.read() as connection:
+            for at in range(0, len(asked), MOST_VARIABLES):
+                query = _counted().where(people.c.name.in_(asked[at : at + MOST_VARIABLES]))
+                found |= {row.name for row in connection.execute(query) if row.photos > 1}
+        return found
+
+    def several_count(self) -> int:
+        """How many people have two faces at least."""
+        several = totals.c.faces > 1
+        every = sa.select(sa.func.count()).select_from(totals).where(several)
+        hidden = every.join(people, people.c.id == totals.c.person)
+        hidden = hidden.where(people.c.removed.is_not(None))
+        with self.database.read() as connection:
+            counts = [connection.execute(query).scalar_one() for query in (every, hidden)]
+        return int(counts[0] - counts[1])
 
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of their enrolment. Raises PersonError."""
@@ -519,6 +533,25 @@ class Store:
             query = sa.select(sa.func.count()).where(faces.c.person == person)
             hide_person(connection, person, name)
             return int(connection.execute(query).scalar_one())
+
+
+def _counted() -> sa.Select[Any]:
+    """Enrolled people: number, checksum, and what `Person` has."""
+    return (
+        sa.select(
+            people.c.id,
+            people.c.checksum,
+            people.c.name,
+            sa.func.count(faces.c.id).label("faces"),
+            sa.func.count(sa.distinct(faces.c.photo)).label("photos"),
+            people.c.created,
+            people.c.expires,
+            people.c.consent,
+        )
+        .outerjoin(faces, faces.c.person == people.c.id)
+        .where(people.c.removed.is_(None))
+        .group_by(people.c.id)
+    )
 
 
 def _people() -> sa.Select[Any]:

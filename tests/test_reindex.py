@@ -126,10 +126,10 @@ def test_a_break_repeats_nothing_and_changes_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 2)
-    revision, _, old = gallery._store.vectors()
+    (state, _, old) = gallery._store.vectors()
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
-    assert gallery._store.revision() == revision
+    assert gallery._store.revision() == state.revision
     assert np.array_equal(gallery._store.vectors()[2], old)
     assert gallery.info().model == "default"
     assert gallery.info().unfinished_reindex == "to accurate: 4 of 6 faces done"
