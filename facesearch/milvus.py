@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from facesearch.errors import GalleryError, MissingExtra
 from facesearch.model import Embeddings
 
-SECONDS = 60  # for one call
+SECONDS = 60  # for one call; ten times as long for what the server works through in the whole
 BATCH = 1000  # rows in one message; a server takes 64 MB
 MOST = 16_384  # neighbours of one query; a server gives no more
 EXACT_UP_TO = 1_000_000  # people: as far as FLAT is the choice
@@ -59,10 +59,15 @@ def chosen() -> Server | None:
 @contextmanager
 def _explained(server: Server) -> Iterator[None]:
     """Errors of pymilvus become a GalleryError of one line; Gone if a collection is missing."""
+    from grpc import RpcError
     from pymilvus.exceptions import MilvusException
 
     try:
         yield
+    except RpcError as error:  # which pymilvus leaves as it is if a call took too long
+        _connected.cache_clear()
+        said = getattr(error, "details", lambda: None)() or type(error).__name__
+        raise GalleryError(f"{server}: {said}; try again when it is less busy") from error
     except MilvusException as error:
         said = " ".join(str(error.message).split()) or type(error).__name__
         kind = Gone if error.code in (100, 101) else GalleryError  # not found, not loaded
@@ -309,4 +314,4 @@ class Catalogue:
     def drop_collection(self, name: str) -> None:
         """Raises GalleryError."""
         with _explained(self._server):
-            self._client.drop_collection(name, timeout=SECONDS)
+            self._client.drop_collection(name, timeout=10 * SECONDS)

@@ -171,8 +171,10 @@ def served(folder: Path) -> Iterator[Server]:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        yield Server(f"http://127.0.0.1:{port}", "", None)
-        process.terminate()
+        try:
+            yield Server(f"http://127.0.0.1:{port}", "", None)
+        finally:
+            process.terminate()
 
 
 def main() -> None:

@@ -117,5 +117,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
         assert server.stdout is not None
         assert b"listening" in server.stdout.readline()
-        yield f"http://127.0.0.1:{port}", data
-        server.terminate()
+        try:
+            yield f"http://127.0.0.1:{port}", data
+        finally:
+            server.terminate()

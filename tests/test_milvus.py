@@ -593,3 +593,12 @@ def test_a_file_of_milvus_lite(
     assert server is not None
     milvus.connect(server).close()
     milvus._connected.cache_clear()
+
+
+def test_a_call_that_takes_too_long(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    index = check(gallery)
+    with monkeypatch.context() as hasty:
+        hasty.setattr(milvus, "SECONDS", 1e-6)
+        with pytest.raises(GalleryError, match=r"^Milvus at http\S+: [^\n]+$"):
+            index.search(VECTORS[:1], 1)
+    check(gallery)
