@@ -5,6 +5,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,15 @@ ROOT = Path(__file__).parent.parent
 LFW = ROOT.parent / "shared" / "data" / "lfw"
 
 sys.path.insert(0, str(ROOT / "scripts"))
+
+
+@dataclass(frozen=True, slots=True)
+class MilvusServer:
+    """One that runs."""
+
+    uri: str
+    data: Path  # the folder that it keeps
+    pid: int
 
 
 @pytest.fixture(autouse=True)
@@ -104,8 +114,8 @@ def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The URI of a Milvus Lite that several processes may use, and the folder that it keeps."""
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus Lite that several processes may use."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
     data = tmp_path_factory.mktemp("milvus")
@@ -118,6 +128,6 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[st
         assert server.stdout is not None
         assert b"listening" in server.stdout.readline()
         try:
-            yield f"http://127.0.0.1:{port}", data
+            yield MilvusServer(f"http://127.0.0.1:{port}", data, server.pid)
         finally:
             server.terminate()

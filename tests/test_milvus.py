@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from conftest import MilvusServer
 from crowd import cohort, crowd
 
 from facesearch import milvus, vault
@@ -67,8 +68,8 @@ def folder(enrolled: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def server(milvus_server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> Server:
-    monkeypatch.setenv("MILVUS_URI", milvus_server[0])
+def server(milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch) -> Server:
+    monkeypatch.setenv("MILVUS_URI", milvus_server.uri)
     found = milvus.chosen()
     assert found is not None
     return found
@@ -471,10 +472,10 @@ def test_several_processes_at_once(gallery: Gallery, folder: Path, server: Serve
 
 
 def test_a_purge_leaves_nothing(
-    gallery: Gallery, server: Server, milvus_server: tuple[str, Path]
+    gallery: Gallery, server: Server, milvus_server: MilvusServer
 ) -> None:
     def files_with(content: bytes) -> list[Path]:
-        files = [path for path in milvus_server[1].rglob("*") if path.is_file()]
+        files = [path for path in milvus_server.data.rglob("*") if path.is_file()]
         return [path for path in files if content in path.read_bytes()]
 
     index = check(gallery)
@@ -595,10 +596,16 @@ def test_a_file_of_milvus_lite(
     milvus._connected.cache_clear()
 
 
-def test_a_call_that_takes_too_long(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_hangs(
+    gallery: Gallery, milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     index = check(gallery)
-    with monkeypatch.context() as hasty:
-        hasty.setattr(milvus, "SECONDS", 1e-6)
-        with pytest.raises(GalleryError, match=r"^Milvus at http\S+: [^\n]+$"):
-            index.search(VECTORS[:1], 1)
+    os.kill(milvus_server.pid, signal.SIGSTOP)
+    try:
+        with monkeypatch.context() as hasty:
+            hasty.setattr(milvus, "SECONDS", 0.5)
+            with pytest.raises(GalleryError, match=r"^Milvus at http\S+: [^\n]+$"):
+                index.search(VECTORS[:1], 1)
+    finally:
+        os.kill(milvus_server.pid, signal.SIGCONT)
     check(gallery)

@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import MilvusServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
-def run(milvus_server: tuple[str, Path]) -> Run:
+def run(milvus_server: MilvusServer) -> Run:
     def run(
-        *arguments: str | Path, uri: str | None = milvus_server[0]
+        *arguments: str | Path, uri: str | None = milvus_server.uri
     ) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, "MILVUS_URI": uri or ""}
         command = [sys.executable, "-c", "from facesearch.cli import main; main()"]
