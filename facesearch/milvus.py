@@ -170,9 +170,9 @@ class MilvusIndex:
     def search(
         self, query: Embeddings, count: int, *, exact: bool = False
     ) -> tuple[Numbers, Embeddings]:
-        """See `PeopleIndex`. Raises Gone if the collection is not there, or lacks people.
+        """See `PeopleIndex`; at most MOST of them. Raises Gone if the collection lacks people.
 
-        exact: for an index that is not exact as far as its parameters reach.
+        exact: as far as the parameters of the index reach.
         """
         count = min(count, len(self), MOST)
         numbers = np.empty((len(query), count), np.int64)
@@ -180,18 +180,11 @@ class MilvusIndex:
         if count == 0:
             return numbers, distances
         more = count if self.kind == "FLAT" else min(SPARE * count, len(self), MOST)
-        effort = _searching(self.kind, len(self), more, exact)
         for at in range(0, len(query), BATCH):
             part = np.ascontiguousarray(query[at : at + BATCH], np.float32)
-            with _explained(self._server):
-                answers = self._client.search(
-                    self.name,
-                    data=part,
-                    limit=more,
-                    output_fields=[TEMPLATE],
-                    search_params={"metric_type": "L2", "params": effort},
-                    timeout=SECONDS,
-                )
+            answers = self._answers(part, more, exact)
+            if min(map(len, answers)) < count and not exact:  # too few cells were looked into
+                answers = self._answers(part, more, True)
             for row, (vector, hits) in enumerate(zip(part, answers, strict=True), at):
                 if len(hits) < count:
                     raise Gone(f"{self._server}: {self.name} lacks people")
@@ -203,16 +196,30 @@ class MilvusIndex:
                 numbers[row], distances[row] = ids[nearest], far[nearest]
         return numbers, distances
 
+    def _answers(self, query: Embeddings, count: int, exact: bool) -> Any:
+        """For each query what Milvus says."""
+        params = _searching(self.kind, len(self), count, exact)
+        with _explained(self._server):
+            return self._client.search(
+                self.name,
+                data=query,
+                limit=count,
+                output_fields=[TEMPLATE],
+                search_params={"metric_type": "L2", "params": params},
+                timeout=SECONDS,
+            )
+
+    def add(self, numbers: Numbers, templates: Embeddings) -> None:
+        """As `put`, people who are not there, without counting: `settle` follows."""
+        for rows in _rows(numbers, templates):
+            with _explained(self._server):
+                self._client.insert(self.name, rows, timeout=SECONDS)
+
     def put(self, numbers: Numbers, templates: Embeddings) -> None:
         """See `PeopleIndex`. Raises Gone as well."""
         if not len(numbers):
             return
-        for at in range(0, len(numbers), BATCH):
-            part = slice(at, at + BATCH)
-            rows = [
-                {NUMBER: number, TEMPLATE: template}
-                for number, template in zip(numbers[part].tolist(), templates[part], strict=True)
-            ]
+        for rows in _rows(numbers, templates):
             with _explained(self._server):
                 self._client.upsert(self.name, rows, timeout=SECONDS)
         self._people = self.count()
@@ -228,10 +235,20 @@ class MilvusIndex:
         self._people = self.count()
 
     def settle(self) -> None:
-        """Have what was written built into the index, and what was deleted taken out of files."""
+        """Have what was added written and built into the index, and count it."""
         with _explained(self._server):
             self._client.flush(self.name, timeout=10 * SECONDS)
-            self._client.compact(self.name, timeout=SECONDS)
+        self._people = self.count()
+
+
+def _rows(numbers: Numbers, templates: Embeddings) -> Iterator[list[dict[str, Any]]]:
+    """As pymilvus takes them, BATCH at a time."""
+    for at in range(0, len(numbers), BATCH):
+        part = slice(at, at + BATCH)
+        yield [
+            {NUMBER: number, TEMPLATE: template}
+            for number, template in zip(numbers[part].tolist(), templates[part], strict=True)
+        ]
 
 
 def _building(kind: str, people: int) -> dict[str, int]:
@@ -284,6 +301,7 @@ class Catalogue:
 
     def _make(self) -> None:
         from pymilvus import DataType
+        from pymilvus.exceptions import MilvusException
 
         with _explained(self._server):
             if self._client.has_collection(STATES):
@@ -298,7 +316,7 @@ class Catalogue:
                 self._client.create_collection(
                     STATES, schema=schema, index_params=indexes, consistency_level="Strong"
                 )
-            except Exception:
+            except MilvusException:
                 if not self._client.has_collection(STATES):  # else another gallery was quicker
                     raise
 

@@ -8,9 +8,12 @@ somebody else who changes at the same time, is seen.
 
 import json
 import secrets
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 
 import numpy as np
+import sqlalchemy as sa
 
 from facesearch import history
 from facesearch.cache import State
@@ -18,11 +21,17 @@ from facesearch.database import MIRROR, MIRROR_UNCLEAN, RECORD, get_setting, set
 from facesearch.errors import GalleryError
 from facesearch.milvus import Catalogue, Gone, MilvusIndex, Numbers, Server
 from facesearch.model import Embeddings
-from facesearch.schema import settings
-from facesearch.store import Store
+from facesearch.schema import people, settings, totals
+from facesearch.store import MOST_VARIABLES, Store
 from facesearch.template import templates
 
 LOCK = "milvus.lock"  # held by whoever fills or changes the collection
+_PRESENT = (  # who is enrolled, with how many faces
+    sa.select(totals.c.person, totals.c.faces)
+    .join(people, people.c.id == totals.c.person)
+    .where(people.c.removed.is_(None))
+    .order_by(totals.c.person)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +95,11 @@ class Mirror:
             return False
         if self._store.behind(self.state) is None:
             return False
-        self._distrusted = self.state
         name, catalogue = self._name(), Catalogue(self._server)
         with self._store.database.lock(name=LOCK):
             held = _read(catalogue, name)
             if held is not None and held.collection == index.name:
+                self._distrusted = self.state
                 _write(catalogue, name, replace(held, state=""))
         return True
 
@@ -183,12 +192,12 @@ class Mirror:
         delta = self._store.since(since)
         if delta is None:
             return None
-        people, owners = np.unique(delta.owners, return_inverse=True)
+        there, owners = np.unique(delta.owners, return_inverse=True)
         note = replace(held, towards=f"{delta.state} {secrets.token_hex(8)}")
         _write(catalogue, name, note)
         index = self._opened(held)
-        index.drop(np.setdiff1d(delta.people, people))
-        index.put(people, templates(delta.embeddings, owners))
+        index.drop(np.setdiff1d(delta.people, there))
+        index.put(there, templates(delta.embeddings, owners))
         if _read(catalogue, name) != note:  # somebody else changed it at the same time
             return None
         done = replace(held, people=len(index), state=str(delta.state), towards="")
@@ -196,18 +205,25 @@ class Mirror:
         return index, delta.state
 
     def _filled(self, catalogue: Catalogue, name: str) -> Current:
-        """Another collection with everybody, in place of those that are there."""
-        state, numbers, vectors = self._truth()
-        model = self._store.model()
+        """Another collection with everybody, in place of those that are there.
+
+        Read in pages, since a machine may not hold them all: of people who change meanwhile some
+        are as they were and some as they are, and those are changed again.
+        """
+        state, model = self._now(), self._store.model()
         fingerprint = model.fingerprint if model else ""
-        held = Held("", fingerprint, "FLAT", len(numbers), vectors.shape[1], str(state))
+        held = Held("", fingerprint, self._server.index or "FLAT", 0, 1, str(state))
         _drop_others(catalogue, name, _read(catalogue, name))  # half filled
-        if len(numbers):
+        pages = self._pages()
+        first = next(pages, None)
+        if first is not None:
             collection = f"{name}_{fingerprint[:12]}_{secrets.token_hex(4)}"
-            index = MilvusIndex.make(self._server, collection, held.dimension, len(numbers))
-            index.put(numbers, vectors)
+            dimension = first[1].shape[1]
+            index = MilvusIndex.make(self._server, collection, dimension, self._people())
+            for numbers, vectors in chain([first], pages):
+                index.add(numbers, vectors)
             index.settle()
-            held = replace(held, collection=collection, index=index.kind)
+            held = Held(collection, fingerprint, index.kind, len(index), dimension, str(state))
         _write(catalogue, name, held)
         _drop_others(catalogue, name, held)
         with self._store.database.append() as connection:
@@ -235,8 +251,37 @@ class Mirror:
     def _truth(self) -> tuple[State, Numbers, Embeddings]:
         """The state; everybody's number (P,) and template (P, D)."""
         state, faces, embeddings = self._store.vectors()
-        people, owners = np.unique(faces, return_inverse=True)
-        return state, people, templates(embeddings, owners)
+        numbers, owners = np.unique(faces, return_inverse=True)
+        return state, numbers, templates(embeddings, owners)
+
+    def _people(self) -> int:
+        with self._store.database.read() as connection:
+            query = sa.select(sa.func.count()).select_from(_PRESENT.subquery())
+            return int(connection.execute(query).scalar_one())
+
+    def _pages(self) -> Iterator[tuple[Numbers, Embeddings]]:
+        """Everybody's numbers and templates, some at a time. Raises GalleryError if damaged."""
+        database, last, revision = self._store.database, 0, self._store.revision()
+        with database.read() as connection:
+            database.check_sound(connection)
+        while True:
+            with database.read() as connection:
+                page = _PRESENT.where(totals.c.person > last).limit(MOST_VARIABLES)
+                noted = {row.person: row.faces for row in connection.execute(page)}
+            if not noted:
+                return
+            last = max(noted)
+            samples = self._store.samples(list(noted))
+            found = {number: len(samples[number].embeddings) for number in sorted(samples)}
+            if found != noted and self._store.revision() == revision:
+                raise GalleryError(
+                    f"{database.path}: damaged: faces are missing; "
+                    "`facesearch gallery doctor` says more"
+                )
+            if found:
+                owners = np.repeat(np.arange(len(found)), list(found.values()))
+                vectors = np.concatenate([samples[number].embeddings for number in found])
+                yield np.array(list(found), np.int64), templates(vectors, owners)
 
     def _name(self) -> str:
         """What this gallery's collections begin with, drawn once. Raises GalleryError."""

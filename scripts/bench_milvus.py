@@ -125,7 +125,7 @@ def in_milvus(
 
     def make() -> MilvusIndex:
         index = MilvusIndex.make(replace(server, index=kind), COLLECTION, DIMENSION, len(vectors))
-        index.put(numbers, vectors)
+        index.add(numbers, vectors)
         index.settle()
         return index
 
