@@ -15,7 +15,7 @@ import pytest
 from conftest import MilvusServer
 from crowd import cohort, crowd
 
-from facesearch import milvus, vault
+from facesearch import milvus, mirror, vault
 from facesearch.calibrate import Calibration, calibrate
 from facesearch.database import MIRROR, set_setting
 from facesearch.decide import Candidate
@@ -609,3 +609,34 @@ def test_a_server_that_hangs(
     finally:
         os.kill(milvus_server.pid, signal.SIGCONT)
     check(gallery)
+
+
+def test_others_write_while_it_is_filled(
+    gallery: Gallery, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mirror, "MOST_VARIABLES", 40)  # people in a page
+    add, pages = MilvusIndex.add, []
+
+    def meanwhile(index: MilvusIndex, numbers: Any, vectors: Any) -> None:
+        add(index, numbers, vectors)
+        pages.append(len(numbers))
+        if len(pages) == 3:
+            with Gallery(folder) as other:
+                for name in ("person 000", "person 299"):  # in a page before, and one to come
+                    other._store.remove(name)
+                other._store.add([photo(2000, "person 001", seed=5), photo(2001, "new")], MODEL)
+
+    monkeypatch.setattr(MilvusIndex, "add", meanwhile)
+    gallery.refresh()
+    assert len(pages) == 8
+    name = names(server, gallery)
+    assert len(check(gallery)) == PEOPLE - 1
+    assert names(server, gallery) == name  # what changed meanwhile is changed, not filled
+
+
+def test_faces_that_are_missing_are_not_left_out(gallery: Gallery, folder: Path) -> None:
+    with sqlite3.connect(folder / "gallery.db") as raw:
+        raw.execute("UPDATE totals SET faces = faces + 1 WHERE person = 7")
+    raw.close()
+    with pytest.raises(GalleryError, match="damaged: faces are missing"):
+        gallery.refresh()
