@@ -364,16 +364,17 @@ class _Examination:
     # The files beside it
 
     def _caches(self, store: Store) -> None:
-        index, strangers = self.folder / INDEX, self.folder / STRANGERS
+        index = self.folder / INDEX
         try:
             _, owners, embeddings = store.vectors()
         except GalleryError as error:
             if not any(finding.severity == "error" for finding in self.findings):
                 self.found("rows", str(error), "error")
             return
-        if cache.state(strangers, "") == "damaged":
-            self.found("cache", f"{strangers}: damaged", "warning", "removes it")
-            self._remove(strangers)
+        for path in (self.folder / STRANGERS, self.folder / cache.COARSE):
+            if cache.state(path, "") == "damaged":
+                self.found("cache", f"{path}: damaged", "warning", "removes it")
+                self._remove(path)
         server = milvus.chosen()
         if server is not None:
             self._collection(Mirror(store, server))

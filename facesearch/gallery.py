@@ -52,7 +52,7 @@ from facesearch.vault import Keys, Kind, Secret, from_environment
 if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
 
-INDEX, STRANGERS = cache.NAMES
+INDEX, STRANGERS = cache.INDEX, cache.STRANGERS
 LISTED = 10  # people near a face that its probability is shared among, at least
 
 __all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
@@ -263,7 +263,7 @@ class Gallery:
         """They hold what is derived from the faces; also what a killed program left of them."""
         derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
         if isinstance(self._following, Mirror):
-            derived.append(self.folder / INDEX)  # of the time before
+            derived += [self.folder / name for name in cache.NAMES]  # of the time before
         for path in derived:
             with suppress(IsADirectoryError, PermissionError):
                 path.unlink(missing_ok=True)
@@ -367,7 +367,7 @@ class Gallery:
     ) -> Reindexed:
         """Give the gallery another model; see `facesearch.reindex`."""
         done = reindex(self._store, embedder, progress, drop_missing=drop_missing)
-        self._current_index()
+        self._following.prepare()
         return done
 
     def export(self, file: Path, *, chips: bool = False, force: bool = False) -> Contents:
@@ -377,7 +377,7 @@ class Gallery:
     def import_archive(self, archive: Archive) -> Merged:
         """Add what an archive holds; see `facesearch.merge`."""
         merged = merge(self._store, archive)
-        self._current_index()
+        self._following.prepare()
         return merged
 
     # Privacy
@@ -447,7 +447,7 @@ class Gallery:
         )
         yield from enroller.run(list(photos), progress)
         if not dry_run:
-            self._current_index()
+            self._following.prepare()
 
     def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
         """Enrol faces that were grouped; returns how many.
@@ -461,7 +461,7 @@ class Gallery:
             by_photo.setdefault(face.sha256, []).append(face)
         new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
         written = self._store.add(new, stamp(embedder))
-        self._current_index()
+        self._following.prepare()
         return sum(len(photo.faces) for photo in written)
 
     def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
@@ -494,11 +494,14 @@ class Gallery:
         progress: Progress,
         top: int = 5,
         prior: float = EVEN,
+        *,
+        exact: bool = False,
     ) -> Iterator[tuple[Path, list[Identification] | PhotoError]]:
         """Every face of every photo, with one of the four answers, the largest face first.
 
         top: candidates listed for each face. prior: the probability, before a face is looked at,
-        that it is an enrolled person's. A photo that cannot be read yields its PhotoError.
+        that it is an enrolled person's. exact: miss nobody, in a gallery of millions too, however
+        long that takes. A photo that cannot be read yields its PhotoError.
         Raises GalleryError if nobody is enrolled, or with another model.
         """
         self.check_model(embedder)
@@ -528,7 +531,8 @@ class Gallery:
                 near: list[Candidate] = []
                 decision = Decision("unusable", None, None, None, seen.reason)
                 if not seen.reason:
-                    every = self._nearest_people(seen, max(LISTED, top) + len(barred), calibration)
+                    wanted = max(LISTED, top) + len(barred)
+                    (every,) = self._nearest_each([seen], wanted, calibration, exact=exact)
                     near = [person for person in every if person.name not in barred]
                     decision = decide(near, threshold, len(self._current_index()), prior)
                     decision = _with_rejections(decision, every, barred, threshold)
@@ -564,7 +568,12 @@ class Gallery:
         return self._nearest_each([seen], count, calibration)[0]
 
     def _nearest_each(
-        self, faces: Sequence[SeenFace], count: int, calibration: Calibration
+        self,
+        faces: Sequence[SeenFace],
+        count: int,
+        calibration: Calibration,
+        *,
+        exact: bool = False,
     ) -> list[list[Candidate]]:
         """For each face the `count` nearest people, nearest first.
 
@@ -573,8 +582,9 @@ class Gallery:
         index, revision = self._current_index(), self._following.state.revision
         if not len(index):
             return [[] for _ in faces]
+        query = np.stack([seen.embedding for seen in faces])
         try:
-            numbers, distances = index.search(np.stack([seen.embedding for seen in faces]), count)
+            numbers, distances = index.search(query, count, exact=exact)
             near = np.unique(numbers)
             samples = self._store.samples(near.tolist())
             agree = _agree(index, near, samples)
@@ -582,7 +592,7 @@ class Gallery:
             agree = False
         if not agree:
             if self._store.revision() != revision or self._distrusts():  # changed a moment ago
-                return self._nearest_each(faces, count, calibration)
+                return self._nearest_each(faces, count, calibration, exact=exact)
             raise GalleryError(
                 f"{self._store.database.path}: damaged: faces are missing or are not those that "
                 "the index was made from; `facesearch gallery doctor` says more"
@@ -599,7 +609,7 @@ class Gallery:
 
     def refresh(self) -> None:
         """Bring the index up to date. Raises GalleryError for a damaged gallery."""
-        self._current_index()
+        self._following.prepare()
 
     def _current_index(self) -> PeopleIndex:
         """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""

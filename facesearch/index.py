@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import faiss
 import numpy as np
@@ -16,6 +16,9 @@ from facesearch.vault import Vault
 Numbers = NDArray[np.int64]
 
 ROWS = 1 << 15  # templates that are written at once
+TRAIN, CELLS, ROUNDS = 100_000, 2048, 10  # how the codes of very many people are made
+SHARE = 8  # of the cells one is looked into
+AGAIN = 256  # people who are compared again
 SPARE = 16  # more rows than are asked for, in case that some of them are of people who are gone
 
 
@@ -26,7 +29,7 @@ class PeopleIndex(Protocol):
 
     @property
     def dimension(self) -> int:
-        """D; anything as long as nobody is there."""
+        """D of whoever is put in; 0 if anything fits."""
         ...
 
     def search(
@@ -52,6 +55,55 @@ class PeopleIndex(Protocol):
         ...
 
 
+class Coarse:
+    """Short codes of very many people's templates, in cells of which a search looks into a few.
+
+    What it finds is compared again by the templates themselves. docs/performance.md says what was
+    measured.
+    """
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        index.nprobe = max(1, index.nlist // SHARE)
+
+    @classmethod
+    def of(cls, index: "PersonIndex") -> "Coarse":
+        """Of all people of an index; takes minutes."""
+        numbers, blocks = index.numbers, index._blocks()
+        dimension = index.dimension
+        made: Any = faiss.index_factory(dimension, f"IVF{CELLS},PQ{dimension // 2}x4fsr")
+        made.cp.niter = ROUNDS
+        drawn = np.sort(np.random.default_rng(0).permutation(len(numbers))[:TRAIN])
+        made.train(index.of(numbers[drawn]))
+        at = 0
+        for block in blocks:
+            made.add_with_ids(block, numbers[at : at + len(block)])
+            at += len(block)
+        return cls(made)
+
+    def drop(self, numbers: Numbers) -> int:
+        """Forget people; returns how many of them there were."""
+        return int(self._index.remove_ids(numbers))
+
+    def near(self, query: Embeddings) -> Numbers:
+        """People who may be the nearest, (Q, AGAIN); -1 where there are fewer."""
+        found: Numbers = self._index.search(query, AGAIN)[1]
+        return found
+
+    def save(self, path: Path, state: State, vault: Vault = cache.PLAIN) -> None:
+        """Keep it for a gallery in this state. Raises OSError if it cannot be written."""
+        cache.save(path, [faiss.serialize_index(self._index).tobytes()], str(state), vault)
+
+    @classmethod
+    def load(cls, path: Path, vault: Vault = cache.PLAIN) -> "tuple[Coarse, State] | None":
+        """That of a file with the state that it is of, or None if it is missing or damaged."""
+        found = cache.read(path, vault)
+        state = State.of(found[0]) if found else None
+        if found is None or state is None:
+            return None
+        return cls(faiss.deserialize_index(found[1])), state
+
+
 class PersonIndex:
     """A PeopleIndex in memory, or mapped from a file, with what changed since in memory."""
 
@@ -61,6 +113,13 @@ class PersonIndex:
         self._gone = np.zeros(len(numbers), np.bool_)  # of the rows: changed or dropped since
         self._new_numbers = np.empty(0, np.int64)
         self._new = np.empty((0, templates.shape[1]), np.float32)
+        self._coarse: Coarse | None = None
+        self._beside = np.empty(0, np.int64)
+
+    def hasten(self, coarse: Coarse, changed: Numbers) -> None:
+        """Search with the help of codes, which know nothing of who changed since they were made."""
+        self._coarse = coarse
+        self._beside = self._there(changed)
 
     def __len__(self) -> int:
         return len(self._numbers) - int(self._gone.sum()) + len(self._new)
@@ -68,7 +127,7 @@ class PersonIndex:
     @property
     def dimension(self) -> int:
         """See `PeopleIndex`."""
-        return int(self._new.shape[1])
+        return self._new.shape[1] if len(self._numbers) or len(self._new) else 0
 
     @property
     def changed(self) -> int:
@@ -76,9 +135,9 @@ class PersonIndex:
         return int(self._gone.sum()) + len(self._new)
 
     @property
-    def stale(self) -> bool:
-        """Whether there are rows of people who have no template any more."""
-        return bool(np.setdiff1d(self._numbers[self._gone], self._new_numbers).size)
+    def gone(self) -> Numbers:
+        """People of whom there are rows, but who have no template any more."""
+        return np.setdiff1d(self._numbers[self._gone], self._new_numbers)
 
     @property
     def numbers(self) -> Numbers:
@@ -92,7 +151,7 @@ class PersonIndex:
 
     def of(self, numbers: Numbers) -> Embeddings:
         """See `PeopleIndex`."""
-        found = np.empty((len(numbers), self.dimension), np.float32)
+        found = np.empty((len(numbers), self._new.shape[1]), np.float32)
         rows, there = self._rows(numbers)
         there &= ~self._gone[rows] if len(self._gone) else False
         found[there] = self._templates[rows[there]]
@@ -109,6 +168,8 @@ class PersonIndex:
         self.drop(numbers)
         self._new_numbers = np.concatenate([self._new_numbers, numbers])
         self._new = np.concatenate([self._new.reshape(-1, templates.shape[1]), templates])
+        if self._coarse is not None:
+            self._beside = np.union1d(self._beside, numbers)
 
     def drop(self, numbers: Numbers) -> None:
         """See `PeopleIndex`."""
@@ -116,16 +177,19 @@ class PersonIndex:
         self._gone[rows[there]] = True
         kept = ~np.isin(self._new_numbers, numbers)
         self._new_numbers, self._new = self._new_numbers[kept], self._new[kept]
+        self._beside = np.setdiff1d(self._beside, numbers)
 
     def search(
         self, query: Embeddings, count: int, *, exact: bool = False
     ) -> tuple[Numbers, Embeddings]:
-        """See `PeopleIndex`; this one is always exact."""
+        """See `PeopleIndex`; exact anyway without `hasten`, and for more than a few people."""
         count = min(count, len(self))
         if count == 0:
             empty = np.empty((len(query), 0))
             return empty.astype(np.int64), empty.astype(np.float32)
         query = np.ascontiguousarray(query, np.float32)
+        if self._coarse is not None and not exact and count <= AGAIN // 4:
+            return self._hastened(self._coarse, query, count)
         squared, rows = self._nearest_rows(query, count)
         numbers = self._numbers[rows]
         if len(self._new):
@@ -135,6 +199,32 @@ class PersonIndex:
         order = np.argsort(squared, axis=1, kind="stable")[:, :count]
         squared = np.take_along_axis(squared, order, axis=1)
         return np.take_along_axis(numbers, order, axis=1), np.sqrt(np.maximum(squared, 0))
+
+    def _hastened(
+        self, coarse: Coarse, query: Embeddings, count: int
+    ) -> tuple[Numbers, Embeddings]:
+        numbers = np.empty((len(query), count), np.int64)
+        distances = np.empty((len(query), count), np.float32)
+        templates = self.of(self._beside)
+        for at, near in enumerate(coarse.near(query)):
+            near = np.setdiff1d(self._there(near), self._beside)
+            if len(near) + len(self._beside) < count:
+                numbers[at], distances[at] = (
+                    found[0] for found in self.search(query[at : at + 1], count, exact=True)
+                )
+                continue
+            known = np.concatenate([near, self._beside])
+            apart = np.linalg.norm(np.concatenate([self.of(near), templates]) - query[at], axis=1)
+            order = np.argsort(apart, kind="stable")[:count]
+            numbers[at], distances[at] = known[order], apart[order]
+        return numbers, distances
+
+    def _there(self, numbers: Numbers) -> Numbers:
+        """Those of these people who are in the index, ascending."""
+        rows, there = self._rows(numbers)
+        if len(self._gone):
+            there &= ~self._gone[rows]
+        return np.unique(numbers[there | np.isin(numbers, self._new_numbers)])
 
     def _nearest_rows(self, query: Embeddings, count: int) -> tuple[Embeddings, Numbers]:
         """Squared distances and rows; those of people who are gone are infinitely far."""
@@ -163,7 +253,7 @@ class PersonIndex:
         for at in range(0, len(source), ROWS):
             block = source[at : at + ROWS]
             new = block >= total
-            found = np.empty((len(block), self.dimension), np.float32)
+            found = np.empty((len(block), self._new.shape[1]), np.float32)
             found[~new] = self._templates[block[~new]]
             found[new] = self._new[block[new] - total]
             yield found
@@ -175,7 +265,7 @@ class PersonIndex:
 
         def content() -> Iterator[bytes]:
             numbers = self.numbers
-            yield np.array([len(numbers), self.dimension], "<i8").tobytes()
+            yield np.array([len(numbers), self._new.shape[1]], "<i8").tobytes()
             yield numbers.astype("<i8").tobytes()
             for block in self._blocks():
                 yield block.astype("<f4").tobytes()

@@ -71,6 +71,10 @@ class Mirror:
             self._index, self.state = self._found(catalogue, name) or self._made(catalogue, name)
         return self._index
 
+    def prepare(self) -> None:
+        """The server makes what its index needs when it is filled."""
+        self.current()
+
     def forget(self) -> None:
         """Let go of the collection."""
         self._index = None

@@ -51,7 +51,7 @@ def nearest(faces: Embeddings, index: PeopleIndex) -> Nearness:
     distances = np.empty(len(faces))
     for at in range(0, len(faces), QUERIES):
         block = faces[at : at + QUERIES]
-        found = index.search(block, 1)[0][:, 0]
+        found = index.search(block, 1, exact=True)[0][:, 0]
         people[at : at + QUERIES] = found
         cosines = np.einsum("rd,rd->r", block, index.of(found), dtype=np.float64)
         distances[at : at + QUERIES] = np.sqrt(np.maximum(2 - 2 * cosines, 0))

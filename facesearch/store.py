@@ -204,11 +204,11 @@ class Store:
             changed = np.array(found.people, np.int64)
             return Delta(found.state, changed, *self._gathered(connection, rows))
 
-    def behind(self, state: State) -> int | None:
-        """How many people changed since a state; None if that cannot be told."""
+    def changed(self, state: State) -> NDArray[np.int64] | None:
+        """The people who changed since a state; None if that cannot be told."""
         with self.database.read() as connection:
             found = history.changed(connection, state)
-        return None if found is None else len(found.people)
+        return None if found is None else np.array(found.people, np.int64)
 
     def samples(self, numbers: list[int]) -> dict[int, Samples]:
         """The faces of people by their numbers, in the order of their enrolment.
@@ -302,10 +302,11 @@ class Store:
 
     def several_count(self) -> int:
         """How many people have two faces at least."""
-        several = totals.c.faces > 1
+        several = totals.c.faces > sa.literal_column("1")  # as the index over them says it
         every = sa.select(sa.func.count()).select_from(totals).where(several)
-        hidden = every.join(people, people.c.id == totals.c.person)
-        hidden = hidden.where(people.c.removed.is_not(None))
+        theirs = sa.select(totals.c.person).where(totals.c.person == people.c.id, several)
+        hidden = sa.select(sa.func.count()).select_from(people)
+        hidden = hidden.where(people.c.removed.is_not(None), theirs.exists())
         with self.database.read() as connection:
             counts = [connection.execute(query).scalar_one() for query in (every, hidden)]
         return int(counts[0] - counts[1])

@@ -1,9 +1,10 @@
 """Flips bits of a gallery's files at random: every answer is then right, or an error says why not.
 
-    python scripts/flips.py --flips 5000 [--seed 1] [--json flips.json]
+    python scripts/flips.py --flips 5000 [--seed 1] [--late] [--json flips.json]
 
 For each flip the gallery is opened, everybody is listed, and stored faces are named, once with the
-file of the index and once without it; then the doctor repairs it, and the same is asked again.
+file of the index (--late: one that is older than some faces) and once without it; then the doctor
+repairs it, and the same is asked again.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch import doctor, settings
+from facesearch import doctor, following, settings
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.embed import SeenFace
 from facesearch.errors import FacesearchError
@@ -52,8 +53,11 @@ def photo(person: int, number: int, dimension: int = MODEL.dimension) -> NewPhot
     )
 
 
-def make(folder: Path) -> None:
-    """A gallery of invented people, with the file of its index."""
+def make(folder: Path, *, late: bool = False) -> None:
+    """A gallery of invented people, with the file of its index.
+
+    late: the file is of before some people came, got more faces, or went.
+    """
     with closing(Store(folder, create=True)) as store:
         new = [photo(person, number) for person in range(PEOPLE) for number in range(PHOTOS)]
         store.add(new, MODEL)
@@ -61,6 +65,9 @@ def make(folder: Path) -> None:
         store.remove(photo(PEOPLE, 0).name)
     with Gallery(folder) as gallery:
         gallery.refresh()
+        if late:
+            new = [photo(person, PHOTOS) for person in range(0, PEOPLE, 3)]
+            gallery._store.add(new + [photo(PEOPLE + 1, 0)], MODEL)
 
 
 Answers = list[tuple[str, float, str, float]]
@@ -93,12 +100,12 @@ class Flip:
     said: str
 
 
-def flips(count: int, seed: int, calibration: Calibration) -> Iterator[Flip]:
-    """Every flip in a fresh copy of one gallery."""
+def flips(count: int, seed: int, calibration: Calibration, *, late: bool = False) -> Iterator[Flip]:
+    """Every flip in a fresh copy of one gallery. late: see `make`."""
     rng = np.random.default_rng(seed)
     with tempfile.TemporaryDirectory() as root:
         whole, folder = Path(root) / "whole", Path(root) / "gallery"
-        make(whole)
+        make(whole, late=late)
         right = ask(whole, calibration)
         for number in range(count):
             file = TARGETS[number % 5 == 4]  # most of them in the database
@@ -134,11 +141,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--flips", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--late", action="store_true", help="with an index of an earlier state")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     calibration = calibration_of(Model(settings.shipped_models() / "default"))
+    if options.late:
+        following.SMALL = 0  # else such a small file would be written anew
     done = []
-    for flip in flips(options.flips, options.seed, calibration):
+    for flip in flips(options.flips, options.seed, calibration, late=options.late):
         done.append(flip)
         if "wrong" in (flip.outcome, flip.repaired) or "nothing" in flip.outcome:
             print(flip, file=sys.stderr)

@@ -27,6 +27,7 @@ import pytest
 from flips import MODEL, PEOPLE, ask, photo
 
 from facesearch import database as module
+from facesearch import following
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.doctor import examine
 from facesearch.embed import Embedder
@@ -77,6 +78,15 @@ def test_no_flipped_bit_changes_an_answer(calibration: Calibration) -> None:
     assert [flip for flip in done if flip.repaired == "wrong"] == []
     outcomes = {(flip.file, flip.outcome) for flip in done}
     assert outcomes == {("gallery.db", "right"), ("gallery.db", "refused"), (INDEX, "right")}
+
+
+def test_no_flipped_bit_of_what_changed_since_changes_an_answer(
+    calibration: Calibration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "SMALL", 0)
+    done = list(flips.flips(100, seed=4, calibration=calibration, late=True))
+    assert [flip for flip in done if "right" != flip.outcome != "refused"] == []
+    assert [flip for flip in done if flip.repaired == "wrong"] == []
 
 
 def test_rows_that_vanish_are_missed(folder: Path, calibration: Calibration) -> None:

@@ -58,3 +58,72 @@ def test_the_file_is_believed_only_if_whole(tmp_path: Path, vectors: NDArray[np.
         path.unlink()
         path.write_bytes(flipped)
         assert PersonIndex.load(path) is None
+
+
+def test_changes_beside_a_file(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
+    """The same answers as an index that was made anew, whatever came and went."""
+    path = tmp_path / "vectors.faiss"
+    PersonIndex(np.arange(0, 80, 2), vectors[:40]).save(path, STATE)
+    found = PersonIndex.load(path)
+    assert found is not None
+    index, _ = found
+    truth = dict(zip(range(0, 80, 2), vectors[:40], strict=True))
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        numbers = rng.choice(100, size=rng.integers(1, 8), replace=False)
+        if rng.uniform() < 0.6:
+            new = vectors[rng.integers(50, size=len(numbers))] + rng.normal(0, 0.01, (1, 128))
+            new = (new / np.linalg.norm(new, axis=1, keepdims=True)).astype(np.float32)
+            index.put(numbers, new)
+            truth |= dict(zip(numbers.tolist(), new, strict=True))
+        else:
+            index.drop(numbers)
+            truth = {number: one for number, one in truth.items() if number not in numbers}
+        anew = PersonIndex(np.array(sorted(truth)), np.array([truth[n] for n in sorted(truth)]))
+        assert len(index) == len(truth)
+        assert index.numbers.tolist() == sorted(truth)
+        assert np.array_equal(index.templates, anew.templates)
+        asked = rng.permutation(sorted(truth))[:5]
+        assert np.array_equal(index.of(asked), anew.of(asked))
+        for count in (1, 3, 1000):
+            ours, theirs = index.search(vectors[:4], count), anew.search(vectors[:4], count)
+            assert ours[0].shape == theirs[0].shape
+            assert np.allclose(ours[1], theirs[1], atol=1e-5)
+    assert index.gone.tolist() == sorted({*range(0, 80, 2)} - truth.keys())
+    gone = next(number for number in range(101) if number not in truth)
+    with pytest.raises(KeyError):
+        index.of(np.array([gone]))
+    index.save(path, STATE)
+    again = PersonIndex.load(path)
+    assert again is not None
+    assert np.array_equal(again[0].templates, index.templates)
+    assert not again[0].changed
+
+
+def test_everybody_near_is_gone(vectors: NDArray[np.float32]) -> None:
+    """However many rows lie before the first one that counts."""
+    near = vectors[:1] + np.linspace(0, 0.01, 40)[:, None]
+    templates = np.concatenate([near, vectors[1:]]).astype(np.float32)
+    templates /= np.linalg.norm(templates, axis=1, keepdims=True)
+    index = PersonIndex(np.arange(len(templates)), templates)
+    index.drop(np.arange(40))
+    found, distances = index.search(vectors[:2], 3)
+    assert found.min() >= 40
+    slow = np.linalg.norm(vectors[:2, None] - templates[None, 40:], axis=2)
+    assert np.allclose(distances, np.sort(slow, axis=1)[:, :3], atol=1e-3)
+    index.drop(np.arange(len(templates)))
+    assert index.search(vectors[:2], 3)[0].shape == (2, 0)
+    assert index.dimension == 128  # people of another model cannot be put into it
+    empty = PersonIndex(np.empty(0, np.int64), np.empty((0, 1), np.float32))
+    assert empty.dimension == 0
+    empty.put(np.array([7]), vectors[:1])
+    assert empty.search(vectors[:1], 3)[0].tolist() == [[7]]
+
+
+def test_a_mapped_file_may_be_replaced(tmp_path: Path, vectors: NDArray[np.float32]) -> None:
+    path = tmp_path / "vectors.faiss"
+    PersonIndex(np.arange(50), vectors).save(path, STATE)
+    found = PersonIndex.load(path)
+    assert found is not None
+    PersonIndex(np.arange(3), vectors[:3]).save(path, State("bb", 8))
+    assert np.array_equal(found[0].templates, vectors)

@@ -152,6 +152,10 @@ def identify(
     ] = None,
     threshold: Threshold_ = None,
     prior: Prior = 0.5,
+    exact: Annotated[
+        bool,
+        typer.Option("--exact", help="Compare with everybody, in a gallery of millions too."),
+    ] = False,
     annotate: Annotated[
         Path | None,
         typer.Option(help="Draw the answers: a file, or for several photos a folder."),
@@ -181,7 +185,7 @@ def identify(
         def rows() -> Iterator[dict[str, Any]]:
             nonlocal matches
             answers = gallery.identify(
-                paths, embedder, limit.distance, calibration, progress, top, prior
+                paths, embedder, limit.distance, calibration, progress, top, prior, exact=exact
             )
             for path, found in answers:
                 if isinstance(found, PhotoError):

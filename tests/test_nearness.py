@@ -1,0 +1,87 @@
+"""The strangers to a gallery, kept while it changes, are those that are counted from nothing."""
+
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from crowd import cohort, crowd
+from flips import photo
+
+from facesearch import cache
+from facesearch.calibrate import Strangers
+from facesearch.cohort import Cohort
+from facesearch.following import FollowingIndex
+from facesearch.model import COHORT
+from facesearch.nearness import nearest, strangers_to
+from facesearch.store import ModelStamp, Store
+from facesearch.strangers import strangers_of
+from facesearch.template import templates
+
+MODEL = ModelStamp("default", "f" * 64, 32)
+
+
+class Folder:
+    """All that is asked of a model."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+
+def anew(store: Store, people: Cohort) -> Strangers:
+    _, owners, embeddings = store.vectors()
+    _, numbers = np.unique(owners, return_inverse=True)
+    return strangers_to(people, templates(embeddings, numbers), store.among(people.photos))
+
+
+def test_the_nearest_is_that_of_brute_force() -> None:
+    vectors, owners = crowd(300, 2, seed=1)
+    enrolled = templates(vectors, owners)
+    part = cohort(1500, 2, seed=2)
+    found = strangers_to(part, enrolled, np.empty(0, np.uint64))
+    faces = part.embeddings[part.firsts]
+    slow = np.array([np.linalg.norm(enrolled - face, axis=1).min() for face in faces])
+    assert np.allclose(found.distances, slow, atol=1e-5)
+    assert np.array_equal(found.populations, part.populations[part.firsts])
+
+
+def test_kept_and_updated_they_are_those_counted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = cohort(200, 2, seed=3)
+    model = Folder(tmp_path)
+    part.save(tmp_path / COHORT)
+    part = Cohort.load(tmp_path / COHORT)
+    asked: list[int] = []
+    monkeypatch.setattr(
+        "facesearch.strangers.nearest", lambda *given: asked.append(1) or nearest(*given)
+    )
+    with closing(Store(tmp_path / "gallery", create=True)) as store:
+        following = FollowingIndex(store)
+        store.add([photo(person, 0, 32) for person in range(40)], MODEL)
+        known = replace(photo(50, 0, 32), sha256=f"{int(part.photos[7]):016x}".ljust(64, "0"))
+        for step in (
+            lambda: None,
+            lambda: store.add([photo(person, 0, 32) for person in range(40, 50)], MODEL),
+            lambda: store.add([photo(person, 1, 32) for person in range(0, 40, 3)], MODEL),
+            lambda: [store.remove(f"Person {person}") for person in (1, 5, 44)],
+            lambda: store.add([known], MODEL),
+            lambda: store.rename("Person 2", "another"),
+            lambda: store.remove("Person 50"),
+        ):
+            step()
+            found = strangers_of(store, following, model)  # type: ignore[arg-type]
+            wanted = anew(store, part)
+            assert np.allclose(found.distances, wanted.distances, atol=1e-6)
+            assert np.array_equal(found.populations, wanted.populations)
+            kept = strangers_of(store, FollowingIndex(store), model)  # type: ignore[arg-type]
+            assert np.array_equal(found.distances, kept.distances)
+        assert asked == [1]
+        path = tmp_path / "gallery" / cache.STRANGERS
+        content = bytearray(path.read_bytes())
+        content[99] ^= 4
+        path.write_bytes(content)
+        again = strangers_of(store, following, model)  # type: ignore[arg-type]
+        assert np.allclose(again.distances, wanted.distances, atol=1e-6)
+        assert asked == [1, 1]
