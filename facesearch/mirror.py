@@ -86,7 +86,7 @@ class Mirror:
             return False
         held = _read(Catalogue(self._server), name)
         state = State.of(held.state) if held and self._usable(held) else None
-        return state is not None and self._store.behind(state) is not None
+        return state is not None and self._knows(state)
 
     def distrust(self) -> bool:
         """What `current` gave does not hold what it should: next time it gives another.
@@ -97,7 +97,7 @@ class Mirror:
         index, self._index = self._index, None
         if index is None or self._distrusted == self.state:
             return False
-        if self._store.behind(self.state) is None:
+        if not self._knows(self.state):
             return False
         name, catalogue = self._name(), Catalogue(self._server)
         with self._store.database.lock(name=LOCK):
@@ -191,7 +191,7 @@ class Mirror:
         begun = State.of(held.towards)
         # what was begun is done again; if it led to a state that is none any more (a database that
         # was put back), nobody knows who was changed
-        if held.towards and (begun is None or self._store.behind(begun) is None):
+        if held.towards and (begun is None or not self._knows(begun)):
             return None
         delta = self._store.since(since)
         if delta is None:
@@ -247,6 +247,11 @@ class Mirror:
         return index
 
     # The truth
+
+    def _knows(self, state: State) -> bool:
+        """Whether the gallery was in this state, and can tell what changed since."""
+        with self._store.database.read() as connection:
+            return history.changed(connection, state) is not None
 
     def _now(self) -> State:
         with self._store.database.read() as connection:
