@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 LOCK_SECONDS = 60
 RECORD = "vault"  # the setting with the wrapped key of an encrypted gallery
+MIRROR = "milvus"  # the setting with what the gallery's collections in Milvus begin with
+MIRROR_UNCLEAN = "milvus-unclean"  # the setting that says: they may hold what was purged
 UNCLEAN = "unclean"  # the setting that says: what was freed is not overwritten yet
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from facesearch import cache, images, recovery
+from facesearch import cache, images, milvus, recovery
 from facesearch.database import Database, get_setting, now, set_setting
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
 from facesearch.index import PersonIndex
+from facesearch.mirror import Mirror
 from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from facesearch.pgvector import TemplateTable
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
-OURS = ("gallery.db*", "lock", "*.faiss", "*.bin", "doctor-*.jsonl")
+OURS = ("gallery.db*", "lock", "*.lock", "*.faiss", "*.bin", "doctor-*.jsonl")
 LEFT = ("*.new", "*.partial", recovery.WORK)
 
 Severity = Literal["error", "warning", "note"]
@@ -389,6 +390,10 @@ class _Examination:
             if cache.state(path, "") == "damaged":
                 self.found("cache", f"{path}: damaged", "warning", "removes it")
                 self._remove(path)
+        server = milvus.chosen()
+        if server is not None:
+            self._collection(Mirror(store, server))
+            return
         inside = store.database.engine.templates()
         if inside is not None:
             self._templates(store, inside, owners, embeddings)
@@ -409,6 +414,23 @@ class _Examination:
             with suppress(GalleryError), Gallery(self.where, keys=self.keys) as gallery:
                 gallery.refresh()
                 self._done()
+
+    def _collection(self, mirror: Mirror) -> None:
+        """The index in Milvus."""
+        try:
+            wrong = mirror.wrong()
+            if wrong is not None:
+                self.found("index", wrong, "error", "fills another collection")
+            elif not mirror.is_kept():
+                what = "Milvus: does not hold this gallery as it is"
+                self.found("index", what, "note", "fills a collection, as the next search would")
+            else:
+                return
+            if self.repair:
+                mirror.renew()
+                self._done()
+        except GalleryError as error:
+            self.found("index", str(error), "warning")
 
     def _templates(
         self,

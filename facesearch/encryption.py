@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from facesearch.database import RECORD, UNCLEAN, Database, get_setting, set_setting
+from facesearch.database import MIRROR, RECORD, UNCLEAN, Database, get_setting, set_setting
 from facesearch.errors import GalleryError
 from facesearch.looked import forget_all
 from facesearch.reindex import forget
@@ -31,6 +31,11 @@ def encrypt(database: Database, secret: Secret) -> None:
             raise GalleryError(
                 f"{database.name}: encrypted already; `facesearch gallery rekey` gives it "
                 "another passphrase or key file"
+            )
+        if get_setting(connection, MIRROR) is not None:
+            raise GalleryError(
+                f"{database.name}: its face data is in Milvus, in plain; take it out there "
+                "first with `facesearch gallery leave-milvus`"
             )
         _rewrite(connection, database, Vault(key))
         set_setting(connection, RECORD, record)

@@ -17,6 +17,7 @@ from facesearch import (
     curation,
     encryption,
     images,
+    milvus,
     preferences,
     purge,
     rejections,
@@ -36,6 +37,7 @@ from facesearch.images import Pixels
 from facesearch.index import SearchIndex
 from facesearch.looking import Here, Looker
 from facesearch.merge import Merged, merge
+from facesearch.mirror import Mirror, forget_name, name_of
 from facesearch.model import Embeddings, Model
 from facesearch.names import clean_name as clean_name
 from facesearch.picture import picture_of
@@ -109,13 +111,17 @@ class Gallery:
     ) -> None:
         """where: a folder, or a URL of PostgreSQL.
 
-        keys: asked for what opens an encrypted gallery when face data is needed first. Raises
-        GalleryError if there is no gallery and none is to be made.
+        The index is in Milvus if MILVUS_URI is set. keys: asked for what opens an encrypted gallery
+        when face data is needed first. Raises GalleryError if there is no gallery and none is to be
+        made.
         """
         self._store = Store(where, create=create, keys=keys)
         self.name = self._store.database.name
         self.folder = self._store.database.folder  # of the caches
-        self._following = FollowingIndex(self._store)
+        server = milvus.chosen()
+        self._following: FollowingIndex | Mirror = (
+            FollowingIndex(self._store) if server is None else Mirror(self._store, server)
+        )
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
     def __enter__(self) -> "Gallery":
@@ -205,7 +211,7 @@ class Gallery:
         """Leave nothing of a person, also of one removed before; see `purge.purge`.
 
         Raises PersonError, and GalleryError if another program reads on for so long that what was
-        removed cannot be overwritten now.
+        removed cannot be overwritten now, or if Milvus has it and cannot be reached.
         """
         count = purge.purge(self._store.database, clean_name(name))
         spool.forget(self.folder, clean_name(name))
@@ -239,10 +245,38 @@ class Gallery:
                 "was removed is not overwritten yet; the next start without one does it, or "
                 "`facesearch gallery purge-expired`"
             )
+        if isinstance(self._following, Mirror):
+            self._following.clean()
+        elif name_of(self._store) is not None:
+            raise GalleryError(
+                f"{self.name}: the purge is done here, but Milvus may hold what was removed; set "
+                "MILVUS_URI and run `facesearch gallery purge-expired`, or, if that server is gone "
+                "for good, `facesearch gallery leave-milvus --lost`"
+            )
+
+    def leave_milvus(self, *, lost: bool = False) -> None:
+        """Drop what Milvus has of this gallery; lost: of a server that is gone for good.
+
+        Raises GalleryError if there is nothing, or if the server cannot be reached.
+        """
+        if name_of(self._store) is None:
+            raise GalleryError(f"{self.name}: has nothing in Milvus")
+        if lost:
+            forget_name(self._store)
+        elif isinstance(self._following, Mirror):
+            self._following.leave()
+        else:
+            raise GalleryError(
+                f"{self.name}: set MILVUS_URI to the server to leave, or say --lost if it is "
+                "gone for good"
+            )
 
     def _renew_caches(self) -> None:
         """They hold what is derived from the faces; also what a killed program left of them."""
-        for path in [self.folder / STRANGERS, *self.folder.glob("*.new")]:
+        derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
+        if isinstance(self._following, Mirror):
+            derived += [self.folder / name for name in cache.NAMES]  # of the time before
+        for path in derived:
             with suppress(IsADirectoryError, PermissionError):
                 path.unlink(missing_ok=True)
         self._current_index()
@@ -580,7 +614,12 @@ class Gallery:
         """
         if not len(self._current_index()):
             raise self._empty()
-        return strangers_of(self._store, self._following, model)
+        try:
+            return strangers_of(self._store, self._following, model)
+        except (milvus.Gone, KeyError):
+            if not self._distrusts():
+                raise
+            return self.strangers(model)
 
     def _empty(self) -> GalleryError:
         return GalleryError(f"{self.name}: nobody is enrolled yet; enrol somebody first")
@@ -607,11 +646,15 @@ class Gallery:
         if not len(index):
             return [[] for _ in faces]
         query = np.stack([seen.embedding for seen in faces])
-        numbers, distances = index.search(query, count, exact=exact)
-        near = np.unique(numbers)
-        samples = self._store.samples(near.tolist())
-        if not _agree(index, near, samples):
-            if self._store.revision() != revision:  # changed a moment ago
+        try:
+            numbers, distances = index.search(query, count, exact=exact)
+            near = np.unique(numbers)
+            samples = self._store.samples(near.tolist())
+            agree = _agree(index, near, samples)
+        except (milvus.Gone, KeyError):
+            agree = False
+        if not agree:
+            if self._store.revision() != revision or self._distrusts():  # changed a moment ago
                 return self._nearest_each(faces, count, calibration, exact=exact)
             raise GalleryError(
                 f"{self._store.database.name}: damaged: faces are missing or are not those that "
@@ -628,12 +671,16 @@ class Gallery:
     # The index and the model
 
     def refresh(self) -> None:
-        """Bring the file of the index up to date. Raises GalleryError for a damaged gallery."""
+        """Bring the index up to date. Raises GalleryError for a damaged gallery."""
         self._following.prepare()
 
     def _current_index(self) -> SearchIndex:
         """The index of the gallery as it is now. Raises GalleryError for a damaged gallery."""
         return self._following.current()
+
+    def _distrusts(self) -> bool:
+        """Whether the index may be at fault, and is another one next time."""
+        return isinstance(self._following, Mirror) and self._following.distrust()
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.curation import undone_events
-from facesearch.database import UNCLEAN, Database, get_setting, set_setting
+from facesearch.database import MIRROR, MIRROR_UNCLEAN, UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
 from facesearch.errors import UnknownPerson
 from facesearch.looked import forget_all
@@ -77,9 +77,9 @@ def purge_expired(database: Database, on: date) -> list[Kept]:
 
 
 def unfinished(database: Database) -> bool:
-    """Whether what a purge freed is not overwritten yet."""
+    """Whether what a purge freed is not overwritten yet, or left in Milvus."""
     with database.read() as connection:
-        return get_setting(connection, UNCLEAN) is not None
+        return any(get_setting(connection, key) is not None for key in (UNCLEAN, MIRROR_UNCLEAN))
 
 
 def _scrub_files(folder: Path, names: set[str]) -> None:
@@ -196,6 +196,8 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
     forget_all(connection)
     set_setting(connection, UNCLEAN, "purge")
+    if get_setting(connection, MIRROR) is not None:
+        set_setting(connection, MIRROR_UNCLEAN, "purge")
     _scrub_files(database.folder, names)
     return len(gone)
 

@@ -194,11 +194,14 @@ class Sqlite:
 
 
 @contextmanager
-def locked(folder: Path, seconds: float) -> Iterator[None]:
-    """As the gallery's only writer. Raises GalleryError if another one goes on for too long."""
+def locked(folder: Path, seconds: float, name: str = "lock") -> Iterator[None]:
+    """As the gallery's only writer, or the only one who holds the lock of another name.
+
+    Raises GalleryError if another one goes on for too long.
+    """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(folder / "lock", timeout=seconds, mode=private.FILE)
+    lock = FileLock(folder / name, timeout=seconds, mode=private.FILE)
     try:
         lock.acquire()
     except Timeout as error:

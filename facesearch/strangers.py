@@ -11,6 +11,7 @@ from facesearch.cache import State
 from facesearch.calibrate import Strangers, cohort_of
 from facesearch.cohort import Cohort
 from facesearch.following import FollowingIndex
+from facesearch.mirror import Mirror
 from facesearch.model import COHORT, Model
 from facesearch.nearness import Nearness, nearest, strange
 from facesearch.store import Store
@@ -20,7 +21,7 @@ from facesearch.vault import Vault
 Rows = NDArray[np.float64]  # (4, R)
 
 
-def strangers_of(store: Store, following: FollowingIndex, model: Model) -> Strangers:
+def strangers_of(store: Store, following: FollowingIndex | Mirror, model: Model) -> Strangers:
     """To a gallery in which somebody is enrolled.
 
     After a change only who changed is looked at. Raises ModelError without a cohort, GalleryError.
@@ -46,7 +47,10 @@ def strangers_of(store: Store, following: FollowingIndex, model: Model) -> Stran
 
 
 def _rows(
-    store: Store, following: FollowingIndex, cohort: Cohort, kept: tuple[State, Rows] | None
+    store: Store,
+    following: FollowingIndex | Mirror,
+    cohort: Cohort,
+    kept: tuple[State, Rows] | None,
 ) -> Rows:
     faces = cohort.embeddings[cohort.firsts]
     delta = None if kept is None else store.since(kept[0])

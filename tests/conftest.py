@@ -1,8 +1,11 @@
 """What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
 
 import importlib.util
+import socket
+import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,13 +28,23 @@ LFW = ROOT.parent / "shared" / "data" / "lfw"
 sys.path.insert(0, str(ROOT / "scripts"))
 
 
+@dataclass(frozen=True, slots=True)
+class MilvusServer:
+    """One that runs."""
+
+    uri: str
+    data: Path  # the folder that it keeps
+    pid: int
+
+
 @pytest.fixture(autouse=True)
 def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing of the user's own is read or written."""
     monkeypatch.setenv("FACESEARCH_GALLERY", str(tmp_path / "gallery"))
     monkeypatch.setenv("FACESEARCH_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.delenv("FACESEARCH_MODEL", raising=False)
+    for name in ("FACESEARCH_MODEL", "MILVUS_URI", "MILVUS_TOKEN", "MILVUS_INDEX"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")
@@ -128,3 +141,23 @@ def embedder() -> Embedder:
 @pytest.fixture(scope="session")
 def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(hopper).convert("RGB"))
+
+
+@pytest.fixture(scope="session")
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    """A Milvus Lite that several processes may use."""
+    pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
+    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
+    data = tmp_path_factory.mktemp("milvus")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
+    command += ["--data-dir", str(data), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
+        assert server.stdout is not None
+        assert b"listening" in server.stdout.readline()
+        try:
+            yield MilvusServer(f"http://127.0.0.1:{port}", data, server.pid)
+        finally:
+            server.terminate()

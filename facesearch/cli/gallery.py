@@ -82,6 +82,18 @@ def gallery_purge_expired(
     say(f"{len(gone)} people {'would be ' if dry_run else ''}purged")
 
 
+@gallery_app.command("leave-milvus")
+def gallery_leave_milvus(
+    lost: Annotated[
+        bool, typer.Option("--lost", help="The server is gone for good, with what it held.")
+    ] = False,
+) -> None:
+    """Drop what the Milvus of MILVUS_URI has of this gallery."""
+    with opened() as gallery:
+        gallery.leave_milvus(lost=lost)
+    say("Milvus has nothing of this gallery any more")
+
+
 @gallery_app.command("doctor")
 def gallery_doctor(
     repair: Annotated[
