@@ -1,11 +1,8 @@
 """What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
 
 import importlib.util
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,21 +17,13 @@ from facesearch.model import Model
 from facesearch.store import Store
 
 if TYPE_CHECKING:
+    from milvus_server import MilvusServer
     from postgres_server import Server
 
 ROOT = Path(__file__).parent.parent
 LFW = ROOT.parent / "shared" / "data" / "lfw"
 
 sys.path.insert(0, str(ROOT / "scripts"))
-
-
-@dataclass(frozen=True, slots=True)
-class MilvusServer:
-    """One that runs."""
-
-    uri: str
-    data: Path  # the folder that it keeps
-    pid: int
 
 
 @pytest.fixture(autouse=True)
@@ -144,20 +133,11 @@ def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
 
 
 @pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MilvusServer]":
     """A Milvus Lite that several processes may use."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
-    data = tmp_path_factory.mktemp("milvus")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "milvus_lite", "server", "--host", "127.0.0.1"]
-    command += ["--data-dir", str(data), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
-        assert server.stdout is not None
-        assert b"listening" in server.stdout.readline()
-        try:
-            yield MilvusServer(f"http://127.0.0.1:{port}", data, server.pid)
-        finally:
-            server.terminate()
+    from milvus_server import running
+
+    with running(tmp_path_factory.mktemp("milvus")) as server:
+        yield server

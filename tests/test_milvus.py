@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import MilvusServer
 from crowd import cohort, crowd
+from milvus_server import MilvusServer
 
 from facesearch import milvus, mirror, vault
 from facesearch.calibrate import Calibration, calibrate

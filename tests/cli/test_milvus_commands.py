@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import MilvusServer
+from milvus_server import MilvusServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
