@@ -33,12 +33,11 @@ def augmented(chips: Tensor, size: int, rng: torch.Generator) -> Tensor:
     middle = (2 * torch.arange(size) + 1 - size) / edge
     x, y, move = turn.reshape(-1, 1, 1, 2, 3).unbind(-1)
     grid = (x * middle[:, None] + move) + y * middle[:, None, None]  # affine_grid is slower
+    parts = zip(torch.split(chips.permute(0, 3, 1, 2), PART), torch.split(grid, PART), strict=True)
     pixels = torch.cat(
         [
             functional.grid_sample(part.float(), where, padding_mode="border", align_corners=False)
-            for part, where in zip(
-                torch.split(chips.permute(0, 3, 1, 2), PART), torch.split(grid, PART), strict=True
-            )
+            for part, where in parts
         ]
     )
 

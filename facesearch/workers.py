@@ -7,11 +7,12 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import cycle, islice
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, TypeVar
 
 from facesearch import __version__, images
@@ -177,13 +178,27 @@ def workers(
             logging_level="INFO" if verbose else "CRITICAL",
         )
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        raise ClusterError(f"{address}: {' '.join(str(error).split())}") from error
+        raise ClusterError(f"{address}: {shorten(str(error), 300)}") from error
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)  # Ray takes it for itself
         yield _workers(ray, address, Sight.of(embedder))
     finally:
-        ray.shutdown()
+        with nullcontext() if verbose else _hushed():
+            ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """What Ray's own threads write to stderr, of tasks that are dropped, goes nowhere."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a name, not a path
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _ray(verbose: bool) -> Any:

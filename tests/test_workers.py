@@ -41,8 +41,7 @@ def cluster(embedder: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         root = Path(__file__).parent.parent
         patch.setenv("PYTHONPATH", os.pathsep.join([str(folder), str(root)]))
-        patch.setenv("RAY_AUTH_MODE", "token")  # Ray would keep one in the home folder
-        patch.setenv("RAY_AUTH_TOKEN", "t" * 64)
+        patch.setenv("RAY_AUTH_TOKEN", "t" * 64)  # else Ray keeps one in the home folder
         with workers("local", embedder, cpus=4) as found:
             yield found
 
