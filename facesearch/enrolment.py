@@ -100,6 +100,7 @@ class Enroller:
         self._pending: list[Look] = []  # read, but neither written nor kept
         self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
+        self._queue: list[tuple[_Job, int]] = []  # decided, and not written yet
         self._crowd = _Crowd()
         self._near = near_enough(calibration) if calibration else 0.0
         self._sketches: dict[tuple[Path, Face], Sketch | None] = {}
@@ -124,18 +125,16 @@ class Enroller:
             self._crowd.add(job)
             if name == last and not waiting:
                 self._judge(job, final=True)
-            yield from self._written(job, set(range(len(job.paths))) - set(job.undecided))
+            yield from self._decided(job, set(range(len(job.paths))) - set(job.undecided))
             if job.undecided:
-                for place in set(job.done) - set(job.undecided):
-                    job.looks.pop(place, None)
-                    del job.done[place]
                 waiting.append(job)
         decided = [(job, list(job.undecided)) for job in waiting]
         self._search([job.looks[place] for job, places in decided for place in places])
         for job in waiting:
             self._judge(job, final=True)
         for job, places in decided:
-            yield from self._written(job, set(places))
+            yield from self._decided(job, set(places))
+        yield from self._written()
 
     def _look(self, job: _Job, looks: Iterator[Found], progress: Progress) -> None:
         """Every photo of a person: known, unreadable, or with faces to be judged."""
@@ -391,31 +390,39 @@ class Enroller:
 
     # Writing
 
-    def _written(self, job: _Job, places: set[int]) -> Iterator[Enrolment]:
-        """Write what is decided, batch by batch, and tell of it."""
-        order = sorted(places)
-        for at in range(0, len(order), BATCH):
-            batch = order[at : at + BATCH]
-            new: dict[str, int] = {}
-            for place in batch:
-                look = job.looks.get(place)
-                if look is None or job.done[place].status != "enrolled":
-                    continue
-                claim = self._claims.get(look.sha256)
-                if claim is not None:
+    def _decided(self, job: _Job, places: set[int]) -> Iterator[Enrolment]:
+        """These photos wait to be written, and are told of when they are."""
+        for place in sorted(places):
+            look = job.looks.get(place)
+            if look is not None and job.done[place].status == "enrolled":
+                claim = self._claims.setdefault(look.sha256, (job.name, look.path))
+                if claim != (job.name, look.path):
                     job.done[place] = _claimed(look.path, job.name, claim)
-                    continue
-                self._claims[look.sha256] = (job.name, look.path)
-                new[look.sha256] = place
-            if new and not self._dry_run:
-                photos = [self._new(job, place) for place in new.values()]
-                written = self._store.add(photos, stamp(self._embedder))
-                for sha256 in new.keys() - {photo.sha256 for photo in written}:
-                    names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
-                    place = new[sha256]
-                    job.done[place] = _already(job.paths[place], job.name, names)
-            self._forget({job.hashes[place] for place in batch if place in job.hashes})
-            yield from (job.done[place] for place in batch)
+            self._queue.append((job, place))
+            if len(self._queue) == BATCH:
+                yield from self._written()
+
+    def _written(self) -> Iterator[Enrolment]:
+        """Write what waits, and tell of it."""
+        batch, self._queue = self._queue, []
+        new = {
+            job.looks[place].sha256: (job, place)
+            for job, place in batch
+            if place in job.looks and job.done[place].status == "enrolled"
+        }
+        if new and not self._dry_run:
+            photos = [
+                _new_photo(job.name, job.looks[at], job.looks[at].faces) for job, at in new.values()
+            ]
+            written = self._store.add(photos, stamp(self._embedder))
+            for sha256 in new.keys() - {photo.sha256 for photo in written}:
+                names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
+                job, place = new[sha256]
+                job.done[place] = _already(job.paths[place], job.name, names)
+        self._forget({job.hashes[place] for job, place in batch if place in job.hashes})
+        for job, place in batch:  # what is written is not held on to
+            job.looks.pop(place, None)
+            yield job.done.pop(place)
 
     def _forget(self, hashes: set[str]) -> None:
         """These photos are decided."""
@@ -424,10 +431,6 @@ class Enroller:
         if kept and not self._dry_run:
             self._looked.forget(kept)
             self._kept -= kept
-
-    def _new(self, job: _Job, place: int) -> NewPhoto:
-        look = job.looks[place]
-        return _new_photo(job.name, look, look.faces)
 
 
 CHOOSE = "choose with --faces largest or --faces all"
