@@ -74,7 +74,7 @@ def test_people_are_named_and_strangers_are_not(
 ) -> None:
     assert enrol(gallery, embedder, "Grace Hopper", hopper)[0].status == "enrolled"
     enrol(gallery, embedder, "person-00", *sorted((people / "person-00").iterdir()))
-    (match,) = name(gallery, embedder, calibration, darker(hopper, tmp_path / "dark.jpg"))
+    (match,) = name(gallery, embedder, calibration, darker(hopper, tmp_path / "dark.jpg", 0.9))
     assert match.decision.answer == "match"
     assert match.decision.name == "Grace Hopper"
     assert match.decision.distance is not None
@@ -180,8 +180,8 @@ def test_every_face_of_a_group_is_answered_and_nobody_twice(
 def test_two_people_alike_are_ambiguous(
     gallery: Gallery, embedder: Embedder, calibration: Calibration, hopper: Path, tmp_path: Path
 ) -> None:
-    enrol(gallery, embedder, "Grace", darker(hopper, tmp_path / "dark.jpg"))
-    enrol(gallery, embedder, "Grace again", darker(hopper, tmp_path / "light.jpg", 1.2))
+    enrol(gallery, embedder, "Grace", darker(hopper, tmp_path / "dark.jpg", 0.9))
+    enrol(gallery, embedder, "Grace again", darker(hopper, tmp_path / "light.jpg", 1.1))
     (answer,) = name(gallery, embedder, calibration, hopper)
     assert answer.decision.answer == "ambiguous"
     assert answer.decision.name is None
