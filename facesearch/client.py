@@ -196,7 +196,7 @@ class Client:
         """folder: the address of the service."""
         from facesearch.gallery import GalleryInfo
 
-        return GalleryInfo(**{**self._get("/v1/gallery"), "folder": Path(self.url)})
+        return GalleryInfo(**{**self._get("/v1/gallery"), "folder": self.url})
 
     def review(self, fpir: float | None = None) -> Iterator[dict[str, Any]]:
         """What is probably wrong, as rows; see Finding."""

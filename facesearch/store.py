@@ -170,11 +170,12 @@ class Store:
         with self.database.read() as connection:
             self.database.engine.check_sound(connection)  # else rows may be missing without a sign
             streamed = {"yield_per": PAGE}
-            self._check_people(connection.execute(_people(), execution_options=streamed))
+            with connection.execute(_people(), execution_options=streamed) as everybody:
+                self._check_people(everybody)
             query = face_rows().join(people, people.c.id == faces.c.person)
             query = query.where(people.c.removed.is_(None)).order_by(faces.c.id)
-            rows = connection.execute(query, execution_options=streamed)
-            return history.state(connection), *self._gathered(connection, rows)
+            with connection.execute(query, execution_options=streamed) as rows:
+                return history.state(connection), *self._gathered(connection, rows)
 
     def since(self, state: State) -> Delta | None:
         """Who changed since a state; None if that cannot be told. Raises GalleryError.
@@ -300,7 +301,7 @@ class Store:
         with self.database.read() as connection:
             row = connection.execute(query).first()
         if row is None:
-            raise PersonError(f"{name}: nobody of this name is enrolled")
+            raise UnknownPerson(f"{name}: nobody of this name is enrolled")
         self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
         return Person(*row[2:])
 

@@ -17,7 +17,7 @@ environment() {
 browser() {
     if ! command -v chromium >/dev/null && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing chromium ..." >&2
-        { apt-get -qq update &&
+        { apt-get -qq -o Acquire::Retries=1 -o Acquire::http::Timeout=30 update &&
             DEBIAN_FRONTEND=noninteractive apt-get -qq install --no-install-recommends --yes \
                 chromium fonts-dejavu-core; } >/dev/null ||
             echo "chromium is not installed: the tests of the page will be skipped" >&2

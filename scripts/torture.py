@@ -230,8 +230,8 @@ OPERATIONS = {
 
 @lru_cache
 def other_embedder() -> Embedder:
-    """The same network in 8 bits: another model, and a quick one."""
-    return Embedder(Model(settings.shipped_models() / "default", precision="int8"))
+    """The same network in 32 bits: another model."""
+    return Embedder(Model(settings.shipped_models() / "default", precision="fp32"))
 
 
 def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path) -> "Row":
@@ -248,7 +248,7 @@ def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path)
     for path in paths:
         known.apply(photo_enrolled(known, path))
     operation = Operation(batches, _change_model, lambda known, step: {})
-    models, duration, turn = ("int8", "fp32"), 0.0, 0
+    models, duration, turn = ("fp32", "int8"), 0.0, 0
     while row.kills < kills:
         step, turn = models[turn % 2], turn + 1
         seconds = rng.uniform(0, duration) if duration else None
@@ -260,12 +260,12 @@ def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path)
             run(operation, where, [step], None)
         with Gallery(where) as gallery:
             model = gallery.info().model or ""
-            row.broken += ("int8" in model) != (step == "int8")
+            row.broken += ("fp32" in model) != (step == "fp32")
     return row
 
 
 def _change_model(gallery: Gallery, step: str) -> None:
-    gallery.reindex(other_embedder() if step == "int8" else embedder(), Silent())
+    gallery.reindex(other_embedder() if step == "fp32" else embedder(), Silent())
 
 
 @dataclass

@@ -14,7 +14,7 @@ from facesearch.settings import shipped_models
 
 @pytest.fixture(scope="module")
 def batching() -> BatchingModel:
-    return BatchingModel(shipped_models() / "default", None, "fp32")
+    return BatchingModel(shipped_models() / "default", None, None)
 
 
 def test_the_same_vectors_in_fewer_runs(batching: BatchingModel, embedder: Embedder) -> None:
@@ -52,7 +52,7 @@ def test_whoever_asked_is_told_of_a_fault(batching: BatchingModel) -> None:
 
 
 def test_the_thread_ends() -> None:
-    model = BatchingModel(shipped_models() / "default", None, "fp32")
+    model = BatchingModel(shipped_models() / "default", None, None)
     size = model.preprocessing.size
     assert len(model.embed(np.zeros((2, size, size, 3), np.uint8))) == 2
     model.close()
@@ -61,4 +61,4 @@ def test_the_thread_ends() -> None:
 
 def test_no_model_no_thread() -> None:
     with pytest.raises(ModelError):
-        BatchingModel(shipped_models() / "none", None, "fp32")
+        BatchingModel(shipped_models() / "none", None, None)

@@ -262,13 +262,13 @@ def test_a_folder_that_cannot_be_written_to(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as closed:
-        closed.setattr(gallery._store.database, "writable", False)
+        closed.setattr(gallery._store.database.engine, "writable", False)
         with pytest.raises(GalleryError, match="cannot be written to"):
             index_of(gallery)
     check(gallery)
     gallery._following._index = None
     with monkeypatch.context() as closed:
-        closed.setattr(gallery._store.database, "writable", False)
+        closed.setattr(gallery._store.database.engine, "writable", False)
         check(gallery)
 
 

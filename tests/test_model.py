@@ -61,12 +61,12 @@ def test_the_fingerprint_covers_weights_and_preprocessing(copy: Path) -> None:
     config["preprocessing"]["flip_average"] = not config["preprocessing"]["flip_average"]
     (copy / "config.json").write_text(json.dumps(config))
     second = Model(copy).fingerprint
-    with (copy / "network.onnx").open("ab") as file:
+    with (copy / "network-int8.onnx").open("ab") as file:
         file.write(b"\0")
     assert len({first, second, Model(copy).fingerprint}) == 3
 
 
-@pytest.mark.parametrize("missing", ["config.json", "network.onnx", "landmarks.dat"])
+@pytest.mark.parametrize("missing", ["config.json", "network-int8.onnx", "landmarks.dat"])
 def test_a_missing_part_is_named(copy: Path, missing: str) -> None:
     (copy / missing).unlink()
     with pytest.raises(ModelError, match=missing):
@@ -74,9 +74,9 @@ def test_a_missing_part_is_named(copy: Path, missing: str) -> None:
 
 
 def test_damaged_parts_are_named(copy: Path) -> None:
-    (copy / "network.onnx").write_bytes(b"nonsense")
+    (copy / "network-int8.onnx").write_bytes(b"nonsense")
     size = Model(copy).preprocessing.size
-    with pytest.raises(ModelError, match=r"network\.onnx: no graph"):
+    with pytest.raises(ModelError, match=r"network-int8\.onnx: no graph"):
         Model(copy).embed(np.zeros((1, size, size, 3), np.uint8))
     (copy / "config.json").write_text('{"preprocessing": {"size": 80, "misspelt": 1}}')
     with pytest.raises(ModelError, match=r"config\.json: damaged"):

@@ -181,9 +181,9 @@ def test_a_gallery_that_is_searched_while_it_changes(
     assert near[0].name == "person 5"
     search = TemplateTable.search
 
-    def late(self: TemplateTable, query: Embeddings, count: int) -> object:
+    def late(self: TemplateTable, query: Embeddings, count: int, *, exact: bool) -> object:
         monkeypatch.setattr(TemplateTable, "search", search)
-        found = search(self, query, count)
+        found = search(self, query, count, exact=exact)
         with Gallery(url) as other:
             other.remove("person 5")
         return found

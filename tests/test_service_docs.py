@@ -11,7 +11,8 @@ from PIL import Image
 from serving import running
 from typer.testing import CliRunner
 
-from facesearch.cli.common import app, globals_first
+from facesearch.cli import load
+from facesearch.cli.common import app
 
 DOCS = Path(__file__).parent.parent / "docs" / "service.md"
 
@@ -66,7 +67,8 @@ def test_the_examples_run(people: Path, tmp_path: Path) -> None:
 def test_the_unit_and_the_image_name_what_there_is() -> None:
     deploy = DOCS.parent.parent / "deploy"
     wide = {"COLUMNS": "200"}
-    told = CliRunner().invoke(app, globals_first(["serve", "--help"]), env=wide).output
+    load()
+    told = CliRunner().invoke(app, ["serve", "--help"], env=wide).output
     for name in ("facesearch.service", "Containerfile"):
         text = (deploy / name).read_text("utf-8")
         options = set(re.findall(r"(?<=[ \"])--(?:host|token-file|certificate|key)\b", text))

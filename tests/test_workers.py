@@ -150,7 +150,9 @@ def test_a_worker_that_is_killed_costs_no_photo(
         assert len(set(before) & set(after)) == 3
 
         looked: list[object] = []
-        monkeypatch.setattr(cluster, "_ask", lambda photos, keep: looked.extend(photos))
+        monkeypatch.setattr(
+            cluster, "looks", lambda photos, keep: iter(looked.extend(photos) or [])
+        )
         again = list(gallery.enroll(photos, embedder, Silent(), insist=True, looker=cluster))
         assert {(row.status, row.reason) for row in again} == {("duplicate", "enrolled before")}
         assert looked == []

@@ -25,8 +25,7 @@ def main() -> None:
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     gc.set_threshold(50_000)  # what is imported is no rubbish
     first, rest = globals_first(sys.argv[1:])
-    for group in ["search"] if rest and rest[0] in SOON else GROUPS:
-        import_module(f"facesearch.cli.{group}")
+    load(rest[0] if rest else "")
     try:
         app([*first, *rest])
     except SystemExit:
@@ -38,6 +37,12 @@ def main() -> None:
         sys.exit(internal.EXIT_CODE)
     finally:
         gc.freeze()  # the end of the program need not look through what it leaves
+
+
+def load(command: str = "") -> None:
+    """The commands: all, or those that come with this one."""
+    for group in ["search"] if command in SOON else GROUPS:
+        import_module(f"facesearch.cli.{group}")
 
 
 def _hush() -> None:

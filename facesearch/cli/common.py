@@ -229,7 +229,7 @@ def common(
         quiet,
         key_file,
     )
-    if server and (model, finder, precision, key_file) != (None, None, Precision.fp32, None):
+    if server and (model, finder, precision, key_file) != (None, None, None, None):
         raise typer.BadParameter(
             "--model, --detector, --precision and --key-file are the service's choice"
         )

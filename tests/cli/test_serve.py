@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -18,6 +19,7 @@ import pytest
 from typer.testing import CliRunner
 
 from facesearch import Client
+from facesearch.cli import load
 from facesearch.cli.common import app, globals_first
 from facesearch.errors import (
     FacesearchError,
@@ -34,8 +36,9 @@ TOKEN = "a-token-of-the-tests"
 
 def run(*arguments: str | Path, code: int = 0, **environment: str) -> tuple[str, str]:
     """What a command prints on stdout and stderr, in this process."""
-    words = globals_first([str(each) for each in arguments])
-    done = CliRunner().invoke(app, words, env=environment)
+    load()
+    words = chain(*globals_first([str(each) for each in arguments]))
+    done = CliRunner().invoke(app, list(words), env=environment)
     assert done.exit_code == code, done.output
     return done.stdout, done.stderr
 
@@ -114,7 +117,7 @@ def test_commands_speak_to_a_service(
     out, _ = run("people", "show", "bob", "--json", **there)
     numbers = [json.loads(line)["face"] for line in out.splitlines()]
     _, said = run("people", "show", "bob", "--contact-sheet", tmp_path / "x.png", code=6, **there)
-    assert said.splitlines()[-1].endswith("this command needs the gallery's folder, on its machine")
+    assert said.splitlines()[-1].endswith("this command needs the gallery itself, on its machine")
     query = people / "person-03" / "pose-2.jpg"
     out, _ = run("identify", query, "--threshold", "0.3", "--top", "1", "--json", **there)
     answer = json.loads(out)
@@ -162,7 +165,7 @@ def test_commands_speak_to_a_service(
 )
 def test_what_does_not_apply_says_so(command: list[str]) -> None:
     _, said = run(*command, "--gallery", "http://localhost:1", code=6)
-    reason = "a service; this command needs the gallery's folder, on its machine"
+    reason = "a service; this command needs the gallery itself, on its machine"
     assert said == f"error: http://localhost:1: {reason}\n"
 
 
