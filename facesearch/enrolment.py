@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from facesearch import rejections
 from facesearch.ahead import Ahead, Found
 from facesearch.calibrate import FACES_BEHIND, Calibration
 from facesearch.decide import Candidate
@@ -22,7 +23,8 @@ from facesearch.model import Embeddings
 from facesearch.names import clean_name
 from facesearch.near import Sketch, copies, near_enough, sketch
 from facesearch.progress import Progress
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.rejections import Rejection
+from facesearch.store import NOBODY, ModelStamp, NewPhoto, Store
 from facesearch.upload import Upload
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ SKETCHES = 256  # kept in memory
 Which = Literal["only", "largest", "all"]
 SEARCHED = 64  # faces at once: by far quicker than one by one
 Nearest = Callable[[Sequence[SeenFace], int, Calibration], list[list[Candidate]]]
-Barred = Callable[[Path, list[SeenFace]], list[set[str]]]
+Said = Callable[[], list[Rejection]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ class Enroller:
         looker: Looker,
         calibration: Calibration | None,
         nearest: Nearest,
-        barred: Barred,
+        said: Said,
         which: Which,
         insist: bool,
         dry_run: bool,
@@ -89,11 +91,11 @@ class Enroller:
     ) -> None:
         """Without a calibration nothing is judged. keep: a chip of every face that is enrolled.
 
-        nearest: the enrolled people near faces. barred: who is known not to be on each face of a
-        photo.
+        nearest: the enrolled people near faces. said: whose faces are known not to be.
         """
         self._store, self._embedder, self._calibration = store, embedder, calibration
-        self._nearest, self._barred, self._which = nearest, barred, which
+        self._nearest, self._said, self._which = nearest, said, which
+        self._rejections: list[Rejection] | None = None  # None: to be asked for
         self._insist, self._dry_run = insist, dry_run
         self._looked = Looked(store.database, embedder, keep=keep)
         self._ahead = Ahead(looker, store, self._looked, keep=keep)
@@ -101,6 +103,7 @@ class Enroller:
         self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
         self._queue: list[tuple[_Job, int]] = []  # decided, and not written yet
+        self._known: set[str] = set()  # of those who are asked for
         self._crowd = _Crowd()
         self._near = near_enough(calibration) if calibration else 0.0
         self._sketches: dict[tuple[Path, Face], Sketch | None] = {}
@@ -113,6 +116,7 @@ class Enroller:
         for name, path in asked:
             key = _kept_name(name)
             jobs.setdefault(key, _Job(key, [])).paths.append(path)
+        self._known = self._store.enrolled([name for name in jobs if not _fault_of(name)])
         progress.start("enrolling", len(asked))
         waiting: list[_Job] = []
         last = list(jobs)[-1] if jobs else None
@@ -172,10 +176,12 @@ class Enroller:
         first[found.sha256] = path
         look = replace(found.sight, path=path)
         self._keep(look, fresh=found.fresh)
-        try:
-            barred = self._barred(path, look.faces)
-        except PhotoError as error:  # gone a moment ago
-            return _unreadable(job.name, path, error)
+        if self._rejections is None:
+            self._rejections = self._said()
+        barred = [
+            rejections.barred(self._rejections, look.sha256, seen.face.box, seen.embedding)
+            for seen in look.faces
+        ]
         rejected = f"rejected: this face is not {job.name}'s"
         faces = [
             replace(seen, reason=rejected) if job.name in names else seen
@@ -243,12 +249,12 @@ class Enroller:
         job.begun = places
         if self._calibration is None:
             return
-        enrolled = self._store.roster(job.name)
+        dimension = self._embedder.model.dimension
+        enrolled = self._store.roster(job.name) if job.name in self._known else NOBODY
         where = self._store.where(enrolled.numbers.tolist())
         for number, embedding in zip(enrolled.numbers.tolist(), enrolled.embeddings, strict=True):
             if number in where:
                 job.kept.append((embedding, where[number].photo, where[number].face))
-        dimension = self._embedder.model.dimension
         job.folder = Folder(
             [np.array([seen.embedding for seen in job.looks[place].faces]) for place in places],
             [np.array([seen.agreement for seen in job.looks[place].faces]) for place in places],
@@ -404,7 +410,7 @@ class Enroller:
 
     def _written(self) -> Iterator[Enrolment]:
         """Write what waits, and tell of it."""
-        batch, self._queue = self._queue, []
+        batch, self._queue, self._rejections = self._queue, [], None
         new = {
             job.looks[place].sha256: (job, place)
             for job, place in batch

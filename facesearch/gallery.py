@@ -27,7 +27,7 @@ from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
 from facesearch.decide import EVEN, Candidate, Decision, decide, threshold_to_search
-from facesearch.embed import Embedder, SeenFace, in_order
+from facesearch.embed import Embedder, Seen, SeenFace, in_order
 from facesearch.enrolment import BATCH, Enroller, Enrolment, Which, new_photo, stamp
 from facesearch.errors import GalleryError, ModelError, PhotoError
 from facesearch.export import export
@@ -344,13 +344,8 @@ class Gallery:
     def _barred(self, path: Path, faces: list[SeenFace]) -> list[set[str]]:
         """For each face of a photo the people whose it is known not to be. Raises PhotoError."""
         said = self.rejections()
-        if not said:
-            return [set() for _ in faces]
-        sha256 = images.sha256(path)
-        return [
-            {each.name for each in said if each.bars(sha256, seen.face.box, seen.embedding)}
-            for seen in faces
-        ]
+        sha256 = images.sha256(path) if said else ""
+        return [rejections.barred(said, sha256, seen.face.box, seen.embedding) for seen in faces]
 
     def photo_folders(self) -> list[str]:
         """Where the enrolled photos are, each with its last separator."""
@@ -479,7 +474,7 @@ class Gallery:
             looker or Here(embedder),
             calibration,
             self._nearest_each,
-            self._barred,
+            self.rejections,
             which,
             insist=insist,
             dry_run=dry_run,
@@ -573,39 +568,59 @@ class Gallery:
             raise self._empty()
         paths = list(photos)
         progress.start("identifying", len(paths))
-        for path, photo in in_order(embedder.see, paths):
-            progress.advance()
-            if isinstance(photo, PhotoError):
-                yield path, photo
-                continue
-            faces = photo.faces
-            if not faces:
-                audit.record(self._store.database, "identify", 0, [])
-                nothing = Decision("unusable", None, None, None, "no face found")
-                yield path, [Identification(path, None, None, nothing, threshold, [])]
-                continue
-            try:
-                rejected = self._barred(path, faces)
-            except PhotoError as error:  # gone a moment ago
-                yield path, error
-                continue
-            answers = []
-            for number, (seen, barred) in enumerate(zip(faces, rejected, strict=True)):
-                near: list[Candidate] = []
-                decision = Decision("unusable", None, None, None, seen.reason)
-                if not seen.reason:
-                    wanted = max(LISTED, top) + len(barred)
-                    (every,) = self._nearest_each([seen], wanted, calibration, exact=exact)
-                    near = [person for person in every if person.name not in barred]
-                    decision = decide(near, threshold, len(self._current_index()), prior)
-                    decision = _with_rejections(decision, every, barred, threshold)
-                answers.append(
-                    Identification(path, number, seen.face.box, decision, threshold, near[:top])
+        with self._store.database.engine.busy():
+            for path, photo in in_order(embedder.see, paths):
+                progress.advance()
+                if isinstance(photo, PhotoError):
+                    yield path, photo
+                    continue
+                try:
+                    rejected = self._barred(path, photo.faces)
+                except PhotoError as error:  # gone a moment ago
+                    yield path, error
+                    continue
+                yield (
+                    path,
+                    self._named(path, photo, rejected, threshold, calibration, top, prior, exact),
                 )
-            answers = _each_person_once(answers)
-            names = [name for answer in answers if (name := answer.decision.name) is not None]
-            audit.record(self._store.database, "identify", len(faces), names)
-            yield path, answers
+
+    def _named(
+        self,
+        path: Path,
+        photo: Seen,
+        rejected: list[set[str]],
+        threshold: float,
+        calibration: Calibration,
+        top: int,
+        prior: float,
+        exact: bool,
+    ) -> list[Identification]:
+        """The answers for a photo. rejected: for each face the people whose it is not."""
+        if not photo.faces:
+            audit.record(self._store.database, "identify", 0, [])
+            nothing = Decision("unusable", None, None, None, "no face found")
+            return [Identification(path, None, None, nothing, threshold, [])]
+        usable = [seen for seen in photo.faces if not seen.reason]
+        least = max(LISTED, top)
+        wanted = least + max(map(len, rejected))
+        found = iter(self._nearest_each(usable, wanted, calibration, exact=exact))
+        people = len(self._current_index())
+        answers = []
+        for number, (seen, barred) in enumerate(zip(photo.faces, rejected, strict=True)):
+            near: list[Candidate] = []
+            decision = Decision("unusable", None, None, None, seen.reason)
+            if not seen.reason:
+                every = next(found)[: least + len(barred)]
+                near = [person for person in every if person.name not in barred]
+                decision = decide(near, threshold, people, prior)
+                decision = _with_rejections(decision, every, barred, threshold)
+            answers.append(
+                Identification(path, number, seen.face.box, decision, threshold, near[:top])
+            )
+        answers = _each_person_once(answers)
+        names = [name for answer in answers if (name := answer.decision.name) is not None]
+        audit.record(self._store.database, "identify", len(photo.faces), names)
+        return answers
 
     def strangers(self, model: Model) -> Strangers:
         """How near the people with whom a model was calibrated come to this gallery as it is.
@@ -643,7 +658,7 @@ class Gallery:
         Raises GalleryError if the index and the faces of one of them disagree.
         """
         index, revision = self._current_index(), self._following.state.revision
-        if not len(index):
+        if not len(index) or not faces:
             return [[] for _ in faces]
         query = np.stack([seen.embedding for seen in faces])
         try:

@@ -41,6 +41,11 @@ class Rejection:
         return float(np.linalg.norm(embedding - self.embedding)) <= NEAR_DUPLICATE
 
 
+def barred(said: list[Rejection], sha256: str, box: Box, embedding: Embeddings) -> set[str]:
+    """The people whose a face is known not to be."""
+    return {each.name for each in said if each.bars(sha256, box, embedding)}
+
+
 @dataclass(frozen=True, slots=True)
 class Contradiction:
     """A face that is enrolled as one person's and rejected as another's."""

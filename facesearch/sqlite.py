@@ -3,6 +3,7 @@
 import errno
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -45,11 +46,18 @@ class Sqlite:
             not self.path.exists() or os.access(self.path, os.W_OK)
         )
         self._tighten()
-        self._engine = self._pooled(sa.NullPool)
+        self._single = self._pooled(sa.NullPool)
+        self._kept: sa.Engine | None = None  # while there is much to do
+        self._busy, self._turn = 0, threading.Lock()
+
+    @property
+    def _engine(self) -> sa.Engine:
+        return self._kept or self._single
 
     def _pooled(self, pool: type[sa.Pool]) -> sa.Engine:
+        more = {"max_overflow": -1} if pool is sa.QueuePool else {}
         engine = sa.create_engine(
-            "sqlite://", creator=self._connect, poolclass=pool, hide_parameters=True
+            "sqlite://", creator=self._connect, poolclass=pool, hide_parameters=True, **more
         )
         # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
         sa.event.listen(engine, "begin", _begin)
@@ -64,12 +72,18 @@ class Sqlite:
 
         Otherwise each opens the file anew, and so sees one that was put in its place.
         """
-        before, self._engine = self._engine, self._pooled(sa.QueuePool)
+        with self._turn:
+            if self._kept is None:
+                self._kept = self._pooled(sa.QueuePool)
+            self._busy += 1
         try:
             yield
         finally:
-            during, self._engine = self._engine, before
-            during.dispose()
+            with self._turn:
+                self._busy -= 1
+                idle, self._kept = (None, self._kept) if self._busy else (self._kept, None)
+            if idle is not None:
+                idle.dispose()
 
     def _tighten(self) -> None:
         """The gallery's files are the owner's alone, those of an earlier facesearch too.

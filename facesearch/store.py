@@ -95,6 +95,11 @@ class Roster:
     names: dict[int, str]  # of the people
 
 
+NOBODY = Roster(
+    np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 1), np.float32), np.empty(0), {}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Where:
     """Where an enrolled face is from."""
@@ -305,6 +310,17 @@ class Store:
         self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
         return Person(*row[2:])
 
+    def enrolled(self, names: Collection[str]) -> set[str]:
+        """Those of these names that people bear."""
+        found: set[str] = set()
+        asked = sorted(names)
+        with self.database.read() as connection:
+            for at in range(0, len(asked), MOST_VARIABLES):
+                wanted = people.c.name.in_(asked[at : at + MOST_VARIABLES])
+                query = sa.select(people.c.name).where(wanted, people.c.removed.is_(None))
+                found.update(connection.execute(query).scalars())
+        return found
+
     def several(self, names: Collection[str]) -> set[str]:
         """Those of these people who are in two photos at least."""
         found: set[str] = set()
@@ -374,7 +390,9 @@ class Store:
 
     def where(self, numbers: list[int]) -> dict[int, Where]:
         """Where faces are from, by their numbers. Raises GalleryError for a damaged row."""
-        found = {}
+        found: dict[int, Where] = {}
+        if not numbers:
+            return found
         with self.database.read() as connection:
             for at in range(0, len(numbers), MOST_VARIABLES):
                 query = (

@@ -1,6 +1,6 @@
 """Processor milliseconds of each stage on a photo's way: what stands in the way of more photos/s.
 
-    python scripts/bench_stages.py ../shared/data/lfw [--photos 300] [--model NAME] [--precision fp32]
+    python scripts/bench_stages.py ../shared/data/lfw [--photos 300] [--precision fp32]
 
 Counts processor time of one thread at a time, which other programs disturb less than the clock.
 """
