@@ -219,8 +219,9 @@ def _engine(where: Path | str, *, create: bool) -> "Sqlite | Postgres":
 
 
 def get_setting(connection: sa.Connection, key: str) -> str | None:
-    query = sa.select(settings.c.value).where(settings.c.key == key)
-    value = connection.execute(query).scalar()
+    """Asked in most transactions, and so in plain SQL; the keys are ours."""
+    query = f"SELECT value FROM settings WHERE key = '{key}'"
+    value = connection.exec_driver_sql(query).scalar()
     return None if value is None else str(value)
 
 

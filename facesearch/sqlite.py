@@ -47,12 +47,12 @@ class Sqlite:
         )
         self._tighten()
         self._single = self._pooled(sa.NullPool)
-        self._kept: sa.Engine | None = None  # while there is much to do
+        self._many = self._pooled(sa.QueuePool)
         self._busy, self._turn = 0, threading.Lock()
 
     @property
     def _engine(self) -> sa.Engine:
-        return self._kept or self._single
+        return self._many if self._busy else self._single
 
     def _pooled(self, pool: type[sa.Pool]) -> sa.Engine:
         more = {"max_overflow": -1} if pool is sa.QueuePool else {}
@@ -64,7 +64,7 @@ class Sqlite:
         return engine
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._many.dispose()
 
     @contextmanager
     def busy(self) -> Iterator[None]:
@@ -73,17 +73,14 @@ class Sqlite:
         Otherwise each opens the file anew, and so sees one that was put in its place.
         """
         with self._turn:
-            if self._kept is None:
-                self._kept = self._pooled(sa.QueuePool)
             self._busy += 1
         try:
             yield
         finally:
             with self._turn:
                 self._busy -= 1
-                idle, self._kept = (None, self._kept) if self._busy else (self._kept, None)
-            if idle is not None:
-                idle.dispose()
+                if not self._busy:
+                    self._many.dispose()
 
     def _tighten(self) -> None:
         """The gallery's files are the owner's alone, those of an earlier facesearch too.
