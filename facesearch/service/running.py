@@ -26,7 +26,8 @@ from facesearch.service.settings import Settings
 def listen(settings: Settings) -> socket.socket:
     """Raises FacesearchError if the port is taken or the address is not ours."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    found = socket.socket(family=family)
+    # named, so that asyncio sends a small answer at once and does not wait for the client's word
+    found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((settings.host, settings.port))
