@@ -53,7 +53,8 @@ def _print_table(rows: list[list[str]]) -> None:
     if sum(widths) + 2 * len(widths) - 2 <= room and all(map(str.isprintable, chain(*rows))):
         for row in rows:
             pairs = zip(row, widths, strict=True)
-            print("  ".join(cell + " " * (width - _width(cell)) for cell, width in pairs))
+            cells = (cell + " " * (width - _width(cell)) for cell, width in pairs)
+            print("  ".join(cells).rstrip())
         return
     from rich.console import Console
     from rich.table import Table
