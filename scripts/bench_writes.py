@@ -77,9 +77,8 @@ def main() -> None:
                     times.append(1000 * (time.perf_counter() - started) / 60)
                 found[name].append(times)
                 store.close()
-    print(
-        f"{machine()}, {args.faces:,} faces\n\nms a photo with 8, 32, 128 photos a transaction; ms to"
-    )
+    print(f"{machine()}, {args.faces:,} faces\n")
+    print("ms a photo with 8, 32, 128 photos a transaction; ms to")
     print("read the faces of ten people\n\n| | 8 | 32 | 128 | read |\n|---|---|---|---|---|")
     for name, rounds in found.items():
         cells = [f"{statistics.median(column):.2f}" for column in zip(*rounds, strict=True)]
