@@ -9,7 +9,15 @@ import warnings
 from importlib import import_module
 
 from facesearch.cli import internal
-from facesearch.cli.common import TERMINATED, Terminated, app, globals_first, options, terminated
+from facesearch.cli.common import (
+    INTERRUPTED,
+    TERMINATED,
+    Terminated,
+    app,
+    globals_first,
+    options,
+    terminated,
+)
 
 GROUPS = "archive gallery learn models people privacy review search serve".split()
 SOON = {"enroll", "identify", "compare"}  # are in `search`, and shall start soon
@@ -25,13 +33,15 @@ def main() -> None:
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
     gc.set_threshold(50_000)  # what is imported is no rubbish
     first, rest = globals_first(sys.argv[1:])
-    load(rest[0] if rest else "")
     try:
+        load(rest[0] if rest else "")
         app([*first, *rest])
     except SystemExit:
         if Terminated.came:  # Typer takes it for Ctrl-C
             sys.exit(TERMINATED)
         raise
+    except KeyboardInterrupt:  # before there was a command to stop
+        sys.exit(TERMINATED if Terminated.came else INTERRUPTED)
     except Exception as error:  # a fault of ours: what it says may be somebody's name
         internal.report(error, debug=options.debug)
         sys.exit(internal.EXIT_CODE)
