@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from facesearch import (
     rejections,
     spool,
 )
+from facesearch.answers import LISTED, Identification, answered
 from facesearch.archive import Archive, Contents
 from facesearch.calibrate import Calibration, Strangers, calibration_of
 from facesearch.curation import Change
@@ -57,21 +58,8 @@ if TYPE_CHECKING:
     from facesearch.unknown import UnknownFace
 
 INDEX, STRANGERS = cache.INDEX, cache.STRANGERS
-LISTED = 10  # people near a face that its probability is shared among, at least
 
 __all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
-
-
-@dataclass(frozen=True, slots=True)
-class Identification:
-    """The answer for one face of a photo, or for a photo without one."""
-
-    photo: Path
-    face: int | None  # counts from 0, the largest face first
-    box: Box | None
-    decision: Decision
-    threshold: float
-    candidates: list[Candidate]
 
 
 @dataclass(frozen=True, slots=True)
@@ -588,36 +576,24 @@ class Gallery:
         self,
         path: Path,
         photo: Seen,
-        rejected: list[set[str]],
+        barred: list[set[str]],
         threshold: float,
         calibration: Calibration,
         top: int,
         prior: float,
         exact: bool,
     ) -> list[Identification]:
-        """The answers for a photo. rejected: for each face the people whose it is not."""
-        if not photo.faces:
-            audit.record(self._store.database, "identify", 0, [])
-            nothing = Decision("unusable", None, None, None, "no face found")
-            return [Identification(path, None, None, nothing, threshold, [])]
+        """The answers for a photo. barred: for each face the people whose it is not."""
         usable = [seen for seen in photo.faces if not seen.reason]
         least = max(LISTED, top)
-        wanted = least + max(map(len, rejected))
+        wanted = least + max(map(len, barred), default=0)
         found = iter(self._nearest_each(usable, wanted, calibration, exact=exact))
+        near = [
+            [] if seen.reason else next(found)[: least + len(names)]
+            for seen, names in zip(photo.faces, barred, strict=True)
+        ]
         people = len(self._current_index())
-        answers = []
-        for number, (seen, barred) in enumerate(zip(photo.faces, rejected, strict=True)):
-            near: list[Candidate] = []
-            decision = Decision("unusable", None, None, None, seen.reason)
-            if not seen.reason:
-                every = next(found)[: least + len(barred)]
-                near = [person for person in every if person.name not in barred]
-                decision = decide(near, threshold, people, prior)
-                decision = _with_rejections(decision, every, barred, threshold)
-            answers.append(
-                Identification(path, number, seen.face.box, decision, threshold, near[:top])
-            )
-        answers = _each_person_once(answers)
+        answers = answered(path, photo.faces, near, barred, threshold, people, prior, top)
         names = [name for answer in answers if (name := answer.decision.name) is not None]
         audit.record(self._store.database, "identify", len(photo.faces), names)
         return answers
@@ -740,38 +716,3 @@ def _agree(index: SearchIndex, numbers: NDArray[np.int64], samples: dict[int, Sa
     owners = np.repeat(np.arange(len(each)), [len(vectors) for vectors in each])
     made, kept = templates(np.concatenate(each), owners), index.of(numbers)
     return made.shape == kept.shape and np.allclose(made, kept, atol=1e-5)
-
-
-def _with_rejections(
-    decision: Decision, every: list[Candidate], barred: set[str], threshold: float
-) -> Decision:
-    """The decision, saying who would be nearest if the face were not known not to be theirs."""
-    if not every or every[0].name not in barred:
-        return decision
-    nearest = every[0]
-    others = len(every) > len(barred.intersection(person.name for person in every))
-    reason = decision.reason if others else "nobody else is enrolled"
-    if nearest.distance <= threshold:
-        note = f"not {nearest.name} at {nearest.distance:.3f}: this face was rejected as theirs"
-        reason = f"{note}; {reason}" if reason else note
-    return replace(decision, reason=reason)
-
-
-def _each_person_once(answers: list[Identification]) -> list[Identification]:
-    """In one photo a person can be only one face: the nearest keeps the name."""
-    best: dict[str, Identification] = {}
-    for answer in answers:
-        name, distance = answer.decision.name, answer.decision.distance
-        if name is not None and distance is not None:
-            rival = best.get(name)
-            if rival is None or distance < (rival.decision.distance or 0):
-                best[name] = answer
-    result = []
-    for answer in answers:
-        name = answer.decision.name
-        if name is not None and best[name] is not answer:
-            reason = f"{name} is already face {best[name].face} of this photo, which is nearer"
-            decision = replace(answer.decision, answer="unknown", name=None, reason=reason)
-            answer = replace(answer, decision=decision)
-        result.append(answer)
-    return result

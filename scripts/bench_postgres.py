@@ -24,11 +24,12 @@ from numpy.typing import NDArray
 from postgres_server import running
 
 from facesearch import settings
+from facesearch.answers import LISTED
 from facesearch.calibrate import calibration_of, cohort_of
 from facesearch.embed import SeenFace
 from facesearch.enrolment import BATCH
 from facesearch.face import Box, Face
-from facesearch.gallery import LISTED, Gallery
+from facesearch.gallery import Gallery
 from facesearch.model import Model
 from facesearch.schema import face_checksum, faces, people, person_checksum, photo_checksum, photos
 from facesearch.store import ModelStamp, NewPhoto
