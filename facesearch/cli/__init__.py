@@ -12,9 +12,11 @@ from facesearch.cli import internal
 from facesearch.cli.common import (
     INTERRUPTED,
     TERMINATED,
+    Interrupted,
     Terminated,
     app,
     globals_first,
+    interrupted,
     options,
     terminated,
 )
@@ -26,6 +28,8 @@ SOON = {"enroll", "identify", "compare"}  # are in `search`, and shall start soo
 def main() -> None:
     """The command `facesearch`."""
     signal.signal(signal.SIGTERM, terminated)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
+        signal.signal(signal.SIGINT, interrupted)
     _hush()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
@@ -43,6 +47,8 @@ def main() -> None:
     except KeyboardInterrupt:  # before there was a command to stop
         sys.exit(TERMINATED if Terminated.came else INTERRUPTED)
     except Exception as error:  # a fault of ours: what it says may be somebody's name
+        if Terminated.came or Interrupted.came:  # a library made another error of it
+            sys.exit(TERMINATED if Terminated.came else INTERRUPTED)
         internal.report(error, debug=options.debug)
         sys.exit(internal.EXIT_CODE)
     finally:

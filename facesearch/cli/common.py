@@ -46,9 +46,20 @@ class Terminated(KeyboardInterrupt):
     came = False
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C."""
+
+    came = False
+
+
 def terminated(number: int, frame: object) -> NoReturn:
     Terminated.came = True
     raise Terminated
+
+
+def interrupted(number: int, frame: object) -> NoReturn:
+    Interrupted.came = True
+    raise Interrupted
 
 
 class Commands(TyperGroup):
