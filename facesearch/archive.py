@@ -117,6 +117,7 @@ class ArchivedRejection:
     box: list[float]
     at: str
     embedding: bytes  # empty where the face could not be recognised
+    near: float | None  # the distance within which another is a copy; None in earlier archives
 
 
 class Archive:
@@ -230,6 +231,7 @@ class Archive:
                     _box(fields["box"]),
                     _moment(fields["at"]),
                     self._vector(vectors) if fields["embedding"] else b"",
+                    None if fields.get("near") is None else _number(fields["near"]),
                 )
 
             yield from self._rows(REJECTIONS, self.contents.rejections, row)

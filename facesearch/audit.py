@@ -1,13 +1,13 @@
 """The audit log: who was searched for and when. No face data, no file names."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-import sqlalchemy as sa
-
 from facesearch.database import Database, now
 from facesearch.errors import GalleryError
+from facesearch.guarded import SEARCHES
 from facesearch.preferences import preference
 from facesearch.schema import searches
 
@@ -44,22 +44,14 @@ def record(database: Database, command: str, faces: int, names: Collection[str])
 
 
 def searched(database: Database, since: datetime | None = None) -> list[Search]:
-    """The log, oldest first; since: without a zone it is UTC."""
-    query = sa.select(searches.c.at, searches.c.detail).order_by(searches.c.id)
+    """The log, oldest first; since: without a zone it is UTC. Raises GalleryError if damaged."""
+    query = SEARCHES.select()
     if since is not None:
         zoned = since if since.tzinfo else since.replace(tzinfo=UTC)
         query = query.where(searches.c.at >= zoned.astimezone(UTC).isoformat(timespec="seconds"))
     with database.read() as connection:
-        return [
-            Search(at, detail["command"], detail["faces"], detail["names"])
-            for at, detail in connection.execute(query)
-        ]
-
-
-def forget(connection: sa.Connection, name: str) -> None:
-    """Take a name out of the log; that there was a search stays."""
-    for number, detail in connection.execute(sa.select(searches.c.id, searches.c.detail)).all():
-        if name in detail["names"]:
-            kept = [other for other in detail["names"] if other != name]
-            change = searches.update().where(searches.c.id == number)
-            connection.execute(change.values(detail={**detail, "names": kept}))
+        found = []
+        for row in connection.execute(query):
+            SEARCHES.check(row)
+            found.append(Search(row.at, **json.loads(row.detail)))
+        return found

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from facesearch.database import Database
 from facesearch.enrolled import SAME_BOX, enrolled, face_numbers, move_faces
 from facesearch.errors import PersonError
+from facesearch.guarded import EVENTS, told
 from facesearch.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.schema import events, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number, set_name
@@ -43,7 +44,7 @@ def merge(database: Database, name: str, other: str, *, force: bool = False) -> 
         against = contradictions(database, connection, person, absorbed)
         _refuse(against, force)
         numbers = detail["faces"] = face_numbers(connection, absorbed)
-        move_faces(database, connection, numbers, person)
+        move_faces(connection, numbers, person)
         void = {found.rejection for found in against}
         theirs, mine = (set(_rejections_of(connection, who)) for who in (absorbed, person))
         detail["rejections"] = sorted(theirs - void)
@@ -100,7 +101,7 @@ def split(
             detail["rejections"] = sorted({each.rejection for each in against})
             _give_rejections(connection, detail["rejections"], person)
         detail["other"] = other
-        move_faces(database, connection, chosen, other)
+        move_faces(connection, chosen, other)
     return len(chosen)
 
 
@@ -172,7 +173,7 @@ def _undo_merge(database: Database, connection: sa.Connection, what: dict[str, A
     _check_there(connection, person, None)
     _check_owned(connection, what["faces"], person)
     _bring_back(connection, other, what["other_name"])
-    move_faces(database, connection, what["faces"], other)
+    move_faces(connection, what["faces"], other)
     there = set(_rejections_of(connection, person))
     _give_rejections(connection, [each for each in what["rejections"] if each in there], other)
     aside = set(_rejections_of(connection, other))
@@ -185,7 +186,7 @@ def _undo_split(database: Database, connection: sa.Connection, what: dict[str, A
     person, other = what["person"], what["other"]
     _check_there(connection, person, None)
     _check_owned(connection, what["faces"], other)
-    move_faces(database, connection, what["faces"], person)
+    move_faces(connection, what["faces"], person)
     there = set(_rejections_of(connection, person))
     _give_rejections(connection, [each for each in what["rejections"] if each in there], other)
     if what["made"] and not face_numbers(connection, other):
@@ -200,7 +201,7 @@ def _undo_reject(database: Database, connection: sa.Connection, what: dict[str, 
     _check_there(connection, person, None)
     if other is not None:
         _check_owned(connection, what["faces"], other)
-        move_faces(database, connection, what["faces"], person)
+        move_faces(connection, what["faces"], person)
         _check_photos_free(database, connection, faces.c.id.in_(what["faces"]))
         connection.execute(people.delete().where(people.c.id == other))
     if what["rejection"] is not None:
@@ -218,30 +219,23 @@ _UNDO = {
 
 def undone_events(connection: sa.Connection) -> set[int]:
     """The numbers of what was undone."""
-    query = sa.select(events.c.detail).where(events.c.action == "undo")
-    return {detail["event"] for detail in connection.execute(query).scalars()}
+    query = EVENTS.select().where(events.c.action == "undo")
+    return {told(row).get("event", 0) for row in connection.execute(query)}
 
 
 def _done(connection: sa.Connection) -> list[tuple[int, str, str, dict[str, Any]]]:
     """The events that can be undone, the latest first: number, time, action, detail."""
-    query = (
-        sa.select(events.c.id, events.c.at, events.c.action, events.c.detail)
-        .where(events.c.action.in_(UNDOABLE))
-        .order_by(events.c.id.desc())
-    )
     undone = undone_events(connection)
-    return [
-        (row.id, row.at, row.action, row.detail)
-        for row in connection.execute(query)
-        if row.id not in undone and _can_be(row.action, row.detail)
-    ]
+    query = EVENTS.select().where(events.c.action.in_(UNDOABLE))
+    done = [(row.id, row.at, row.action, told(row)) for row in connection.execute(query)]
+    return [row for row in reversed(done) if row[0] not in undone and _can_be(row[2], row[3])]
 
 
-def _can_be(action: str, detail: dict[str, Any]) -> bool:
+def _can_be(action: str, what: dict[str, Any]) -> bool:
     """Not so what was done before undoing existed, or what concerns somebody who was purged."""
-    if action == "reject" and detail.get("rejection") is None and detail.get("other") is None:
+    if action == "reject" and what.get("rejection") is None and what.get("other") is None:
         return False  # the rejection was taken back
-    return "person" in detail
+    return "person" in what
 
 
 def _change(event: int, at: str, action: str, what: dict[str, Any]) -> Change:

@@ -4,15 +4,16 @@ import re
 import secrets
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from facesearch import cache, history
+from facesearch import cache, guarded, history
 from facesearch.errors import GalleryError
+from facesearch.guarded import SETTINGS, Damaged
 from facesearch.schema import SCHEMA, events, settings
 from facesearch.sqlite import DAMAGED, FILE, Sqlite
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
@@ -46,7 +47,7 @@ class Database:
             self._migrate()
             self.folder = self.engine.folder  # of the caches
             with self.read() as connection:
-                unclean = get_setting(connection, UNCLEAN)
+                unclean = stored_setting(connection, UNCLEAN)
             if unclean and self.writable:
                 self.clean(wait=False)
         except BaseException:
@@ -88,6 +89,7 @@ class Database:
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
                     self.engine.made(connection)
+                    guarded.settle(connection)
             except CommandError as error:  # there never was such a version
                 raise GalleryError(f"{self.name}: {DAMAGED} ({error})") from error
         self._migrated = True
@@ -95,9 +97,14 @@ class Database:
     def close(self) -> None:
         self.engine.close()
 
-    def explained(self) -> AbstractContextManager[None]:
+    @contextmanager
+    def explained(self) -> Iterator[None]:
         """Errors of the database and of the file system become a GalleryError."""
-        return self.engine.explained()
+        try:
+            with self.engine.explained():
+                yield
+        except Damaged as error:
+            raise GalleryError(f"{self.name}: {error}") from error
 
     @property
     def vault(self) -> Vault:
@@ -136,7 +143,7 @@ class Database:
     def encrypted_with(self) -> Kind | None:
         """What opens an encrypted gallery. Raises GalleryError if the record is damaged."""
         with self.read() as connection:
-            record = get_setting(connection, RECORD)
+            record = stored_setting(connection, RECORD)
         try:
             return None if record is None else kind_of(record)
         except Tampered as error:
@@ -173,7 +180,7 @@ class Database:
     def _look(self, connection: sa.Connection) -> None:
         """Whether the gallery is encrypted as of this transaction: others may have done it."""
         if self._migrated:
-            self._seen.record = get_setting(connection, RECORD)
+            self._seen.record = stored_setting(connection, RECORD)
 
     def check_writable(self) -> None:
         """Raises GalleryError."""
@@ -196,6 +203,7 @@ class Database:
         with self.explained(), self.engine.writing(LOCK_SECONDS) as connection:
             self._look(connection)
             yield connection
+            guarded.settle(connection)
 
 
 def is_there(where: Path | str) -> bool:
@@ -219,10 +227,23 @@ def _engine(where: Path | str, *, create: bool) -> "Sqlite | Postgres":
 
 
 def get_setting(connection: sa.Connection, key: str) -> str | None:
-    """Asked in most transactions, and so in plain SQL; the keys are ours."""
-    query = f"SELECT value FROM settings WHERE key = '{key}'"
-    value = connection.exec_driver_sql(query).scalar()
-    return None if value is None else str(value)
+    """Raises Damaged; also where there is none, but one whose key may have been this one."""
+    rows = _settings(connection)
+    for row in [rows[key]] if key in rows else rows.values():
+        SETTINGS.check(row)
+    return str(rows[key].value) if key in rows else None
+
+
+def stored_setting(connection: sa.Connection, key: str) -> str | None:
+    """As it is there, damaged or not."""
+    row = _settings(connection).get(key)
+    return None if row is None else str(row.value)
+
+
+def _settings(connection: sa.Connection) -> dict[str, Any]:
+    """Asked in most transactions, and so in plain SQL; there are a dozen at most."""
+    rows = connection.exec_driver_sql("SELECT key, value, checksum FROM settings").all()
+    return {row.key: row for row in rows}
 
 
 def set_setting(connection: sa.Connection, key: str, value: str) -> None:

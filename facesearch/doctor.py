@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,16 +15,19 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from facesearch import cache, images, milvus, recovery
-from facesearch.database import Database, get_setting, now, set_setting
+from facesearch import cache, guarded, images, milvus, recovery
+from facesearch.database import Database, now, set_setting, stored_setting
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
 from facesearch.index import PersonIndex
 from facesearch.mirror import Mirror
 from facesearch.model import Embeddings
+from facesearch.preferences import PREFERENCES
+from facesearch.rejections import drop_rejection
 from facesearch.schema import (
     chips,
+    events,
     face_checksum,
     face_rows,
     faces,
@@ -33,6 +37,8 @@ from facesearch.schema import (
     photos,
     rejections,
     removed_name,
+    searches,
+    settings,
 )
 from facesearch.sqlite import FILE
 from facesearch.store import Store
@@ -166,11 +172,39 @@ class _Examination:
         try:
             names = self._people(connection)
             paths = self._photos(connection)
+            self._guarded(connection, names)
             self._faces(connection, database, names, paths)
             self._others(connection)
         except (sa.exc.DatabaseError, UnicodeDecodeError) as error:  # in what was not recovered
             reason = error.orig if isinstance(error, sa.exc.DatabaseError) else error
             self.found("malformed", f"{database.name}: {reason}", "error")
+
+    def _guarded(self, connection: sa.Connection, names: dict[int, str]) -> None:
+        """What the rows beside people's names, photos and faces say, if it is not what was written.
+
+        The order matters: to remove a rejection, events are read.
+        """
+        for kind in (guarded.EVENTS, guarded.SEARCHES, guarded.SETTINGS, guarded.TERMS):
+            for row in guarded.damaged(connection, kind):
+                self._damaged(kind, row, *_CURES[kind.table.name](row))
+        for row in guarded.damaged(connection, guarded.CHIPS):
+            drop = _drop(chips.c.face, row.face)
+            self._damaged(guarded.CHIPS, row, "removes it; the photo can be enrolled again", drop)
+        for row in guarded.damaged(connection, guarded.REJECTIONS):
+            whose = names.get(row.person, f"person {row.person}")
+            self._damaged(
+                guarded.REJECTIONS,
+                row,
+                f"removes it; it may have been {whose!r}'s: say it again with `people reject`",
+                partial(_forget, number=row.id),
+            )
+
+    def _damaged(self, kind: guarded.Rows, row: Any, repair: str, cure: Cure) -> None:
+        number = getattr(row, kind.key.name)
+        if getattr(row, kind.checksum.name) is None:  # written past facesearch: it is summed
+            repair, cure = "takes it as it reads", _resum(kind, number)
+        what = f"{kind.what} {number}: not what was written"
+        self.found(f"damaged {kind.table.name}", what, "error", repair, cure)
 
     def _people(self, connection: sa.Connection) -> dict[int, str]:
         names = {}
@@ -285,7 +319,7 @@ class _Examination:
         size = max(sizes, key=lambda size: sizes[size])
         if len(sizes) > 1:
             self._other_sizes(connection, database, size, wrong, names, paths)
-        dimension = get_setting(connection, "dimension")
+        dimension = stored_setting(connection, "dimension")
         if dimension != str(size):
             self.found(
                 "settings",
@@ -295,7 +329,7 @@ class _Examination:
                 lambda tx: set_setting(tx, "dimension", str(size)),
             )
         for key in ("model", "fingerprint"):
-            if not get_setting(connection, key):
+            if not stored_setting(connection, key):
                 line = f"{key}: unknown, so that no model can be compared; enrol all photos again"
                 self.found("settings", line, "error")
 
@@ -403,9 +437,7 @@ class _Examination:
         if found is None and index.exists():
             self.found("index", f"{index}: damaged", "warning", "makes it anew")
         elif found is None or delta is None or behind(len(delta.people), index):
-            if len(owners):
-                what = f"{index}: {'missing' if found is None else 'of an earlier state'}"
-                self.found("index", what, "note", "makes it anew, as the next search would")
+            pass  # the next search makes it anew
         elif not (apply(delta, found[0]) and _fits(found[0], owners, embeddings)):
             what = f"{index}: does not hold what the database holds"
             self.found("index", what, "error", "makes it anew")
@@ -421,9 +453,6 @@ class _Examination:
             wrong = mirror.wrong()
             if wrong is not None:
                 self.found("index", wrong, "error", "fills another collection")
-            elif not mirror.is_kept():
-                what = "Milvus: does not hold this gallery as it is"
-                self.found("index", what, "note", "fills a collection, as the next search would")
             else:
                 return
             if self.repair:
@@ -463,6 +492,7 @@ class _Examination:
                 self.found("mode", what, "note", "makes it the owner's alone (600)")
                 if self.repair:
                     path.chmod(0o600)
+                if not path.stat().st_mode & 0o077:  # opening the gallery may have done it
                     self._done()
 
     def _remove(self, path: Path) -> None:
@@ -514,7 +544,50 @@ def _update(table: sa.Table, number: int, **values: object) -> Cure:
     return lambda tx: tx.execute(table.update().where(table.c.id == number).values(values))
 
 
-def _drop(key: sa.Column[Any], number: int) -> Cure:
+def _resum(kind: guarded.Rows, key: object) -> Cure:
+    """The row is what it reads from now on."""
+    change = sa.update(kind.table).where(kind.key == key).values({kind.checksum.name: None})
+    return lambda tx: tx.execute(change)
+
+
+def _of_event(row: Any) -> tuple[str, Cure]:
+    repair = "forgets what it told of, so that it cannot be undone"
+    return repair, _update(events, row.id, detail={})
+
+
+def _of_search(row: Any) -> tuple[str, Cure]:
+    nothing = {"command": "(damaged)", "faces": 0, "names": []}
+    return "keeps that there was a search", _update(searches, row.id, detail=nothing)
+
+
+def _of_setting(row: Any) -> tuple[str, Cure]:
+    if row.key in PREFERENCES:
+        default = PREFERENCES[row.key][0]
+        return f"sets it to {default!r}, the default", _drop(settings.c.key, row.key)
+    if row.key == "fingerprint":
+        repair = "forgets it; `facesearch gallery reindex --model NAME` writes that of a model"
+        return repair, lambda tx: set_setting(tx, "fingerprint", "(damaged)")
+    return "takes it as it reads", _resum(guarded.SETTINGS, row.key)
+
+
+def _of_terms(row: Any) -> tuple[str, Cure]:
+    repair = "nobody is purged by it: the day until which they may be kept is taken away; set it"
+    return f"{repair} again with `people set --expires`", _update(people, row.id, expires=None)
+
+
+_CURES: dict[str, Callable[[Any], tuple[str, Cure]]] = {
+    "events": _of_event,
+    "searches": _of_search,
+    "settings": _of_setting,
+    "people": _of_terms,
+}
+
+
+def _forget(connection: sa.Connection, number: int) -> object:
+    return drop_rejection(connection, number)
+
+
+def _drop(key: sa.Column[Any], number: object) -> Cure:
     return lambda tx: tx.execute(sa.delete(key.table).where(key == number))
 
 

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from facesearch.database import MIRROR, RECORD, UNCLEAN, Database, get_setting, set_setting
 from facesearch.errors import GalleryError
+from facesearch.guarded import CHIPS, REJECTIONS
 from facesearch.looked import forget_all
 from facesearch.reindex import forget
 from facesearch.schema import as_text, chips, face_checksum, faces, rejections, settings
@@ -96,11 +97,14 @@ def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
         connection.execute(change, changes)
     forget(connection)  # a reindex that was not finished: it is quicker to begin again
     forget_all(connection)  # and an enrolment
-    for purpose, key, column in (
-        ("chip", chips.c.face, chips.c.image),
-        ("rejection", rejections.c.id, rejections.c.embedding),
+    for purpose, kind, column in (
+        ("chip", CHIPS, chips.c.image),
+        ("rejection", REJECTIONS, rejections.c.embedding),
     ):
-        for rows in _batches(connection, key, column):
+        key = kind.key
+        for rows in _batches(connection, key, column, *kind.stored()):
+            for row in rows:
+                kind.check(row)
             changes = [
                 {
                     "row": row.key,

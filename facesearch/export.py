@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from facesearch import __version__
+from facesearch import __version__, guarded
 from facesearch.archive import (
     CHIPS,
     EMBEDDINGS,
@@ -38,7 +38,6 @@ from facesearch.schema import (
     person_checksum,
     photo_checksum,
     photos,
-    rejections,
 )
 from facesearch.store import Store
 
@@ -151,10 +150,11 @@ class _Writer:
         """The line of each person by their number."""
         lines: dict[int, int] = {}
         fields = people.c.name, people.c.created, people.c.expires, people.c.consent
-        query = sa.select(people.c.id, people.c.checksum, *fields).where(self.here)
+        query = guarded.TERMS.select().add_columns(people.c.name, people.c.checksum)
         with self._member(PEOPLE, packed=True) as write:
-            for row in self.connection.execute(query.order_by(people.c.id)):
+            for row in self.connection.execute(query.where(self.here)):
                 self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
+                guarded.TERMS.check(row)
                 lines[row.id] = len(lines)
                 write(_line({field.name: getattr(row, field.name) for field in fields}))
         return lines
@@ -216,21 +216,24 @@ class _Writer:
                     write(self.database.unsealed(sealed, "face"))
 
     def _chips(self, lines: dict[int, int]) -> None:
-        query = sa.select(chips.c.face, chips.c.image).order_by(chips.c.face)
         with self._member(CHIPS, packed=False) as write:
-            for number, sealed in self.connection.execute(query):
-                if number in lines:
-                    write(self.database.unsealed(sealed, "chip"))
+            for row in self.connection.execute(guarded.CHIPS.select()):
+                if row.face in lines:
+                    guarded.CHIPS.check(row)
+                    write(self.database.unsealed(row.image, "chip"))
 
     def _rejections(self, person_lines: dict[int, int]) -> int:
         """How many there are."""
-        query = sa.select(rejections).order_by(rejections.c.id)
-        rows = [row for row in self.connection.execute(query) if row.person in person_lines]
+        every = self.connection.execute(guarded.REJECTIONS.select())
+        rows = [row for row in every if row.person in person_lines]
+        for row in rows:
+            guarded.REJECTIONS.check(row)
         vectors = [self.database.unsealed(row.embedding, "rejection") for row in rows]
         with self._member(REJECTIONS, packed=True) as write:
             for row, vector in zip(rows, vectors, strict=True):
-                fields = {"person": person_lines[row.person], "sha256": row.sha256, "box": row.box}
-                write(_line(fields | {"at": row.at, "embedding": bool(vector)}))
+                fields = {"person": person_lines[row.person], "sha256": row.sha256}
+                fields |= {"box": json.loads(row.box), "at": row.at, "near": row.near}
+                write(_line(fields | {"embedding": bool(vector)}))
         with self._member(REJECTED, packed=False) as write:
             for vector in vectors:
                 write(vector)

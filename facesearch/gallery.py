@@ -299,14 +299,24 @@ class Gallery:
             images.sha256(photo),
             one.face.box,
             one.embedding[:0] if one.reason else one.embedding,
+            rejections.near_of(embedder.model),
         )
         return Rejected(number, face, one.face.box, taken, copies)
 
-    def reject_face(self, name: str, number: int) -> Rejected:
-        """The same for a face that is enrolled, by its number. Raises PersonError."""
+    def reject_face(self, name: str, number: int, model: Model) -> Rejected:
+        """The same for a face that is enrolled, by its number. model: the gallery's.
+
+        Raises PersonError, and GalleryError for another model.
+        """
+        self._check_fingerprint(model)
         face = rejections.enrolled_face(self._store.database, number)
         said, taken, copies = rejections.reject(
-            self._store.database, clean_name(name), face.sha256, face.box, face.embedding
+            self._store.database,
+            clean_name(name),
+            face.sha256,
+            face.box,
+            face.embedding,
+            rejections.near_of(model),
         )
         return Rejected(said, number, face.box, taken, copies)
 

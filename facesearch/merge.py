@@ -17,7 +17,16 @@ from facesearch.archive import (
 from facesearch.database import Database, get_setting, set_setting
 from facesearch.errors import GalleryError
 from facesearch.face import Box
-from facesearch.schema import face_checksum, faces, people, photo_checksum, photos, rejections
+from facesearch.guarded import REJECTIONS, check_face
+from facesearch.schema import (
+    face_checksum,
+    face_rows,
+    faces,
+    people,
+    photo_checksum,
+    photos,
+    rejections,
+)
 from facesearch.store import Store, keep_chip, new_person
 
 SAME = 0.5  # the least overlap of two boxes of one face, found by the same model
@@ -181,14 +190,16 @@ class _Merge:
         if photo > self.last_photo:
             return None
         query = (
-            sa.select(faces.c.box, people.c.id, people.c.name)
+            face_rows(people.c.name)
             .join(people, people.c.id == faces.c.person)
             .where(faces.c.photo == photo, faces.c.id <= self.last_face)
             .where(people.c.removed.is_(None))
         )
-        for there, whose, other in self.connection.execute(query):
-            if Box(*there).overlap(box) >= SAME:
-                return "" if whose == person else f"this face is enrolled here as {other}"
+        for row in self.connection.execute(query):
+            check_face(row)
+            if Box(*json.loads(row.box)).overlap(box) >= SAME:
+                whose = row.person == person
+                return "" if whose else f"this face is enrolled here as {row.name}"
         return None
 
     def _add_face(self, face: ArchivedFace, photo: int, person: int) -> int:
@@ -222,9 +233,9 @@ class _Merge:
     def _rejections_here(self) -> dict[str, list[tuple[int, Box]]]:
         """By the photo's SHA-256 whose the face in a place is not."""
         found: dict[str, list[tuple[int, Box]]] = {}
-        query = sa.select(rejections.c.sha256, rejections.c.person, rejections.c.box)
-        for sha256, person, box in self.connection.execute(query):
-            found.setdefault(sha256, []).append((person, Box(*box)))
+        for row in self.connection.execute(REJECTIONS.select()):
+            REJECTIONS.check(row)
+            found.setdefault(row.sha256, []).append((row.person, Box(*json.loads(row.box))))
         return found
 
     def _add_rejection(
@@ -246,6 +257,7 @@ class _Merge:
                 rejection.embedding if self.same_model else b"", "rejection"
             ),
             "at": rejection.at,
+            "near": rejection.near,
         }
         self.connection.execute(rejections.insert().values(values))
         return True

@@ -1,6 +1,7 @@
 """Leaving nothing of a person in a gallery's folder."""
 
 import json
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -12,10 +13,11 @@ from facesearch.curation import undone_events
 from facesearch.database import MIRROR, MIRROR_UNCLEAN, UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
 from facesearch.errors import UnknownPerson
+from facesearch.guarded import EVENTS, SEARCHES, TERMS, Rows, told
 from facesearch.looked import forget_all
-from facesearch.recovery import DAMAGED
+from facesearch.recovery import DAMAGED, WORK
 from facesearch.rejections import all_rejections, drop_rejection
-from facesearch.schema import events, faces, people, photos, searches
+from facesearch.schema import events, faces, people, photos
 
 PURGED = "(purged)"  # instead of a name in a log
 
@@ -86,6 +88,7 @@ def _scrub_files(folder: Path, names: set[str]) -> None:
     """What `gallery doctor --repair` laid aside: damaged databases, notes of lost faces."""
     for path in folder.glob(f"{DAMAGED}*"):
         path.unlink(missing_ok=True)
+    shutil.rmtree(folder / WORK, ignore_errors=True)
     for path in folder.glob("doctor-*.jsonl"):
         lines = path.read_text("utf-8", "surrogateescape").splitlines()
         kept = [line for line in lines if not _names(line, names)]
@@ -110,8 +113,13 @@ def _of_name(connection: sa.Connection, name: str) -> set[int]:
 
 
 def _due(connection: sa.Connection, on: date) -> set[int]:
-    query = sa.select(people.c.id).where(people.c.expires < on.isoformat())
-    return set(connection.execute(query).scalars())
+    """Raises GalleryError if of anybody it is not known until when they may be kept."""
+    due = set()
+    for row in connection.execute(TERMS.select().where(people.c.expires.is_not(None))):
+        TERMS.check(row)
+        if row.expires < on.isoformat():
+            due.add(row.id)
+    return due
 
 
 def _plain(name: str) -> str:
@@ -156,12 +164,11 @@ def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
     )
     removed = {row[0]: int(row[1]) for row in connection.execute(counts)}
     undone = undone_events(connection)
-    query = sa.select(events.c.id, events.c.action, events.c.detail).where(
-        events.c.action.in_(("merge", "split", "reject"))
-    )
+    query = EVENTS.select().where(events.c.action.in_(("merge", "split", "reject")))
+    done = [(row.id, row.action, told(row)) for row in connection.execute(query)]
     parts = [
         (detail["person"], detail["other"])
-        for event, action, detail in connection.execute(query)
+        for event, action, detail in done
         if "person" in detail
         and detail.get("other") in removed
         and (event in undone) == (action == "split")
@@ -185,8 +192,8 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
         for face in enrolled(database, connection, faces.c.person == person, damaged=True)
     ]
     names |= _scrub_events(connection, everybody, {face.number for face in gone})
-    _scrub(connection, events, names)
-    _scrub(connection, searches, names)
+    _scrub(connection, EVENTS, names)
+    _scrub(connection, SEARCHES, names)
     for said in all_rejections(database, connection):  # with embeddings of the same faces
         if any(said.bars(face.sha256, face.box, face.embedding) for face in gone):
             drop_rejection(connection, said.number)
@@ -208,7 +215,8 @@ def _scrub_events(connection: sa.Connection, numbers: set[int], gone: set[int]) 
     They cannot be undone any more, and the numbers may be given again.
     """
     names: set[str] = set()
-    for event, detail in connection.execute(sa.select(events.c.id, events.c.detail)).all():
+    for row in connection.execute(EVENTS.select()).all():
+        detail = told(row)
         person, other = detail.get("person"), detail.get("other")
         listed = detail.get("faces")
         named = gone.intersection(listed) if isinstance(listed, list) else set()
@@ -217,18 +225,20 @@ def _scrub_events(connection: sa.Connection, numbers: set[int], gone: set[int]) 
         if other in numbers and "other_name" in detail:
             names.add(detail["other_name"])
         if person in numbers or other in numbers or named:
-            _set_detail(connection, events, event, {"purged": True})
+            _set_detail(connection, events, row.id, {"purged": True})
     return names
 
 
-def _scrub(connection: sa.Connection, log: sa.Table, names: set[str]) -> None:
+def _scrub(connection: sa.Connection, log: Rows, names: set[str]) -> None:
     """The names vanish from a log, but for what is told of other people who bore one."""
-    for number, detail in connection.execute(sa.select(log.c.id, log.c.detail)).all():
-        if log is events and "person" in detail:
+    for row in connection.execute(log.select()).all():
+        log.check(row)
+        detail = json.loads(row.detail)
+        if log is EVENTS and "person" in detail:
             continue
         clean = _without(detail, names)
         if clean != detail:
-            _set_detail(connection, log, number, clean)
+            _set_detail(connection, log.table, row.id, clean)
 
 
 def _without(value: Any, names: set[str]) -> Any:

@@ -11,7 +11,7 @@ from pathlib import Path
 from facesearch.database import LOCK_SECONDS, Database, renew
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA
-from facesearch.sqlite import FILE, locked
+from facesearch.sqlite import FILE, is_outside, locked
 
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
 DAMAGED = f"{FILE}.damaged"
@@ -29,11 +29,19 @@ class Recovered:
 
 
 def problems(path: Path) -> list[str]:
-    """What SQLite itself finds wrong with a database, at most ten lines; none if it is sound."""
+    """What SQLite itself finds wrong with a database, at most ten lines; none if it is sound.
+
+    Raises GalleryError if it cannot be read for a reason that lies outside of it.
+    """
     try:
         with closing(_connect(path)) as raw:
             found = [str(line) for (line,) in raw.execute("PRAGMA integrity_check(10)")]
     except UNREADABLE as error:
+        if is_outside(error):
+            raise GalleryError(
+                f"{path}: cannot be read ({error}), which says nothing about what is in it; see to "
+                "the disk's free space and to the file's rights"
+            ) from error
         return [str(error)]
     return [] if found == ["ok"] else [line for text in found for line in text.splitlines()][:10]
 

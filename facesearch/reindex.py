@@ -21,10 +21,12 @@ from facesearch.database import Database, get_setting, set_setting
 from facesearch.embed import Embedder, in_order
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.face import Box, Face, Point
+from facesearch.guarded import CHIPS, REJECTIONS, Damaged, check_face
 from facesearch.images import Pixels
 from facesearch.kept import chip_of
 from facesearch.model import Embeddings
 from facesearch.progress import Progress
+from facesearch.rejections import near_of
 from facesearch.schema import (
     Checksum,
     as_text,
@@ -164,6 +166,7 @@ class _Reindex:
         self.progress = progress
         model = embedder.model
         self.target = ModelStamp(model.name, model.fingerprint, model.dimension)
+        self.near = near_of(model)
         self.missing: dict[int, Missing] = {}  # by the number of the face
 
     def run(self, drop_missing: bool) -> Reindexed:
@@ -317,19 +320,20 @@ class _Reindex:
         reason: why the photo itself cannot be used.
         """
         numbers = [face.number for face in photo.faces]
-        query = sa.select(chips.c.face, chips.c.image).where(chips.c.face.in_(numbers))
         with self.database.read() as connection:
-            kept = {row.face: row.image for row in connection.execute(query)}
+            query = CHIPS.select().where(chips.c.face.in_(numbers))
+            kept = {row.face: row for row in connection.execute(query)}
         cut: list[tuple[_Wanted, Pixels, Source]] = []
         how = self.embedder.preprocessing
         for face in photo.faces:
             why = f"{reason}; no chip is kept"
             if face.number in kept:
                 try:
-                    image = self.database.unsealed(kept[face.number], "chip")
+                    CHIPS.check(kept[face.number])
+                    image = self.database.unsealed(kept[face.number].image, "chip")
                     cut.append((face, chip_of(image, face.points, how), "chip"))
                     continue
-                except PhotoError as error:
+                except (PhotoError, Damaged) as error:
                     why = f"{reason}; {error}"
             self.missing[face.number] = Missing(_shown(face.name), photo.path, face.box, why)
         return cut
@@ -338,10 +342,12 @@ class _Reindex:
 
     def _rejected(self) -> dict[int, Embeddings | None]:
         """The rejected faces embedded anew, by their row; None where nothing of one is left."""
-        query = sa.select(rejections.c.id, rejections.c.sha256, rejections.c.box, photos.c.path)
+        query = REJECTIONS.select().add_columns(photos.c.path)
         query = query.outerjoin(photos, photos.c.sha256 == rejections.c.sha256)
         with self.database.read() as connection:
             rows = connection.execute(query).all()
+            for row in rows:
+                REJECTIONS.check(row)
         found: dict[int, Embeddings | None] = {}
         for row in rows:
             found[row.id] = None
@@ -353,7 +359,7 @@ class _Reindex:
                 portrait = self.embedder.read(row.path)
             except PhotoError:
                 continue
-            at = _found_again([Box(*row.box)], portrait.faces).get(0)
+            at = _found_again([Box(*json.loads(row.box))], portrait.faces).get(0)
             if at is not None:
                 found[row.id] = self.embedder.embed(portrait.chips[at][None])[0]
         return found
@@ -432,7 +438,7 @@ class _Reindex:
             vector = np.empty(0, np.float32)
         sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes(), "rejection")
         changed = rejections.update().where(rejections.c.id == number)
-        connection.execute(changed.values(embedding=sealed))
+        connection.execute(changed.values(embedding=sealed, near=self.near))
 
 
 def _set_embedding(connection: sa.Connection, row: Any) -> None:
@@ -504,16 +510,18 @@ def _photos(connection: sa.Connection, numbers: list[int]) -> list[_Photo]:
     query = (
         _pending(faces.c.id)
         .add_columns(photos.c.path, photos.c.sha256, faces.c.photo, people.c.name)
-        .add_columns(faces.c.box, as_text(faces.c.points).label("points"))
+        .add_columns(faces.c.person, faces.c.agreement, faces.c.embedding, faces.c.checksum)
+        .add_columns(as_text(faces.c.box).label("box"), as_text(faces.c.points).label("points"))
         .join(people, people.c.id == faces.c.person)
         .where(faces.c.photo.in_(numbers))
         .order_by(faces.c.photo, faces.c.id)
     )
     found: dict[int, _Photo] = {}
     for row in connection.execute(query):
+        check_face(row)
         photo = found.setdefault(row.photo, _Photo(row.photo, row.path, row.sha256, []))
         points = tuple((float(x), float(y)) for x, y in json.loads(row.points))
-        photo.faces.append(_Wanted(row.id, row.name, Box(*row.box), points, row.points))
+        photo.faces.append(_Wanted(row.id, row.name, Box(*json.loads(row.box)), points, row.points))
     return list(found.values())
 
 

@@ -1,24 +1,36 @@
 """What the user said: this face is not theirs."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from facesearch.calibrate import calibration_of
 from facesearch.database import Database, now
 from facesearch.enrolled import SAME_BOX, EnrolledFace, enrolled, move_faces
-from facesearch.errors import PersonError
+from facesearch.errors import ModelError, PersonError
 from facesearch.face import Box
-from facesearch.model import Embeddings
+from facesearch.guarded import EVENTS, REJECTIONS, told
+from facesearch.model import Embeddings, Model
+from facesearch.near import near_enough
 from facesearch.schema import events, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number
 
-# the same face in another file: of 60 faces of LFW, saved again at JPEG quality 30, at half the
-# size, darker or cut, 95 % moved by less than 0.13; two photos of one person came no nearer than
-# 0.179
-NEAR_DUPLICATE = 0.15
+# where nothing else is known; with models/default, of 60 faces of LFW, saved again at JPEG quality
+# 30, at half the size, darker or cut, 95 % moved by less than 0.13; two photos of one person came
+# no nearer than 0.179
+NEAR = 0.15
+
+
+def near_of(model: Model) -> float:
+    """The distance within which, by this model, a face is taken for a copy of another."""
+    try:
+        return near_enough(calibration_of(model))
+    except ModelError:
+        return NEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,7 @@ class Rejection:
     box: Box
     embedding: Embeddings  # (D,), or empty where the face could not be recognised
     at: str  # ISO 8601, UTC
+    near: float = NEAR  # the distance within which another face is a copy of this one
 
     def bars(self, sha256: str, box: Box, embedding: Embeddings) -> bool:
         """Whether this is the face: in the same photo and place, or so near that it is a copy."""
@@ -38,7 +51,7 @@ class Rejection:
             return box.overlap(self.box) >= SAME_BOX
         if len(embedding) != len(self.embedding) or not len(embedding):
             return False  # another model's
-        return float(np.linalg.norm(embedding - self.embedding)) <= NEAR_DUPLICATE
+        return float(np.linalg.norm(embedding - self.embedding)) <= self.near
 
 
 def barred(said: list[Rejection], sha256: str, box: Box, embedding: Embeddings) -> set[str]:
@@ -105,21 +118,26 @@ def contradictions(
 
 
 def reject(
-    database: Database, name: str, sha256: str, box: Box, embedding: Embeddings
+    database: Database,
+    name: str,
+    sha256: str,
+    box: Box,
+    embedding: Embeddings,
+    near: float = NEAR,
 ) -> tuple[int, int, list[int]]:
     """Keep that a face is not a person's, and take it from them if it is enrolled as theirs.
 
-    sha256: of the photo. embedding: (D,), or empty for a face that cannot be recognised. A face
-    that is taken out stays with a removed person of the same name, so that it can be brought back
-    and is purged with them. Returns the number of the rejection, how many faces were taken out, and
-    the numbers of near copies from other photos, which stay enrolled. Raises PersonError if nobody
-    bears the name, or if the same was said before.
+    sha256: of the photo. embedding: (D,), or empty for a face that cannot be recognised. near: see
+    `near_of`. A face that is taken out stays with a removed person of the same name, so that it can
+    be brought back and is purged with them. Returns the number of the rejection, how many faces
+    were taken out, and the numbers of near copies from other photos, which stay enrolled. Raises
+    PersonError if nobody bears the name, or if the same was said before.
     """
     detail: dict[str, Any] = {"name": name, "other": None, "faces": []}
     with database.write("reject", detail) as connection:
         person = detail["person"] = person_number(connection, name)
         theirs = enrolled(database, connection, people.c.id == person)
-        asked = Rejection(0, name, sha256, box, embedding, "")
+        asked = Rejection(0, name, sha256, box, embedding, "", near)
         alike = [face for face in theirs if asked.bars(face.sha256, face.box, face.embedding)]
         there = [face for face in alike if face.sha256 == sha256]
         known = next(
@@ -132,9 +150,7 @@ def reject(
         )
         if known is not None and not there:
             raise PersonError(f"{name}: this face was rejected before (rejection {known.number})")
-        number = (
-            known.number if known else _keep(database, connection, person, sha256, box, embedding)
-        )
+        number = known.number if known else _keep(database, connection, person, asked)
         detail["rejection"] = None if known else number
         if there:
             detail["faces"] = [face.number for face in there]
@@ -162,10 +178,9 @@ def drop_rejection(connection: sa.Connection, number: int) -> bool:
     """Whether there was one. No event speaks of it any more: the number may be given again."""
     if not connection.execute(rejections.delete().where(rejections.c.id == number)).rowcount:
         return False
-    query = sa.select(events.c.id, events.c.detail).where(
-        events.c.action.in_(("reject", "merge", "split"))
-    )
-    for event, detail in connection.execute(query).all():
+    query = EVENTS.select().where(events.c.action.in_(("reject", "merge", "split")))
+    for row in connection.execute(query).all():
+        detail = told(row)
         changed = dict(detail)
         if changed.get("rejection") == number:
             changed["rejection"] = None
@@ -173,24 +188,19 @@ def drop_rejection(connection: sa.Connection, number: int) -> bool:
             if number in changed.get(key, ()):
                 changed[key] = [each for each in changed[key] if each != number]
         if changed != detail:
-            connection.execute(events.update().where(events.c.id == event).values(detail=changed))
+            connection.execute(events.update().where(events.c.id == row.id).values(detail=changed))
     return True
 
 
-def _keep(
-    database: Database,
-    connection: sa.Connection,
-    person: int,
-    sha256: str,
-    box: Box,
-    embedding: Embeddings,
-) -> int:
+def _keep(database: Database, connection: sa.Connection, person: int, said: Rejection) -> int:
+    vector = np.asarray(said.embedding, "<f4").tobytes()
     values = {
         "person": person,
-        "sha256": sha256,
-        "box": [box.left, box.top, box.right, box.bottom],
-        "embedding": database.sealed(np.asarray(embedding, "<f4").tobytes(), "rejection"),
+        "sha256": said.sha256,
+        "box": list(astuple(said.box)),
+        "embedding": database.sealed(vector, "rejection"),
         "at": now(),
+        "near": said.near,
     }
     key = connection.execute(rejections.insert().values(values)).inserted_primary_key
     assert key is not None
@@ -205,37 +215,24 @@ def _set_aside(
     hide_person(connection, aside, name)
     expires = sa.select(people.c.expires).where(people.c.id == person).scalar_subquery()
     connection.execute(people.update().where(people.c.id == aside).values(expires=expires))
-    move_faces(database, connection, numbers, aside)
+    move_faces(connection, numbers, aside)
     return aside
 
 
 def _rejections(
     database: Database, connection: sa.Connection, where: sa.ColumnElement[bool]
 ) -> list[Rejection]:
-    query = (
-        sa.select(
-            rejections.c.id,
-            people.c.name,
-            rejections.c.sha256,
-            rejections.c.box,
-            rejections.c.embedding,
-            rejections.c.at,
-        )
-        .join(people, people.c.id == rejections.c.person)
-        .where(where)
-        .order_by(rejections.c.id)
-    )
-    return [
-        Rejection(
-            number,
-            name,
-            sha256,
-            Box(*box),
-            np.frombuffer(database.unsealed(sealed, "rejection"), "<f4"),
-            at,
-        )
-        for number, name, sha256, box, sealed, at in connection.execute(query)
-    ]
+    """Raises GalleryError for a damaged one."""
+    query = REJECTIONS.select().add_columns(people.c.name)
+    query = query.join(people, people.c.id == rejections.c.person).where(where)
+    found = []
+    for row in connection.execute(query):
+        REJECTIONS.check(row)
+        vector = np.frombuffer(database.unsealed(row.embedding, "rejection"), "<f4")
+        near = NEAR if row.near is None else row.near
+        box = Box(*json.loads(row.box))
+        found.append(Rejection(row.id, row.name, row.sha256, box, vector, row.at, near))
+    return found
 
 
 def _contradictions(
@@ -249,7 +246,7 @@ def _contradictions(
     for each in said:
         likely = hashes == each.sha256
         if len(each.embedding) == vectors.shape[1]:  # near in angle, before the exact look
-            likely |= vectors @ each.embedding >= 1 - NEAR_DUPLICATE**2
+            likely |= vectors @ each.embedding >= 1 - each.near**2
         for face in (there[at] for at in np.flatnonzero(likely)):
             owner = names[face.person]
             if owner != each.name and each.bars(face.sha256, face.box, face.embedding):

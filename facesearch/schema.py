@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from facesearch.upload import stored
 
-SCHEMA = "0004"  # the newest migration
+SCHEMA = "0005"  # the newest migration
 NONE = -1  # the checksum of what was never written: a field that is not of its type
 
 
@@ -56,7 +56,8 @@ people = sa.Table(
     sa.Column("removed", sa.Text),  # when; such a person is in no answer and can be brought back
     sa.Column("expires", sa.Text),  # a date, ISO 8601; None: never
     sa.Column("consent", sa.Text),  # a note
-    sa.Column("checksum", Checksum),
+    sa.Column("checksum", Checksum),  # of the name
+    sa.Column("terms_checksum", Checksum),  # of all else; this one and those below: see `guarded`
 )
 photos = sa.Table(
     "photos",
@@ -87,6 +88,7 @@ chips = sa.Table(  # kept where the user asks for it
     _tables,
     sa.Column("face", sa.Integer, primary_key=True),
     sa.Column("image", sa.LargeBinary),
+    sa.Column("checksum", Checksum),
 )
 rejections = sa.Table(  # "this face is not theirs"
     "rejections",
@@ -97,12 +99,15 @@ rejections = sa.Table(  # "this face is not theirs"
     sa.Column("box", sa.JSON),
     sa.Column("embedding", sa.LargeBinary),
     sa.Column("at", sa.Text),
+    sa.Column("near", sa.Float),  # the distance within which another face is a copy of this one
+    sa.Column("checksum", Checksum),
 )
 settings = sa.Table(
     "settings",
     _tables,
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("value", sa.Text),
+    sa.Column("checksum", Checksum),
 )
 events = sa.Table(
     "events",
@@ -111,6 +116,7 @@ events = sa.Table(
     sa.Column("at", sa.Text),
     sa.Column("action", sa.Text),
     sa.Column("detail", sa.JSON),
+    sa.Column("checksum", Checksum),
 )
 searches = sa.Table(  # the audit log: no face data
     "searches",
@@ -118,6 +124,7 @@ searches = sa.Table(  # the audit log: no face data
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at", sa.Text),
     sa.Column("detail", sa.JSON),
+    sa.Column("checksum", Checksum),
 )
 
 # Filled by triggers; numbers alone, no face data

@@ -24,6 +24,26 @@ DAMAGED = "not a gallery, or a damaged one"
 ALONE = "AUTOCOMMIT"
 
 
+# errors that lie outside of the file, by SQLite's primary code
+OUTSIDE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+def is_outside(error: Exception) -> bool:
+    """Whether an error of SQLite says nothing about the file: no space, no rights, a lock."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # a file that ends too early is damaged
+    return code is not None and code & 0xFF in OUTSIDE and code != sqlite3.SQLITE_IOERR_SHORT_READ
+
+
 class Sqlite:
     """What `Database` asks of one file."""
 
@@ -141,7 +161,9 @@ class Sqlite:
         try:
             yield
         except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
-            message = f"{self.path}: cannot be read or written ({error.orig})"
+            full = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+            hint = "; is the disk full?" if full else ""
+            message = f"{self.path}: cannot be read or written ({error.orig}{hint})"
             raise GalleryError(message) from error
         except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error

@@ -18,6 +18,7 @@ from facesearch.cohort import content_key
 from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
 from facesearch.errors import GalleryError, PersonError, UnknownPerson
 from facesearch.face import Box, Face
+from facesearch.guarded import CHIPS, TERMS
 from facesearch.model import Embeddings
 from facesearch.schema import (
     chips,
@@ -295,20 +296,23 @@ class Store:
     def people(self) -> list[Person]:
         """Everybody, by name."""
         with self.database.read() as connection:
-            rows = connection.execute(_counted().order_by(people.c.name)).all()
-        for row in rows:
-            self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
-        return sorted((Person(*row[2:]) for row in rows), key=lambda person: person.name)
+            rows = connection.execute(_counted()).all()
+            return sorted(map(self._person, rows), key=lambda person: person.name)
 
     def person(self, name: str) -> Person:
         """Raises PersonError."""
         query = _counted().where(people.c.name == name)
         with self.database.read() as connection:
             row = connection.execute(query).first()
-        if row is None:
-            raise UnknownPerson(f"{name}: nobody of this name is enrolled")
+            if row is None:
+                raise UnknownPerson(f"{name}: nobody of this name is enrolled")
+            return self._person(row)
+
+    def _person(self, row: Any) -> Person:
+        """One of `_counted`. Raises GalleryError if damaged."""
         self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
-        return Person(*row[2:])
+        TERMS.check(row)
+        return Person(row.name, row.faces, row.photos, row.created, row.expires, row.consent)
 
     def enrolled(self, names: Collection[str]) -> set[str]:
         """Those of these names that people bear."""
@@ -396,18 +400,17 @@ class Store:
         with self.database.read() as connection:
             for at in range(0, len(numbers), MOST_VARIABLES):
                 query = (
-                    sa.select(
-                        *(faces.c.id, faces.c.box, faces.c.points, faces.c.score),
-                        *(faces.c.photo, photos.c.path, photos.c.sha256, photos.c.checksum),
-                    )
+                    face_rows(faces.c.score, photos.c.path, photos.c.sha256)
+                    .add_columns(photos.c.checksum.label("photo_checksum"))
                     .join(photos, photos.c.id == faces.c.photo)
                     .where(faces.c.id.in_(numbers[at : at + MOST_VARIABLES]))
                 )
                 for row in connection.execute(query):
-                    sound = row.checksum == photo_checksum(row.photo, row.path, row.sha256)
+                    sound = row.photo_checksum == photo_checksum(row.photo, row.path, row.sha256)
                     self._check(sound, "photo", row.photo)
-                    points = tuple((float(x), float(y)) for x, y in row.points)
-                    face = Face(Box(*row.box), points, row.score)
+                    self._check_face(row)
+                    points = tuple((float(x), float(y)) for x, y in json.loads(row.points))
+                    face = Face(Box(*json.loads(row.box)), points, row.score)
                     found[row.id] = Where(row.path, row.sha256, face)
         return found
 
@@ -468,9 +471,11 @@ class Store:
     def chip(self, number: int) -> bytes | None:
         """The kept chip of a face by its number, if there is one."""
         with self.database.read() as connection:
-            query = sa.select(chips.c.image).where(chips.c.face == number)
-            sealed = connection.execute(query).scalar()
-        return None if sealed is None else self.database.unsealed(sealed, "chip")
+            row = connection.execute(CHIPS.select().where(chips.c.face == number)).first()
+            if row is None:
+                return None
+            CHIPS.check(row)
+        return self.database.unsealed(row.image, "chip")
 
     def chip_count(self) -> int:
         with self.database.read() as connection:
@@ -577,7 +582,7 @@ class Store:
 
 
 def _counted() -> sa.Select[Any]:
-    """Enrolled people: number, checksum, and what `Person` has."""
+    """Enrolled people: what `Person` has, with the checksums."""
     return (
         sa.select(
             people.c.id,
@@ -588,6 +593,8 @@ def _counted() -> sa.Select[Any]:
             people.c.created,
             people.c.expires,
             people.c.consent,
+            people.c.removed,
+            people.c.terms_checksum,
         )
         .outerjoin(faces, faces.c.person == people.c.id)
         .where(people.c.removed.is_(None))

@@ -2,9 +2,10 @@
 
     python scripts/flips.py --flips 5000 [--seed 1] [--late] [--json flips.json]
 
-For each flip the gallery is opened, everybody is listed, and stored faces are named, once with the
-file of the index (--late: one that is older than some faces) and once without it; then the doctor
-repairs it, and the same is asked again.
+For each flip the gallery is opened, everybody is listed, with rejections, dates, what can be undone
+and what was searched for, and stored faces are named, once with the file of the index (--late: one
+that is older than some faces) and once without it; then the doctor repairs it, and all is asked
+again.
 """
 
 import argparse
@@ -16,12 +17,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
 
-from facesearch import doctor, following, settings
+from facesearch import audit, curation, doctor, following, preferences, rejections, settings
 from facesearch.calibrate import Calibration, calibration_of
+from facesearch.database import Database
 from facesearch.embed import SeenFace
 from facesearch.errors import FacesearchError
 from facesearch.face import Box, Face
@@ -61,6 +64,7 @@ def make(folder: Path, *, late: bool = False) -> None:
     with closing(Store(folder, create=True)) as store:
         new = [photo(person, number) for person in range(PEOPLE) for number in range(PHOTOS)]
         store.add(new, MODEL)
+        _say(store.database)
         store.add([photo(PEOPLE, 0)], MODEL)
         store.remove(photo(PEOPLE, 0).name)
     with Gallery(folder) as gallery:
@@ -68,6 +72,17 @@ def make(folder: Path, *, late: bool = False) -> None:
         if late:
             new = [photo(person, PHOTOS) for person in range(0, PEOPLE, 3)]
             gallery._store.add(new + [photo(PEOPLE + 1, 0)], MODEL)
+
+
+def _say(database: Database) -> None:
+    """What is kept beside the faces."""
+    for person in range(3):
+        other = photo(person + 1, 0)
+        face, vector = other.faces[0], other.embeddings[0]
+        rejections.reject(database, f"Person {person}", other.sha256, face.box, vector)
+    curation.set_terms(database, "Person 4", expires="2030-06-01", consent="by letter")
+    preferences.prefer(database, "audit", "on")
+    audit.record(database, "identify", 1, ["Person 5"])
 
 
 Answers = list[tuple[str, float, str, float]]
@@ -87,6 +102,20 @@ def ask(folder: Path, calibration: Calibration) -> tuple[list[tuple[str, int]], 
         return everybody, answers
 
 
+def ask_beside(folder: Path) -> list[object]:
+    """What is known beside the faces."""
+    with Gallery(folder) as gallery:
+        return [
+            [(person.expires, person.consent) for person in gallery.people()],
+            [(said.name, said.sha256, said.box, said.near) for said in gallery.rejections()],
+            [said.embedding.tolist() for said in gallery.rejections()],
+            [change.line for change in gallery.changes()],
+            [kept.name for kept in gallery.expired(date(2035, 1, 1))],
+            [(search.command, search.names) for search in gallery.searches()],
+            gallery.info().audit,
+        ]
+
+
 @dataclass(frozen=True, slots=True)
 class Flip:
     """What one flipped bit did."""
@@ -103,10 +132,14 @@ class Flip:
 def flips(count: int, seed: int, calibration: Calibration, *, late: bool = False) -> Iterator[Flip]:
     """Every flip in a fresh copy of one gallery. late: see `make`."""
     rng = np.random.default_rng(seed)
+
+    def ask_all(folder: Path) -> object:
+        return ask(folder, calibration), ask_beside(folder)
+
     with tempfile.TemporaryDirectory() as root:
         whole, folder = Path(root) / "whole", Path(root) / "gallery"
         make(whole, late=late)
-        right = ask(whole, calibration)
+        right = ask_all(whole)
         for number in range(count):
             file = TARGETS[number % 5 == 4]  # most of them in the database
             with_index = file == INDEX or number % 2 == 0
@@ -118,9 +151,9 @@ def flips(count: int, seed: int, calibration: Calibration, *, late: bool = False
             byte, bit = int(rng.integers(len(content))), int(rng.integers(8))
             content[byte] ^= 1 << bit
             (folder / file).write_bytes(content)
-            outcome, said = _outcome(lambda: ask(folder, calibration), right)
+            outcome, said = _outcome(lambda: ask_all(folder), right)
             found = doctor.examine(folder, repair=True)
-            repaired, _ = _outcome(lambda: ask(folder, calibration), right)
+            repaired, _ = _outcome(lambda: ask_all(folder), right)
             serious = [finding for finding in found if finding.severity != "note"]
             if repaired == "wrong" and serious:
                 repaired = "fewer"  # a face or a name was given up, and it was said

@@ -8,12 +8,14 @@ It is made by that version's own code, with invented embeddings; those in tests/
     PYTHONPATH=../older python scripts/old_gallery.py tests/galleries/0002.db
     git worktree add ../last 9d43917   # a commit with schema 0003
     PYTHONPATH=../last python scripts/old_gallery.py tests/galleries/0003.db
+    git worktree add ../latest 3b245d7   # the last commit with schema 0004
+    PYTHONPATH=../latest python scripts/old_gallery.py tests/galleries/0004.db --curated
 """
 
 import shutil
 import sys
 import tempfile
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,16 +56,31 @@ def photo(number: int) -> NewPhoto:
     return NewPhoto(**{name: value for name, value in known.items() if name in asked})
 
 
-def main(target: Path) -> None:
+def curate(store: Store) -> None:
+    """What only a later version can do."""
+    from facesearch import audit, curation, preferences, rejections
+
+    curation.set_terms(store.database, "bob", expires="2031-05-06", consent="by letter")
+    known = photo(1)
+    face, vector = known.faces[0], known.embeddings[0]
+    rejections.reject(store.database, "bob", known.sha256, face.box, vector)
+    preferences.prefer(store.database, "audit", "on")
+    audit.record(store.database, "identify", 1, ["bob"])
+    store.add([replace(photo(5), name="new name", sha256="9" * 64, chips=[b"a chip"])], MODEL)
+
+
+def main(target: Path, *, curated: bool) -> None:
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder) / "gallery", create=True)
         for number in range(len(PHOTOS)):
             store.add([photo(number)], MODEL)
         store.rename("old name", "new name")
         store.remove("mistake")
+        if curated:
+            curate(store)
         store.close()
         shutil.copyfile(Path(folder) / "gallery" / "gallery.db", target)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), curated="--curated" in sys.argv)

@@ -20,7 +20,7 @@ from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Box
 from facesearch.gallery import Enrolment, Gallery, Identification
 from facesearch.progress import Silent
-from facesearch.rejections import NEAR_DUPLICATE, reject
+from facesearch.rejections import NEAR, reject
 from facesearch.schema import face_checksum, person_checksum, photo_checksum
 
 
@@ -387,8 +387,8 @@ def test_copies_of_a_rejected_face_are_known(gallery: Gallery) -> None:
         angle = 2 * np.arcsin(distance / 2)
         return (np.cos(angle) * vector + np.sin(angle) * away).astype(np.float32)
 
-    assert said.bars("another", Box(0, 0, 9, 9), at(NEAR_DUPLICATE - 0.001))
-    assert not said.bars("another", box, at(NEAR_DUPLICATE + 0.001))
+    assert said.bars("another", Box(0, 0, 9, 9), at(NEAR - 0.001))
+    assert not said.bars("another", box, at(NEAR + 0.001))
     assert said.bars(seen.sha256, box, photo("", 51).embeddings[0])
     assert not said.bars(seen.sha256, Box(300, 0, 360, 80), vector)
     assert not said.bars("another", box, vector[:64])  # of another model

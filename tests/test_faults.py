@@ -160,6 +160,23 @@ def small_disk() -> Iterator[Path]:
         place.rmdir()
 
 
+def test_a_full_disk_is_no_damage(calibration: Calibration) -> None:
+    with small_disk() as disk:
+        folder = disk / "gallery"
+        flips.make(folder)
+        right = ask(folder, calibration)
+        filler = disk / "filler"
+        with pytest.raises(OSError, match="No space"):
+            filler.write_bytes(bytes(2 << 20))
+        before = (folder / "gallery.db").read_bytes()
+        with pytest.raises(GalleryError, match="says nothing about what is in it"):
+            examine(folder, repair=True)
+        assert (folder / "gallery.db").read_bytes() == before
+        filler.unlink()
+        sound(folder)
+        assert ask(folder, calibration) == right
+
+
 def test_a_full_disk_keeps_what_was_acknowledged(calibration: Calibration) -> None:
     with small_disk() as disk:
         folder = disk / "gallery"

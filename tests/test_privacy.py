@@ -128,9 +128,6 @@ def test_searches_are_recorded_where_they_should_be(
     assert detail.keys() == {"command", "faces", "names"}
     assert gallery.searches(datetime(2000, 1, 1)) == gallery.searches()
     assert gallery.searches(datetime(2999, 1, 1)) == []
-    with gallery._store.database.write("test", {}) as connection:
-        audit.forget(connection, "Grace Hopper")
-    assert [search.names for search in gallery.searches()] == [[], [], []]
 
 
 def test_a_search_that_cannot_be_recorded_is_not_made(

@@ -62,7 +62,10 @@ def keep_chips(gallery: Gallery) -> None:
     with closing(sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)) as raw:
         query = "SELECT faces.id, sha256 FROM faces JOIN photos ON photos.id = faces.photo"
         for face, sha256 in raw.execute(query).fetchall():
-            raw.execute("INSERT OR IGNORE INTO chips VALUES (?, ?)", (face, chip(int(sha256, 16))))
+            raw.execute(
+                "INSERT OR IGNORE INTO chips (face, image) VALUES (?, ?)",
+                (face, chip(int(sha256, 16))),
+            )
 
 
 def log_search(gallery: Gallery, *names: str) -> None:

@@ -18,13 +18,14 @@ import pytest
 import sqlalchemy as sa
 from old_gallery import MODEL, PHOTOS, photo
 
+from facesearch import audit, guarded, rejections, schema
 from facesearch import database as module
-from facesearch import schema
+from facesearch.doctor import examine
 from facesearch.errors import GalleryError
 from facesearch.store import Store
 
 OLD = sorted((Path(__file__).parent / "galleries").glob("*.db"))
-VERSIONS = ["0001", "0002", "0003"]
+VERSIONS = ["0001", "0002", "0003", "0004"]
 
 
 @pytest.fixture(params=VERSIONS)
@@ -54,7 +55,7 @@ def check_whole(folder: Path, version: str) -> None:
     assert [(p.name, p.faces, p.photos) for p in store.people()] == [
         ("Zo\u00eb Ng", 3, 2),
         ("bob", 1, 1),
-        ("new name", 2, 2),
+        ("new name", *((3, 3) if version == "0004" else (2, 2))),
     ]
     samples = store.samples([1, 2, 4])  # 3 was removed
     for number, (person, places) in {1: ("Zo\u00eb Ng", [0, 1]), 2: ("bob", [2])}.items():
@@ -65,13 +66,23 @@ def check_whole(folder: Path, version: str) -> None:
         assert np.array_equal(samples[number].embeddings, wanted)
     agreement = 1 if version == "0001" else 0.9 + 5 / 100
     assert samples[4].agreement == pytest.approx(agreement)
-    assert len(store.vectors()[1]) == 6  # with every checksum
+    curated = version == "0004"
+    assert len(store.vectors()[1]) == 6 + curated  # with every checksum
     assert len(store.among(np.zeros(1, np.uint64))) == len(PHOTOS) - 1
     assert store.known([photo(2).sha256]) == {photo(2).sha256: {"bob"}}
     assert [face.box for face in store.faces_of("bob")] == [photo(2).faces[0].box]
+    if curated:
+        bob = store.person("bob")
+        assert (bob.expires, bob.consent) == ("2031-05-06", "by letter")
+        (said,) = rejections.rejected(store.database)
+        assert (said.name, said.sha256, said.near) == ("bob", photo(1).sha256, rejections.NEAR)
+        assert [search.names for search in audit.searched(store.database)] == [["bob"]]
+        assert store.chip(8) == b"a chip"
     store.close()
+    assert {finding.kind for finding in examine(folder)} <= {"photo gone"}
     actions = [row[0] for row in rows(folder, "SELECT action FROM events ORDER BY id")]
-    assert actions == ["enroll"] * 6 + ["rename", "remove"]
+    more = ["terms", "reject", "set", "enroll"] if curated else []
+    assert actions == ["enroll"] * 6 + ["rename", "remove"] + more
     assert rows(folder, "SELECT version_num FROM alembic_version") == [(schema.SCHEMA,)]
     assert rows(folder, "PRAGMA integrity_check") == [("ok",)]
     assert rows(folder, "PRAGMA foreign_key_check") == []
@@ -140,7 +151,7 @@ def test_an_error_in_the_middle_leaves_the_older_one(
 
     ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
     with monkeypatch.context() as patch:
-        patch.setattr(schema, "change_checksum", fail)
+        patch.setattr(guarded, "settle", fail)
         with pytest.raises(GalleryError, match="disk is full"):
             Store(old, create=False)
     assert dump(old) == before
@@ -199,7 +210,7 @@ def test_two_programs_that_upgrade_at_once(old: Path) -> None:
     check_whole(old, str(version))
 
 
-@pytest.mark.parametrize("newer", ["0005", "9999"])
+@pytest.mark.parametrize("newer", ["0006", "9999"])
 def test_a_newer_gallery_is_refused_unharmed(tmp_path: Path, newer: str) -> None:
     Store(tmp_path, create=True).close()
     with closing(sqlite3.connect(tmp_path / "gallery.db")) as raw:

@@ -84,7 +84,9 @@ async def reject(service: Shared, name: str, request: Request) -> dict[str, Any]
             asked = shapes.Reject.model_validate_json(await request.body())
         except ValueError as error:
             raise Problem(422, 'body: give the number of a face, as in {"face": 3}') from error
-        found = await service.work(lambda: service.gallery.reject_face(clean, asked.face))
+        found = await service.work(
+            lambda: service.gallery.reject_face(clean, asked.face, service.model)
+        )
         return rows.rejected(clean, Path(), found, name_of)
     if kind != "multipart/form-data":
         raise Problem(415, "give JSON with the number of a face, or a photo as multipart/form-data")

@@ -3,6 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
+from facesearch.migrations import make_trigger
 from facesearch.schema import change_checksum
 
 revision = "0004"
@@ -36,7 +37,7 @@ def upgrade() -> None:
         "SELECT value, 0 FROM settings WHERE key = 'revision'"
     )
     for name, table, when, steps in _triggers():
-        _make(name, table, when, steps)
+        make_trigger(name, table, when, steps)
 
 
 # SQL that SQLite and PostgreSQL share
@@ -72,17 +73,3 @@ def _triggers() -> list[tuple[str, str, str, list[str]]]:
         ("person_gone", "people", "DELETE", [_changed("OLD.id")]),
         ("person_hidden", "people", "UPDATE OF removed", [_changed("NEW.id")]),
     ]
-
-
-def _make(name: str, table: str, when: str, steps: list[str]) -> None:
-    body = "".join(f"{step}; " for step in steps)
-    if op.get_bind().dialect.name == "sqlite":
-        op.execute(f"CREATE TRIGGER {name} AFTER {when} ON {table} BEGIN {body}END")
-        return
-    op.execute(
-        f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS "
-        f"$$ BEGIN {body}RETURN NULL; END $$"
-    )
-    op.execute(
-        f"CREATE TRIGGER {name} AFTER {when} ON {table} FOR EACH ROW EXECUTE FUNCTION {name}()"
-    )
