@@ -453,6 +453,9 @@ class _Examination:
             wrong = mirror.wrong()
             if wrong is not None:
                 self.found("index", wrong, "error", "fills another collection")
+            elif not mirror.is_kept():
+                what = "Milvus: does not hold this gallery as it is"
+                self.found("index", what, "note", "fills a collection, as the next search would")
             else:
                 return
             if self.repair:
