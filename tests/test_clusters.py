@@ -108,12 +108,34 @@ def test_a_folder_of_unknown_people(
             assert len(whose) == 1
             assert 0 < spread(faces) < 0.3
         first = found.groups[0]
-        assert gallery.enroll_faces("Alice", first, embedder) == 5
-        assert gallery.enroll_faces("Alice", first, embedder) == 0
+        assert gallery.enroll_faces("Alice", first, embedder).faces == 5
+        assert gallery.enroll_faces("Alice", first, embedder).faces == 0
         assert [(one.name, one.faces) for one in gallery.people()] == [("Alice", 5)]
         again = group_unknown(gallery, photos, embedder, calibration, Silent())
         assert [len(faces) for faces in again.groups] == [5]
         assert again.known == 5
+
+
+def test_what_was_rejected_is_unknown_and_not_enrolled_under_that_name(
+    embedder: Embedder, people: Path, tmp_path: Path
+) -> None:
+    calibration = calibration_of(embedder.model)
+    photos = sorted((people / "person-00").iterdir())
+    copy = tmp_path / "copy.jpg"
+    copy.write_bytes(photos[0].read_bytes() + b"another file")
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        list(gallery.enroll([("Alice", photos[0])], embedder, Silent()))
+        nearest = group_unknown(gallery, [copy], embedder, calibration, Silent())
+        assert (nearest.groups, nearest.known) == ([], 1)
+        gallery.reject("Alice", copy, embedder)
+        found = group_unknown(gallery, [copy], embedder, calibration, Silent())
+        assert ([len(faces) for faces in found.groups], found.known) == ([1], 0)
+        (faces,) = found.groups
+        done = gallery.enroll_faces("Alice", faces, embedder)
+        assert (done.faces, done.rejected) == (0, 1)
+        assert gallery.person("Alice").faces == 1
+        done = gallery.enroll_faces("Bob", faces, embedder)
+        assert (done.faces, done.rejected) == (1, 0)
 
 
 def test_nothing_to_group(embedder: Embedder, no_face: Path, tmp_path: Path) -> None:

@@ -81,8 +81,9 @@ def cluster(
                 raise typer.BadParameter(f"there is no group {number}")
         for number, whose in wanted.items():
             faces = found.groups[number - 1]
-            count = gallery.enroll_faces(whose, faces, embedder)
-            say(f"group {number}: {count} faces enrolled as {whose!r}")
+            done = gallery.enroll_faces(whose, faces, embedder)
+            left = f", {done.rejected} left out: rejected as theirs" if done.rejected else ""
+            say(f"group {number}: {done.faces} faces enrolled as {whose!r}{left}")
     shown = [
         _group(number, faces, wanted.get(number))
         for number, faces in enumerate(found.groups, start=1)
