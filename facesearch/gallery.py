@@ -79,6 +79,7 @@ class GroupEnrolled:
 
     faces: int  # that are enrolled now
     rejected: int  # known not to be the person's
+    known: int  # in a place of their photo where somebody's is enrolled
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,7 +487,7 @@ class Gallery:
     ) -> GroupEnrolled:
         """Enrol faces that were grouped, but for those that were rejected as the person's.
 
-        A photo that is known already is left alone. Raises PersonError and GalleryError.
+        A face that is enrolled already is left alone. Raises PersonError and GalleryError.
         """
         self._store.database.check_writable()
         self.check_model(embedder)
@@ -502,7 +503,8 @@ class Gallery:
         new = [new_photo(name, faces) for faces in by_photo.values()]
         written = self._store.add(new, stamp(embedder)) if new else []
         self.refresh()
-        return GroupEnrolled(sum(len(photo.faces) for photo in written), rejected)
+        count = sum(len(photo.faces) for photo in written)
+        return GroupEnrolled(count, rejected, len(unknown) - rejected - count)
 
     def picture(self, number: int) -> Pixels:
         """An enrolled face by its number; see `picture.picture_of`. Raises PhotoError."""

@@ -79,24 +79,30 @@ def cluster(
         for number in wanted:
             if number not in range(1, len(found.groups) + 1):
                 raise typer.BadParameter(f"there is no group {number}")
+        enrolled = {}
         for number, whose in wanted.items():
-            faces = found.groups[number - 1]
-            done = gallery.enroll_faces(whose, faces, embedder)
-            left = f", {done.rejected} left out: rejected as theirs" if done.rejected else ""
-            say(f"group {number}: {done.faces} faces enrolled as {whose!r}{left}")
+            done = gallery.enroll_faces(whose, found.groups[number - 1], embedder)
+            enrolled[number] = done.faces
+            left = [f"{done.rejected} rejected as theirs"] if done.rejected else []
+            left += [f"{done.known} enrolled already"] if done.known else []
+            out = f"; left out: {', '.join(left)}" if left else ""
+            say(f"group {number}: {done.faces or 'no'} faces enrolled as {whose!r}{out}")
     shown = [
-        _group(number, faces, wanted.get(number))
+        _group(number, faces, wanted.get(number), enrolled.get(number, 0))
         for number, faces in enumerate(found.groups, start=1)
         if len(faces) >= smallest and (not wanted or number in wanted)
     ]
-    show(shown, ["group", "faces", "photos", "spread", "typical", "name"], options.form)
+    columns = ["group", "faces", "photos", "spread", "typical"]
+    show(shown, [*columns, *(["name", "enrolled"] if wanted else [])], options.form)
     say(
         f"{len(found.groups)} groups of {sum(map(len, found.groups))} unknown faces on "
         f"{len(paths)} photos; {found.known} faces are known, {found.unusable} cannot be recognised"
     )
 
 
-def _group(number: int, faces: "list[UnknownFace]", name: str | None) -> dict[str, Any]:
+def _group(
+    number: int, faces: "list[UnknownFace]", name: str | None, enrolled: int
+) -> dict[str, Any]:
     from facesearch.unknown import spread
 
     photos = list(dict.fromkeys(str(face.path) for face in faces))
@@ -106,7 +112,8 @@ def _group(number: int, faces: "list[UnknownFace]", name: str | None) -> dict[st
         "photos": len(photos),
         "spread": spread(faces),
         "typical": photos[0],
-        "name": name,
+        "name": name if enrolled else None,
+        "enrolled": enrolled,
         "members": [
             {"photo": str(face.path), "box": face.seen.face.box.rounded()} for face in faces
         ],

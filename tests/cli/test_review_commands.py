@@ -20,7 +20,9 @@ def test_cluster_enroll_review(run: Run, people: Path, tmp_path: Path) -> None:
     whose = Path(shown.lines[1]["typical"]).parent
     named = run("cluster", *photos, "--name", "2=Zoë Ñ", "--json")
     assert named.code == 0, named.err
-    assert [(row["group"], row["name"]) for row in named.lines] == [(2, "Zoë Ñ")]
+    (row,) = named.lines
+    assert (row["group"], row["name"], row["enrolled"]) == (2, "Zoë Ñ", 3)
+    assert "group 2: 3 faces enrolled as 'Zoë Ñ'\n" in named.err
     found = run("identify", whose / "pose-3.jpg", "--json")
     assert found.lines[0]["name"] == "Zoë Ñ"
     one_line_error(run("cluster", *photos, "--name", "Zoë"), PERSON, "GROUP=NAME")
@@ -44,6 +46,19 @@ def test_cluster_enroll_review(run: Run, people: Path, tmp_path: Path) -> None:
     assert (rows["mislabelled"]["name"], rows["mislabelled"]["other"]) == ("ann", "Zoë Ñ")
     assert list(rows["fpir"]["rates"]) == ["2", "20"]
     assert "findings to put right" in run("review").err
+
+
+def test_a_group_of_rejected_faces_is_not_enrolled(run: Run, people: Path, tmp_path: Path) -> None:
+    photos = sorted((people / "person-00").iterdir())
+    assert run("enroll", "--name", "ann", photos[0]).code == 0
+    other = tmp_path / "other.jpg"
+    shutil.copy(photos[3], other)
+    assert run("people", "reject", "ann", other).code == 0
+    done = run("cluster", other, "--name", "1=ann", "--smallest", "1", "--json")
+    assert done.code == 0, done.err
+    (row,) = done.lines
+    assert (row["group"], row["name"], row["enrolled"]) == (1, None, 0)
+    assert "group 1: no faces enrolled as 'ann'; left out: 1 rejected as theirs\n" in done.err
 
 
 def test_a_dry_run_makes_no_gallery(run: Run, people: Path, no_face: Path, tmp_path: Path) -> None:
