@@ -173,11 +173,6 @@ class Sqlite:
         """What searches in the database; here nothing does."""
         return None
 
-    def check_preference(self, key: str, value: str) -> None:
-        """Raises GalleryError for what only another kind of gallery can do."""
-        if (key, value) == ("search", "pgvector"):
-            raise GalleryError(f"{self.name}: pgvector searches galleries in PostgreSQL only")
-
     def check_sound(self, connection: sa.Connection) -> None:
         """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
         said = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch.errors import PhotoError
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ from facesearch.cli.common import (
     chosen_model,
     embedder_of,
     opened,
+    opened_if_there,
     options,
     reached,
-    warn,
 )
 
 
@@ -71,11 +72,14 @@ def cluster(
     wanted = chosen_groups(name or [])
     embedder = embedder_of(chosen_model())
     calibration = calibration_of(embedder.model)
-    with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
+    with (
+        opened(create=True) if wanted else opened_if_there() as gallery,
+        shown_progress(options.quiet) as progress,
+    ):
         paths = list(expand(photos))
         found = group_unknown(gallery, paths, embedder, calibration, progress)
         for error in found.errors:
-            warn(str(error))
+            say(f"error: {error}")
         for number in wanted:
             if number not in range(1, len(found.groups) + 1):
                 raise typer.BadParameter(f"there is no group {number}")
@@ -98,6 +102,8 @@ def cluster(
         f"{len(found.groups)} groups of {sum(map(len, found.groups))} unknown faces on "
         f"{len(paths)} photos; {found.known} faces are known, {found.unusable} cannot be recognised"
     )
+    if found.errors:
+        raise typer.Exit(PhotoError.exit_code)
 
 
 def _group(

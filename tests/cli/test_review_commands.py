@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from test_commands import NOTHING, PERSON, Run, one_line_error, query, run
+from test_commands import GALLERY, NOTHING, PERSON, PHOTO, Run, one_line_error, query, run
 
 __all__ = ["query", "run"]
 
@@ -61,8 +61,22 @@ def test_a_group_of_rejected_faces_is_not_enrolled(run: Run, people: Path, tmp_p
     assert "group 1: no faces enrolled as 'ann'; left out: 1 rejected as theirs\n" in done.err
 
 
-def test_a_dry_run_makes_no_gallery(run: Run, people: Path, no_face: Path, tmp_path: Path) -> None:
+def test_what_only_looks_makes_no_gallery(
+    run: Run, people: Path, no_face: Path, tmp_path: Path
+) -> None:
     place = tmp_path / "nowhere"
+    photo = people / "person-00" / "pose-0.jpg"
+    ran = run("cluster", photo, tmp_path / "nosuch.jpg", "--smallest", "1", "--gallery", place)
+    one_line_error(ran, PHOTO, "nosuch.jpg: no such file")
+    assert "1 groups of 1 unknown faces" in ran.err
+    one_line_error(run("cluster", tmp_path / "nosuch.jpg", "--gallery", place), PHOTO)
+    for key, value, words in (
+        ("foo", "bar", "foo: no such setting"),
+        ("audit", "bar", "'bar' is not one of off, on"),
+        ("search", "pgvector", "in PostgreSQL only"),
+    ):
+        one_line_error(run("gallery", "set", key, value, "--gallery", place), GALLERY, words)
+    assert not place.exists()
     ran = run("enroll", "--tree", people, "--dry-run", "--gallery", place)
     assert ran.code == 0, ran.err
     assert not place.exists()
