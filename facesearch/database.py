@@ -113,6 +113,12 @@ class Database:
                 raise GalleryError(f"{self.name}: {error}") from error
         return self._vaults[record]
 
+    @property
+    def unlocked(self) -> bool:
+        """Whether face data can be read without asking for a key, which may be missing."""
+        with self.read():
+            return self._seen.record in self._vaults
+
     def sealed(self, content: bytes, purpose: str) -> bytes:
         """Face data as it may be stored. purpose: "face", "chip" or "rejection".
 

@@ -47,7 +47,7 @@ def enrolled(
     for row in connection.execute(_rows().where(*where)):
         sealed = row.embedding
         if not damaged:
-            _check(database, row)
+            check_sound(database, row)
         elif not face_is_sound(row):
             sealed = None
         found.append(
@@ -78,7 +78,7 @@ def move_faces(
     """Give faces to another person. Raises GalleryError for a damaged row: it stays to be seen."""
     for number in numbers:
         row = connection.execute(_rows().where(faces.c.id == number)).one()
-        _check(database, row)
+        check_sound(database, row)
         checksum = face_checksum(
             row.photo, person, row.box, row.points, row.agreement, row.embedding
         )
@@ -96,7 +96,8 @@ def _rows() -> sa.Select[Any]:
     )
 
 
-def _check(database: Database, row: Any) -> None:
+def check_sound(database: Database, row: Any) -> None:
+    """Of one of `face_rows`. Raises GalleryError for one that is damaged."""
     if not face_is_sound(row):
         raise GalleryError(
             f"{database.name}: damaged: face {row.id} is not what was written; "

@@ -269,14 +269,25 @@ class Gallery:
             )
 
     def _renew_caches(self) -> None:
-        """They hold what is derived from the faces; also what a killed program left of them."""
+        """They hold what is derived from the faces; also what a killed program left of them.
+
+        An index that cannot be made now, without the key or from damaged rows, is gone as well: the
+        next search makes it, or says why not.
+        """
         derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
         if isinstance(self._following, Mirror):
             derived += [self.folder / name for name in cache.NAMES]  # of the time before
         for path in derived:
             with suppress(IsADirectoryError, PermissionError):
                 path.unlink(missing_ok=True)
-        self._current_index()
+        try:
+            if self._store.database.unlocked:
+                self._current_index()
+                return
+        except GalleryError:
+            pass
+        with suppress(OSError):
+            cache.clear(self.folder)
 
     # Rejections, moved photos
 

@@ -314,6 +314,26 @@ def test_a_damaged_face_can_be_purged(gallery: Gallery) -> None:
     check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
 
 
+@pytest.mark.parametrize("purged", [True, False])
+def test_damage_of_another_is_said_by_the_next_search(gallery: Gallery, purged: bool) -> None:
+    enrol(gallery, "bob", 4)
+    enrol(gallery, NAME, 1, 2)
+    with closing(sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE faces SET embedding = zeroblob(9) WHERE id = 1")
+    if purged:
+        assert gallery.purge(NAME) == 2
+        check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
+    else:
+        (gallery.folder / "vectors.faiss").unlink()
+        gallery._following.forget()
+        assert gallery.remove(NAME) == 2
+        gallery.undo()
+        gallery.remove(NAME)
+    assert [person.name for person in gallery.people()] == ["bob"]
+    with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
+        gallery._current_index()
+
+
 def test_what_the_doctor_laid_aside_goes_too(gallery: Gallery) -> None:
     enrol(gallery, NAME, 1)
     enrol(gallery, "bob", 4)
