@@ -96,11 +96,17 @@ def gallery_import(file: Path) -> None:
         merged = gallery.import_archive(archive)
     for refused in merged.refused:
         warn(f"{refused.photo}, {refused.name}: {refused.reason}; left out")
+    for stays in merged.contradicted:
+        warn(f"{stays.photo}, {stays.name}: stays enrolled, but {stays.reason}")
     if options.form != "table":
-        rows = [asdict(refused) | {"photo": str(refused.photo)} for refused in merged.refused]
-        show([asdict(merged) | {"refused": rows}], [], options.form)
+        lists = {
+            key: [asdict(each) | {"photo": str(each.photo)} for each in getattr(merged, key)]
+            for key in ("refused", "contradicted")
+        }
+        show([asdict(merged) | lists], [], options.form)
     say(
         f"{merged.people_added} people and {merged.faces_added} faces added, "
         f"{merged.people_joined} people and {merged.faces_known} faces known already, "
         f"{len(merged.refused)} faces left out"
+        + (f", {len(merged.contradicted)} rejected there but kept" if merged.contradicted else "")
     )
