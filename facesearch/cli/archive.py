@@ -48,6 +48,11 @@ def gallery_reindex(
         f"in their photos, {done.points} cut out where they were found before, {done.chip} from "
         f"kept chips; {len(done.dropped)} dropped"
     )
+    if done.rejections_narrowed:
+        warn(
+            f"{done.rejections_narrowed} rejections hold for the very same photo only from now on, "
+            "not for copies of it: their photos are not enrolled, or the faces not found again"
+        )
 
 
 def _missing(face: "Missing") -> dict[str, Any]:
