@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from facesearch import cache, history
 from facesearch.errors import GalleryError
 from facesearch.schema import SCHEMA, events, settings
-from facesearch.sqlite import DAMAGED, FILE, Sqlite
+from facesearch.sqlite import DAMAGED, Sqlite, is_file_there
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
 
 if TYPE_CHECKING:
@@ -207,7 +207,7 @@ class Database:
 def is_there(where: Path | str) -> bool:
     """Whether there is a gallery in a folder, or at a URL. Raises GalleryError."""
     if isinstance(where, Path):
-        return (where / FILE).exists()
+        return is_file_there(where)
     engine = _engine(where, create=True)
     try:
         with engine.explained(), engine.reading() as connection:

@@ -33,7 +33,7 @@ class Sqlite:
         self.path = folder / FILE
         self.name = str(folder)
         self._seconds = seconds
-        exists = self.path.exists()
+        exists = is_file_there(folder)
         # a file that lost its end may look as if nothing had ever been written into it
         self._may_be_new = not exists or not (
             0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
@@ -197,6 +197,14 @@ class Sqlite:
         connection.execute(sa.text("VACUUM"))
         busy, _, _ = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
         return not busy
+
+
+def is_file_there(folder: Path) -> bool:
+    """Whether there is a gallery in a folder. Raises GalleryError if that cannot be told."""
+    try:
+        return (folder / FILE).exists()
+    except OSError as error:
+        raise GalleryError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager
