@@ -323,8 +323,9 @@ def test_a_rejection_is_of_one_face_of_the_photo(gallery: Gallery) -> None:
 def test_forgotten_rejections(gallery: Gallery) -> None:
     not_theirs(gallery, "ann", 2)
     not_theirs(gallery, "bob", 99)
-    with pytest.raises(PersonError, match="7: no such rejection"):
-        gallery.forget(7)
+    for number in (7, 0, -1, 99999999999999999999999):
+        with pytest.raises(PersonError, match=f"{number}: no such rejection"):
+            gallery.forget(number)
     gallery.forget(2)
     gallery.forget(1)
     assert gallery.rejections() == []
