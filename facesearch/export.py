@@ -51,6 +51,9 @@ def export(store: Store, file: Path, *, chips: bool = False, force: bool = False
     the archive, which only its owner may read. It is read again before it gets its name. Raises
     GalleryError.
     """
+    folder = store.database.folder.resolve()
+    if file.parent.resolve().is_relative_to(folder):
+        raise GalleryError(f"{file}: lies in the gallery's own folder; choose another")
     partial = file.with_name(f"{file.name}.partial")
     _check_free(file, force)
     try:

@@ -278,6 +278,21 @@ def test_a_file_is_not_overwritten(store: Store, file: Path, tmp_path: Path) -> 
         export(store, tmp_path / "nowhere" / "all.zip")
 
 
+def test_the_gallerys_own_files_are_not_replaced(store: Store, tmp_path: Path) -> None:
+    inside = tmp_path / "gallery" / "inside"
+    inside.mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "gallery")
+    for file in (
+        tmp_path / "gallery" / "gallery.db",
+        tmp_path / "link" / "new.zip",
+        inside / "new.zip",
+    ):
+        with pytest.raises(GalleryError, match="lies in the gallery's own folder"):
+            export(store, file, force=True)
+        assert file.exists() == (file.name == "gallery.db")
+    assert len(store.people()) == 3
+
+
 def test_a_failed_export_leaves_the_old_file(store: Store, file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     with store.database.write("harm", {}) as connection:
