@@ -12,6 +12,7 @@ from facesearch.database import Database
 from facesearch.enrolled import SAME_BOX, check_sound, face_numbers, move_faces
 from facesearch.errors import PersonError
 from facesearch.face import Box
+from facesearch.names import is_clean
 from facesearch.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.schema import events, face_rows, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number, set_name
@@ -118,6 +119,8 @@ def set_terms(
             expires = date.fromisoformat(expires).isoformat()
         except ValueError as error:
             raise PersonError(f"{name}: {expires!r} is no date; write it as 2027-12-31") from error
+    if consent and not is_clean(consent):
+        raise PersonError(f"{name}: a note must not hold control or broken characters")
     with database.write("terms", {}) as connection:
         person = person_number(connection, name)
         given = (expires, consent)

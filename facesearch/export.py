@@ -29,6 +29,7 @@ from facesearch.archive import (
 )
 from facesearch.database import Database, get_setting, now
 from facesearch.errors import GalleryError
+from facesearch.names import visible
 from facesearch.schema import (
     chips,
     face_is_sound,
@@ -159,7 +160,10 @@ class _Writer:
             for row in self.connection.execute(query.order_by(people.c.id)):
                 self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
                 lines[row.id] = len(lines)
-                write(_line({field.name: getattr(row, field.name) for field in fields}))
+                person = {field.name: getattr(row, field.name) for field in fields}
+                if row.consent is not None:  # earlier versions took any
+                    person["consent"] = visible(row.consent)
+                write(_line(person))
         return lines
 
     def _photos(self) -> dict[int, int]:

@@ -293,6 +293,14 @@ def test_the_gallerys_own_files_are_not_replaced(store: Store, tmp_path: Path) -
     assert len(store.people()) == 3
 
 
+def test_notes_of_earlier_versions_can_be_exported(store: Store, tmp_path: Path) -> None:
+    with store.database.write("note", {}) as connection:
+        connection.exec_driver_sql("UPDATE people SET consent = 'März \x1b[31m' WHERE id = 2")
+    export(store, tmp_path / "all.zip")
+    with Archive(tmp_path / "all.zip") as archive:
+        assert [person.consent for person in archive.people()] == [None, "März \\x1b[31m", None]
+
+
 def test_a_failed_export_leaves_the_old_file(store: Store, file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     with store.database.write("harm", {}) as connection:
@@ -327,6 +335,7 @@ def test_a_disk_without_room_is_told_of_the_archive(store: Store, file: Path) ->
         (PEOPLE, 1, {"name": "person 0 0 é"}, "people.jsonl, line 2: .* or there twice"),
         (PEOPLE, 0, {"name": "ann\0"}, "people.jsonl, line 1"),
         (PEOPLE, 0, {"expires": "tomorrow"}, "people.jsonl, line 1"),
+        (PEOPLE, 0, {"consent": "\x1b[31m"}, "people.jsonl, line 1: a note with control char"),
         (PHOTOS, 2, {"sha256": "../../x"}, "photos.jsonl, line 3: no SHA-256"),
         (PHOTOS, 0, {"path": "a\0b"}, "photos.jsonl, line 1: no path"),
         (PHOTOS, 0, {"width": True}, "photos.jsonl, line 1: a whole number"),

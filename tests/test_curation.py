@@ -559,6 +559,10 @@ def test_terms(gallery: Gallery) -> None:
     for bad in ("tomorrow", "2030-02-30", "01.02.2030"):
         with pytest.raises(PersonError, match="is no date; write it as 2027-12-31"):
             gallery.set_terms("ann", expires=bad)
+    for bad in ("red \x1b[31m", "two\nlines", "\x9b31m", "half \ud800"):
+        with pytest.raises(PersonError, match=r"^ann: a note must not hold control or broken"):
+            gallery.set_terms("ann", consent=bad)
+    assert gallery.person("ann").consent is None
 
 
 def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -> None:
