@@ -29,7 +29,7 @@ import numpy as np
 
 from facesearch.errors import FacesearchError, GalleryError, PersonError, PhotoError
 from facesearch.kept import read_kept
-from facesearch.names import clean_name
+from facesearch.names import clean_name, is_clean
 from facesearch.store import ModelStamp
 
 FORMAT, VERSION = "facesearch gallery", 1
@@ -169,11 +169,13 @@ class Archive:
                 raise ValueError("a name that is not clean, or there twice")
             seen.add(name)
             expires, consent = fields.get("expires"), fields.get("consent")
+            if consent is not None and not is_clean(_string(consent, MOST_TEXT)):
+                raise ValueError("a note with control characters")
             return ArchivedPerson(
                 name,
                 _moment(fields["created"]),
                 None if expires is None else date.fromisoformat(_string(expires, 10)).isoformat(),
-                None if consent is None else _string(consent, MOST_TEXT),
+                consent,
             )
 
         yield from self._rows(PEOPLE, self.contents.people, row)

@@ -1,5 +1,6 @@
 """What the user does with the people of a gallery: merge, split, set terms, and undo."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
@@ -8,11 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.database import Database
-from facesearch.enrolled import SAME_BOX, enrolled, face_numbers, move_faces
+from facesearch.enrolled import SAME_BOX, face_numbers, move_faces
 from facesearch.errors import PersonError
-from facesearch.guarded import EVENTS, told
+from facesearch.face import Box
+from facesearch.guarded import EVENTS, check_face, told
+from facesearch.names import is_clean
 from facesearch.rejections import Contradiction, contradictions, drop_rejection
-from facesearch.schema import events, faces, people, photos, rejections
+from facesearch.schema import events, face_rows, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number, set_name
 
 UNDOABLE = ("merge", "split", "rename", "remove", "reject")
@@ -117,6 +120,8 @@ def set_terms(
             expires = date.fromisoformat(expires).isoformat()
         except ValueError as error:
             raise PersonError(f"{name}: {expires!r} is no date; write it as 2027-12-31") from error
+    if consent and not is_clean(consent):
+        raise PersonError(f"{name}: a note must not hold control or broken characters")
     with database.write("terms", {}) as connection:
         person = person_number(connection, name)
         given = (expires, consent)
@@ -272,21 +277,22 @@ def _check_photos_free(
 ) -> None:
     """Raises PersonError if a face that comes back was enrolled again since."""
     shared = sa.select(faces.c.photo).where(back)
-    there = enrolled(
-        database,
-        connection,
-        people.c.removed.is_(None),
-        sa.not_(back),
-        photos.c.id.in_(shared),
+    query = (
+        face_rows(photos.c.path, people.c.name, people.c.removed, back.label("back"))
+        .join(photos, photos.c.id == faces.c.photo)
+        .join(people, people.c.id == faces.c.person)
+        .where(faces.c.photo.in_(shared), sa.or_(back, people.c.removed.is_(None)))
+        .order_by(faces.c.id)
     )
-    if not there:
-        return
-    for face in enrolled(database, connection, back):
-        for other in there:
-            if other.photo == face.photo and other.box.overlap(face.box) >= SAME_BOX:
-                query = sa.select(people.c.name).where(people.c.id == other.person)
-                name = connection.execute(query).scalar()
-                raise PersonError(f"{other.path} is enrolled as {name} since")
+    rows = connection.execute(query).all()
+    for row in rows:
+        check_face(row)
+    coming = [row for row in rows if row.back]
+    for other in (row for row in rows if not row.back):
+        box = Box(*json.loads(other.box))
+        for face in coming:
+            if other.photo == face.photo and box.overlap(Box(*json.loads(face.box))) >= SAME_BOX:
+                raise PersonError(f"{other.path} is enrolled as {other.name} since")
 
 
 def _bring_back(connection: sa.Connection, person: int, name: str) -> None:

@@ -15,7 +15,7 @@ from facesearch import cache, guarded, history
 from facesearch.errors import GalleryError
 from facesearch.guarded import SETTINGS, Damaged
 from facesearch.schema import SCHEMA, events, settings
-from facesearch.sqlite import DAMAGED, FILE, Sqlite
+from facesearch.sqlite import DAMAGED, Sqlite, is_file_there
 from facesearch.vault import Keys, Kind, Tampered, Vault, from_environment, kind_of, unwrapped
 
 if TYPE_CHECKING:
@@ -120,6 +120,12 @@ class Database:
                 raise GalleryError(f"{self.name}: {error}") from error
         return self._vaults[record]
 
+    @property
+    def unlocked(self) -> bool:
+        """Whether face data can be read without asking for a key, which may be missing."""
+        with self.read():
+            return self._seen.record in self._vaults
+
     def sealed(self, content: bytes, purpose: str) -> bytes:
         """Face data as it may be stored. purpose: "face", "chip" or "rejection".
 
@@ -209,7 +215,7 @@ class Database:
 def is_there(where: Path | str) -> bool:
     """Whether there is a gallery in a folder, or at a URL. Raises GalleryError."""
     if isinstance(where, Path):
-        return (where / FILE).exists()
+        return is_file_there(where)
     engine = _engine(where, create=True)
     try:
         with engine.explained(), engine.reading() as connection:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 from facesearch import cache, guarded, images, milvus, recovery
-from facesearch.database import Database, now, set_setting, stored_setting
+from facesearch.database import Database, is_there, now, set_setting, stored_setting
 from facesearch.errors import GalleryError, PhotoError
 from facesearch.following import apply, behind
 from facesearch.gallery import INDEX, STRANGERS, Gallery
@@ -121,7 +121,7 @@ class _Examination:
 
     def _folder(self, folder: Path) -> None:
         path = folder / FILE
-        if not path.exists():
+        if not is_there(folder):
             raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
         if self.repair and not (os.access(folder, os.W_OK) and os.access(path, os.W_OK)):
             raise GalleryError(f"{folder}: this gallery cannot be written to")

@@ -420,10 +420,13 @@ class Enroller:
             photos = [
                 _new_photo(job.name, job.looks[at], job.looks[at].faces) for job, at in new.values()
             ]
-            written = self._store.add(photos, stamp(self._embedder))
-            for sha256 in new.keys() - {photo.sha256 for photo in written}:
+            added = self._store.add(photos, stamp(self._embedder))
+            written = {photo.sha256: len(photo.faces) for photo in added}
+            for sha256, (job, place) in new.items():
+                if sha256 in written:
+                    job.done[place] = replace(job.done[place], faces=written[sha256])
+                    continue
                 names = self._store.known([sha256]).get(sha256, set())  # somebody was quicker
-                job, place = new[sha256]
                 job.done[place] = _already(job.paths[place], job.name, names)
         self._forget({job.hashes[place] for job, place in batch if place in job.hashes})
         for job, place in batch:  # what is written is not held on to

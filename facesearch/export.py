@@ -29,6 +29,7 @@ from facesearch.archive import (
 )
 from facesearch.database import Database, get_setting, now
 from facesearch.errors import GalleryError
+from facesearch.names import visible
 from facesearch.schema import (
     chips,
     face_is_sound,
@@ -50,6 +51,9 @@ def export(store: Store, file: Path, *, chips: bool = False, force: bool = False
     the archive, which only its owner may read. It is read again before it gets its name. Raises
     GalleryError.
     """
+    folder = store.database.folder.resolve()
+    if file.parent.resolve().is_relative_to(folder):
+        raise GalleryError(f"{file}: lies in the gallery's own folder; choose another")
     partial = file.with_name(f"{file.name}.partial")
     _check_free(file, force)
     try:
@@ -156,7 +160,10 @@ class _Writer:
                 self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
                 guarded.TERMS.check(row)
                 lines[row.id] = len(lines)
-                write(_line({field.name: getattr(row, field.name) for field in fields}))
+                person = {field.name: getattr(row, field.name) for field in fields}
+                if row.consent is not None:  # earlier versions took any
+                    person["consent"] = visible(row.consent)
+                write(_line(person))
         return lines
 
     def _photos(self) -> dict[int, int]:

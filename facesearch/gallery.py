@@ -74,6 +74,15 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupEnrolled:
+    """What became of the faces of a group."""
+
+    faces: int  # that are enrolled now
+    rejected: int  # known not to be the person's
+    known: int  # in a place of their photo where somebody's is enrolled
+
+
+@dataclass(frozen=True, slots=True)
 class GalleryInfo:
     """The state of a gallery."""
 
@@ -260,14 +269,25 @@ class Gallery:
             )
 
     def _renew_caches(self) -> None:
-        """They hold what is derived from the faces; also what a killed program left of them."""
+        """They hold what is derived from the faces; also what a killed program left of them.
+
+        An index that cannot be made now, without the key or from damaged rows, is gone as well: the
+        next search makes it, or says why not.
+        """
         derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
         if isinstance(self._following, Mirror):
             derived += [self.folder / name for name in cache.NAMES]  # of the time before
         for path in derived:
             with suppress(IsADirectoryError, PermissionError):
                 path.unlink(missing_ok=True)
-        self._current_index()
+        try:
+            if self._store.database.unlocked:
+                self._current_index()
+                return
+        except GalleryError:
+            pass
+        with suppress(OSError):
+            cache.clear(self.folder)
 
     # Rejections, moved photos
 
@@ -483,20 +503,29 @@ class Gallery:
         if not dry_run:
             self.refresh()
 
-    def enroll_faces(self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder) -> int:
-        """Enrol faces that were grouped; returns how many.
+    def enroll_faces(
+        self, name: str, unknown: "Sequence[UnknownFace]", embedder: Embedder
+    ) -> GroupEnrolled:
+        """Enrol faces that were grouped, but for those that were rejected as the person's.
 
-        A photo that is known already is left alone. Raises PersonError and GalleryError.
+        A face that is enrolled already is left alone. Raises PersonError and GalleryError.
         """
         self._store.database.check_writable()
         self.check_model(embedder)
+        name, said = clean_name(name), self.rejections()
         by_photo: dict[str, list[UnknownFace]] = {}
+        rejected = 0
         for face in unknown:
-            by_photo.setdefault(face.sha256, []).append(face)
-        new = [new_photo(clean_name(name), faces) for faces in by_photo.values()]
-        written = self._store.add(new, stamp(embedder))
+            seen = face.seen
+            if name in rejections.barred(said, face.sha256, seen.face.box, seen.embedding):
+                rejected += 1
+            else:
+                by_photo.setdefault(face.sha256, []).append(face)
+        new = [new_photo(name, faces) for faces in by_photo.values()]
+        written = self._store.add(new, stamp(embedder)) if new else []
         self.refresh()
-        return sum(len(photo.faces) for photo in written)
+        count = sum(len(photo.faces) for photo in written)
+        return GroupEnrolled(count, rejected, len(unknown) - rejected - count)
 
     def picture(self, number: int) -> Pixels:
         """An enrolled face by its number; see `picture.picture_of`. Raises PhotoError."""
@@ -520,10 +549,17 @@ class Gallery:
         audit.record(self._store.database, "search", 1, [decision.name] if decision.name else [])
         return decision, near[:top]
 
-    def names(self, seen: SeenFace, threshold: float, calibration: Calibration) -> bool:
-        """Whether a search names a usable face, or hesitates between two people."""
-        near = self._nearest_people(seen, LISTED, calibration)
-        return decide(near, threshold, max(1, len(near))).answer in ("match", "ambiguous")
+    def names(
+        self, path: Path, photo: Seen, threshold: float, calibration: Calibration
+    ) -> list[bool]:
+        """For each face of a photo whether a search names it, or hesitates between two people.
+
+        Raises PhotoError and GalleryError.
+        """
+        barred = self._barred(path, photo.faces)
+        answers = self._answers(path, photo, barred, threshold, calibration)
+        found = [answer for answer in answers if answer.face is not None]
+        return [answer.decision.answer in ("match", "ambiguous") for answer in found]
 
     def review(
         self, model: Model, progress: Progress, fpir: float | None = None, *, photos: bool = True
@@ -593,7 +629,26 @@ class Gallery:
         prior: float,
         exact: bool,
     ) -> list[Identification]:
-        """The answers for a photo. barred: for each face the people whose it is not."""
+        """The answers for a photo, recorded. barred: for each face the people whose it is not."""
+        answers = self._answers(
+            path, photo, barred, threshold, calibration, top, prior, exact=exact
+        )
+        names = [name for answer in answers if (name := answer.decision.name) is not None]
+        audit.record(self._store.database, "identify", len(photo.faces), names)
+        return answers
+
+    def _answers(
+        self,
+        path: Path,
+        photo: Seen,
+        barred: list[set[str]],
+        threshold: float,
+        calibration: Calibration,
+        top: int = LISTED,
+        prior: float = EVEN,
+        *,
+        exact: bool = False,
+    ) -> list[Identification]:
         usable = [seen for seen in photo.faces if not seen.reason]
         least = max(LISTED, top)
         wanted = least + max(map(len, barred), default=0)
@@ -603,10 +658,7 @@ class Gallery:
             for seen, names in zip(photo.faces, barred, strict=True)
         ]
         people = len(self._current_index())
-        answers = answered(path, photo.faces, near, barred, threshold, people, prior, top)
-        names = [name for answer in answers if (name := answer.decision.name) is not None]
-        audit.record(self._store.database, "identify", len(photo.faces), names)
-        return answers
+        return answered(path, photo.faces, near, barred, threshold, people, prior, top)
 
     def strangers(self, model: Model) -> Strangers:
         """How near the people with whom a model was calibrated come to this gallery as it is.

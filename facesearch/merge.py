@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 
 from facesearch.archive import (
@@ -15,9 +16,11 @@ from facesearch.archive import (
     ArchivedRejection,
 )
 from facesearch.database import Database, get_setting, set_setting
+from facesearch.enrolled import EnrolledFace, enrolled
 from facesearch.errors import GalleryError
 from facesearch.face import Box
 from facesearch.guarded import REJECTIONS, check_face
+from facesearch.rejections import NEAR, Rejection
 from facesearch.schema import (
     face_checksum,
     face_rows,
@@ -42,6 +45,15 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
+class Contradicted:
+    """A face that is enrolled here as somebody's and was rejected as theirs in an archive."""
+
+    photo: Path
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Merged:
     """What a gallery took over from an archive, and what it had."""
 
@@ -55,6 +67,7 @@ class Merged:
     rejections_known: int
     chips_added: int
     refused: list[Refused]
+    contradicted: list[Contradicted]  # these stay
 
 
 def merge(store: Store, archive: Archive) -> Merged:
@@ -98,6 +111,7 @@ class _Merge:
         mine = get_setting(connection, "fingerprint")
         self.same_model = mine == archive.model.fingerprint
         self.last_face = self._last(faces)
+        self.theirs: dict[int, list[EnrolledFace]] = {}  # the faces of people before
         self.last_photo = self._last(photos)
 
     def run(self) -> Merged:
@@ -127,7 +141,12 @@ class _Merge:
             else:
                 known += 1
         photos_added = self._drop_unused_photos()
-        said = [self._add_rejection(one, persons, rejected) for one in self.archive.rejections()]
+        contradicted: dict[int, Contradicted] = {}  # by the number of the face
+        said = []
+        for one in self.archive.rejections():
+            said.append(self._add_rejection(one, persons, rejected))
+            whose = persons[one.person], names[one.person]
+            contradicted |= self._contradicted(one, *whose, new=said[-1])
         return Merged(
             people_added,
             len(persons) - people_added,
@@ -139,6 +158,7 @@ class _Merge:
             len(said) - sum(said),
             chips_added,
             refused,
+            list(contradicted.values()),
         )
 
     def _last(self, table: sa.Table) -> int:
@@ -261,6 +281,27 @@ class _Merge:
         }
         self.connection.execute(rejections.insert().values(values))
         return True
+
+    def _contradicted(
+        self, rejection: ArchivedRejection, person: int, name: str, *, new: bool
+    ) -> dict[int, Contradicted]:
+        """The faces that were here before, as this person's, and that this says are not theirs.
+
+        new: copies, too; of those of a face that was rejected here it was told then.
+        """
+        if person not in self.theirs:
+            before = people.c.id == person, faces.c.id <= self.last_face
+            self.theirs[person] = enrolled(self.database, self.connection, *before, damaged=True)
+        embedding = np.frombuffer(rejection.embedding if new else b"", "<f4")
+        near = NEAR if rejection.near is None else rejection.near
+        box = Box(*rejection.box)
+        said = Rejection(0, name, rejection.sha256, box, embedding, rejection.at, near)
+        reason = "it was rejected as theirs in the archive; `people reject` takes it out"
+        return {
+            face.number: Contradicted(face.path, name, reason)
+            for face in self.theirs[person]
+            if said.bars(face.sha256, face.box, face.embedding)
+        }
 
 
 def _made(result: sa.CursorResult[Any]) -> int:

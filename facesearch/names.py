@@ -1,10 +1,11 @@
-"""What a person may be called."""
+"""What a person may be called, and what may be noted of them."""
 
 import unicodedata
 
 from facesearch.errors import BadName
 
 LONGEST_NAME = 255
+CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160))}
 
 
 def clean_name(name: str) -> str:
@@ -19,6 +20,16 @@ def clean_name(name: str) -> str:
         raise BadName(
             f"{clean[:20]}...: a name of {len(clean)} characters; {LONGEST_NAME} are the most"
         )
-    if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in clean):
+    if not is_clean(clean):
         raise BadName(f"{clean!r}: a name must not hold control or broken characters")
     return clean
+
+
+def is_clean(text: str) -> bool:
+    """Whether a text is without control and broken characters."""
+    return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
+
+
+def visible(text: str) -> str:
+    """With control characters, which a terminal would obey, written out: \\x1b."""
+    return text.translate(CONTROLS)

@@ -186,9 +186,6 @@ class Postgres:
             chosen = pgvector.is_chosen(connection)
         return pgvector.TemplateTable(self) if chosen else None
 
-    def check_preference(self, key: str, value: str) -> None:
-        """Whatever can be chosen can be done here."""
-
     def check_sound(self, connection: sa.Connection) -> None:
         """PostgreSQL checks its own pages as it reads them."""
 

@@ -2,6 +2,7 @@
 
 from facesearch.database import Database, get_setting, set_setting
 from facesearch.errors import GalleryError
+from facesearch.sqlite import Sqlite
 
 # the first is the default
 PREFERENCES = {
@@ -17,13 +18,19 @@ def preference(database: Database, key: str) -> str:
         return get_setting(connection, key) or PREFERENCES[key][0]
 
 
-def prefer(database: Database, key: str, value: str) -> None:
-    """Raises GalleryError for another key or value."""
+def check(key: str, value: str, *, in_folder: bool) -> None:
+    """Raises GalleryError for another key or value. in_folder: what is not for PostgreSQL only."""
     allowed = PREFERENCES.get(key)
     if allowed is None:
         raise GalleryError(f"{key}: no such setting; there are {', '.join(PREFERENCES)}")
     if value not in allowed:
         raise GalleryError(f"{key}: {value!r} is not one of {', '.join(allowed)}")
-    database.engine.check_preference(key, value)
+    if in_folder and value == "pgvector":
+        raise GalleryError("search: pgvector searches galleries in PostgreSQL only")
+
+
+def prefer(database: Database, key: str, value: str) -> None:
+    """Raises GalleryError for another key or value."""
+    check(key, value, in_folder=isinstance(database.engine, Sqlite))
     with database.write("set", {key: value}) as connection:
         set_setting(connection, key, value)

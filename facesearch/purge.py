@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from facesearch.curation import undone_events
 from facesearch.database import MIRROR, MIRROR_UNCLEAN, UNCLEAN, Database, get_setting, set_setting
 from facesearch.enrolled import enrolled
-from facesearch.errors import UnknownPerson
+from facesearch.errors import PersonError, UnknownPerson
 from facesearch.guarded import EVENTS, SEARCHES, TERMS, Rows, told
 from facesearch.looked import forget_all
 from facesearch.recovery import DAMAGED, WORK
@@ -33,7 +33,10 @@ class Kept:
 
 
 def kept_of(database: Database, name: str) -> list[Kept]:
-    """Whom a purge of this name takes: who bears it, and those removed who bore it."""
+    """Whom a purge of this name takes: who bears it, and those removed who bore it.
+
+    Who was merged into somebody goes with them alone.
+    """
     with database.read() as connection:
         return _kept(connection, _reached(connection, _of_name(connection, name)))
 
@@ -44,12 +47,13 @@ def purge(database: Database, name: str) -> int:
     Names in the logs, rejections of their faces, chips and photos of nobody else go, too, and what
     the doctor laid aside: whole damaged databases, since nobody knows what is in them. What was
     freed is overwritten by `Database.clean`, which has to follow. Raises PersonError if nobody
-    bears the name, nor anybody removed bore it.
+    bears the name, nor anybody removed bore it who was not merged into somebody else.
     """
     detail: dict[str, Any] = {}
     with database.write("purge", detail) as connection:
         numbers = _of_name(connection, name)
         if not numbers:
+            _check_not_merged(connection, name)
             raise UnknownPerson(f"{name}: nobody of this name is enrolled or removed")
         count = detail["faces"] = _purge(database, connection, numbers)
     return count
@@ -108,6 +112,11 @@ def _names(line: str, names: set[str]) -> bool:
 
 
 def _of_name(connection: sa.Connection, name: str) -> set[int]:
+    """Who bears the name or bore it, but for those whose faces are somebody else's now."""
+    return _bearers(connection, name) - _merged(connection).keys()
+
+
+def _bearers(connection: sa.Connection, name: str) -> set[int]:
     query = sa.select(people.c.id, people.c.name)
     return {number for number, kept in connection.execute(query) if _plain(kept) == name}
 
@@ -119,7 +128,29 @@ def _due(connection: sa.Connection, on: date) -> set[int]:
         TERMS.check(row)
         if row.expires < on.isoformat():
             due.add(row.id)
-    return due
+    return due - _merged(connection).keys()
+
+
+def _merged(connection: sa.Connection) -> dict[int, int]:
+    """Who was merged into whom; a purge takes them together with the latter."""
+    undone = undone_events(connection)
+    query = EVENTS.select().where(events.c.action == "merge")
+    done = [told(row) for row in connection.execute(query) if row.id not in undone]
+    return {detail["other"]: detail["person"] for detail in done if "person" in detail}
+
+
+def _check_not_merged(connection: sa.Connection, name: str) -> None:
+    """Raises PersonError if the faces of who bore the name are somebody else's."""
+    merged = _merged(connection)
+    for number in sorted(_bearers(connection, name) & merged.keys()):
+        while number in merged:
+            number = merged[number]
+        query = sa.select(people.c.name).where(people.c.id == number)
+        into = _plain(connection.execute(query).scalar_one())
+        raise PersonError(
+            f"{name}: was merged into {into}; undo the merge (`undo --list` has its number), or "
+            f"purge {into}"
+        )
 
 
 def _plain(name: str) -> str:

@@ -98,6 +98,8 @@ class Reindexed:
     chip: int  # cut out of kept chips
     resumed: int  # of them done before an interruption
     dropped: list[Missing]
+    # of which nothing was left to embed: they hold for the very same photo only, not for copies
+    rejections_narrowed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +181,7 @@ class _Reindex:
         if former.fingerprint == self.target.fingerprint:
             with self.database.append() as connection:
                 forget(connection)
-            return Reindexed(self.target.name, former.name, 0, 0, 0, 0, 0, [])
+            return Reindexed(self.target.name, former.name, 0, 0, 0, 0, 0, [], 0)
         resumed = self._begin()
         while True:
             while self._left():
@@ -192,7 +194,7 @@ class _Reindex:
                     list(self.missing.values()),
                 )
             try:
-                counts = self._exchange(former, self._rejected())
+                counts, narrowed = self._exchange(former, self._rejected())
             except _Behind:
                 continue
             dropped = list(self.missing.values())
@@ -206,6 +208,7 @@ class _Reindex:
                 counts["chip"],
                 min(resumed, total),
                 dropped,
+                narrowed,
             )
 
     # The table of what is done
@@ -368,8 +371,11 @@ class _Reindex:
 
     def _exchange(
         self, former: ModelStamp, rejected: dict[int, Embeddings | None]
-    ) -> dict[Source, int]:
-        """All at once; returns how many faces came from where. Raises _Behind."""
+    ) -> tuple[dict[Source, int], int]:
+        """All at once. Raises _Behind.
+
+        Returns how many faces came from where, and how many rejections lost their embedding.
+        """
         detail = {"from": former.name, "to": self.target.name, "dropped": len(self.missing)}
         bad: list[int] = []
         counts: dict[Source, int] = {"photo": 0, "points": 0, "chip": 0}
@@ -377,8 +383,9 @@ class _Reindex:
             with self.database.write("reindex", detail) as connection:
                 self._check_mine(connection)
                 pending = set(connection.execute(_pending(faces.c.id)).scalars())
-                there = set(connection.execute(sa.select(rejections.c.id)).scalars())
-                if pending - self.missing.keys() or there - rejected.keys():
+                query = sa.select(rejections.c.id, rejections.c.embedding)
+                there = {number: bool(sealed) for number, sealed in connection.execute(query)}
+                if pending - self.missing.keys() or there.keys() - rejected.keys():
                     raise _Behind
                 self._still_missing(pending)
                 self._drop(connection, sorted(pending))
@@ -394,6 +401,7 @@ class _Reindex:
                     raise GalleryError(f"{self.name}: not one face can be embedded again")
                 for number in there:
                     self._set_rejection(connection, number, rejected[number])
+                narrowed = sum(had and rejected[number] is None for number, had in there.items())
                 set_setting(connection, "model", self.target.name)
                 set_setting(connection, "fingerprint", self.target.fingerprint)
                 set_setting(connection, "dimension", str(self.target.dimension))
@@ -403,7 +411,7 @@ class _Reindex:
                 with self.database.append() as connection:
                     connection.execute(_new.delete().where(_new.c.face.in_(bad)))
             raise
-        return counts
+        return counts, narrowed
 
     def _sound(self, row: Any) -> bool:
         """Whether what is about to be exchanged is what was computed.

@@ -170,7 +170,8 @@ def enrolled_face(database: Database, number: int) -> EnrolledFace:
 def forget(database: Database, number: int) -> None:
     """A rejection is taken back; a face that it took out stays out. Raises PersonError."""
     with database.write("forget", {}) as connection:
-        if not drop_rejection(connection, number):
+        # no row bears a number that no database can hold
+        if not 0 < number < 1 << 63 or not drop_rejection(connection, number):
             raise PersonError(f"{number}: no such rejection; `people rejections` lists them")
 
 

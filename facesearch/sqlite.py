@@ -53,7 +53,7 @@ class Sqlite:
         self.path = folder / FILE
         self.name = str(folder)
         self._seconds = seconds
-        exists = self.path.exists()
+        exists = is_file_there(folder)
         # a file that lost its end may look as if nothing had ever been written into it
         self._may_be_new = not exists or not (
             0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
@@ -195,11 +195,6 @@ class Sqlite:
         """What searches in the database; here nothing does."""
         return None
 
-    def check_preference(self, key: str, value: str) -> None:
-        """Raises GalleryError for what only another kind of gallery can do."""
-        if (key, value) == ("search", "pgvector"):
-            raise GalleryError(f"{self.name}: pgvector searches galleries in PostgreSQL only")
-
     def check_sound(self, connection: sa.Connection) -> None:
         """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
         said = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
@@ -224,6 +219,14 @@ class Sqlite:
         connection.execute(sa.text("VACUUM"))
         busy, _, _ = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
         return not busy
+
+
+def is_file_there(folder: Path) -> bool:
+    """Whether there is a gallery in a folder. Raises GalleryError if that cannot be told."""
+    try:
+        return (folder / FILE).exists()
+    except OSError as error:
+        raise GalleryError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
 @contextmanager

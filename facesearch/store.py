@@ -4,7 +4,7 @@ import json
 import os
 from array import array
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from facesearch import history
 from facesearch.cache import State
 from facesearch.cohort import content_key
 from facesearch.database import UNCLEAN, Database, get_setting, now, set_setting
+from facesearch.enrolled import SAME_BOX
 from facesearch.errors import GalleryError, PersonError, UnknownPerson
 from facesearch.face import Box, Face
 from facesearch.guarded import CHIPS, TERMS
@@ -496,8 +497,9 @@ class Store:
     def add(self, new: list[NewPhoto], model: ModelStamp) -> list[NewPhoto]:
         """Enrol the faces of photos; people are made as need be.
 
-        Photos that another writer enrolled in the meantime are left alone; returns the others.
-        model: of the embeddings. Raises GalleryError if those of the gallery are of another.
+        A face in a place of its photo where somebody's is enrolled already is left out, and so is a
+        photo without others; returns what was enrolled. model: of the embeddings. Raises
+        GalleryError if those of the gallery are of another, or a face of these photos is damaged.
         """
         with self.database.write("enroll", {"photos": len(new)}) as connection:
             bound = _model(connection)
@@ -512,15 +514,18 @@ class Store:
             wanted = photos.c.sha256.in_([photo.sha256 for photo in new])
             there = sa.select(photos.c.sha256, photos.c.id).where(wanted)
             rows = {row.sha256: row.id for row in connection.execute(there)}
-            taken = set(
-                connection.execute(
-                    sa.select(photos.c.sha256)
-                    .join(faces, faces.c.photo == photos.c.id)
-                    .join(people, people.c.id == faces.c.person)
-                    .where(wanted, people.c.removed.is_(None))
-                ).scalars()
+            enrolled = (
+                face_rows(photos.c.sha256)
+                .join(photos, photos.c.id == faces.c.photo)
+                .join(people, people.c.id == faces.c.person)
+                .where(wanted, people.c.removed.is_(None))
             )
-            fresh = [photo for photo in new if photo.sha256 not in taken]
+            taken: dict[str, list[Box]] = {}
+            for row in connection.execute(enrolled):
+                self._check_face(row)
+                taken.setdefault(row.sha256, []).append(Box(*json.loads(row.box)))
+            left = (_without(photo, taken.get(photo.sha256, [])) for photo in new)
+            fresh = [photo for photo in left if photo.faces]
             for photo in fresh:
                 query = sa.select(people.c.id).where(people.c.name == photo.name)
                 person = connection.execute(query).scalar()
@@ -646,6 +651,24 @@ def hide_person(connection: sa.Connection, number: int, name: str) -> None:
     """The person is removed; name: theirs, free for another from now on."""
     set_name(connection, number, removed_name(name, number))
     connection.execute(people.update().where(people.c.id == number).values(removed=now()))
+
+
+def _without(photo: NewPhoto, taken: list[Box]) -> NewPhoto:
+    """The photo with those of its faces that lie in none of these places."""
+    places = [
+        place
+        for place, face in enumerate(photo.faces)
+        if all(face.box.overlap(box) < SAME_BOX for box in taken)
+    ]
+    if len(places) == len(photo.faces):
+        return photo
+    return replace(
+        photo,
+        faces=[photo.faces[place] for place in places],
+        embeddings=photo.embeddings[places],
+        agreements=[photo.agreements[place] for place in places],
+        chips=None if photo.chips is None else [photo.chips[place] for place in places],
+    )
 
 
 def _new_photo(connection: sa.Connection, photo: NewPhoto) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from itertools import chain
 from typing import Any, Literal
 
+from facesearch.names import visible
 from facesearch.progress import Progress, Silent
 
 Form = Literal["table", "json", "csv"]
@@ -16,7 +17,7 @@ Form = Literal["table", "json", "csv"]
 
 def say(line: str) -> None:
     """A line on stderr, whatever names are in it."""
-    print(line.replace("\n", "\\n").replace("\r", "\\r"), file=sys.stderr)
+    print(visible(line), file=sys.stderr)
 
 
 def show(
@@ -88,7 +89,7 @@ def _human(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else visible(str(value))
 
 
 class Bars:

@@ -62,14 +62,23 @@ def group_unknown(
         if isinstance(photo, PhotoError):
             errors.append(photo)
             continue
-        sha256 = images.sha256(path)
-        if sha256 in seen_before:
+        try:
+            sha256 = images.sha256(path)
+            if sha256 in seen_before:
+                continue
+            named = (
+                [False] * len(photo.faces)
+                if limit is None
+                else gallery.names(path, photo, limit, calibration)
+            )
+        except PhotoError as error:  # gone a moment ago
+            errors.append(error)
             continue
         seen_before.add(sha256)
-        for seen in photo.faces:
+        for seen, is_known in zip(photo.faces, named, strict=True):
             if seen.reason:
                 unusable += 1
-            elif limit is not None and gallery.names(seen, limit, calibration):
+            elif is_known:
                 known += 1
             else:
                 faces.append(UnknownFace(path, sha256, photo.width, photo.height, seen))

@@ -14,11 +14,21 @@ import pytest
 from fuzz_archives import MODEL, fuzz, invented, packed, unpacked
 
 from facesearch import archive as module
-from facesearch.archive import CHIPS, EMBEDDINGS, FACES, MANIFEST, PEOPLE, PHOTOS, Archive
+from facesearch.archive import (
+    CHIPS,
+    EMBEDDINGS,
+    FACES,
+    MANIFEST,
+    PEOPLE,
+    PHOTOS,
+    REJECTED,
+    REJECTIONS,
+    Archive,
+)
 from facesearch.errors import GalleryError
 from facesearch.export import export
 from facesearch.face import Box, Face
-from facesearch.merge import merge
+from facesearch.merge import Merged, merge
 from facesearch.store import NewPhoto, Store
 
 ROWS = {
@@ -51,7 +61,7 @@ def everything(store: Store) -> dict[str, list[tuple[object, ...]]]:
         }
 
 
-def imported(file: Path, folder: Path) -> tuple[Store, object]:
+def imported(file: Path, folder: Path) -> tuple[Store, Merged]:
     with Archive(file) as archive:
         store = Store(folder, create=True)
         return store, merge(store, archive)
@@ -103,7 +113,7 @@ def module_merged(**counts: int) -> object:
     from facesearch.merge import Merged
 
     fields = dict.fromkeys(Merged.__dataclass_fields__, 0) | {"rejections_added": 2, **counts}
-    return Merged(**(fields | {"refused": []}))  # type: ignore[arg-type]
+    return Merged(**(fields | {"refused": [], "contradicted": []}))  # type: ignore[arg-type]
 
 
 def test_the_format_is_what_is_documented(file: Path, store: Store) -> None:
@@ -187,6 +197,36 @@ def test_a_face_that_was_rejected_stays_out(store: Store, file: Path, tmp_path: 
     assert (merged.faces_added, merged.photos_added) == (8, 5)
 
 
+def test_a_face_that_was_rejected_there_stays_and_is_said(file: Path, tmp_path: Path) -> None:
+    """In the same photo and place, or so near that it is a copy; not a face of another."""
+    members = unpacked(file.read_bytes())
+    (first, *_), photos = members[REJECTIONS].splitlines(), members[PHOTOS].splitlines()
+    said = json.loads(first)
+    name = json.loads(members[PEOPLE].splitlines()[said["person"]])["name"]
+    vector = np.frombuffer(members[REJECTED], "<f4")[: MODEL.dimension]
+    known = {json.loads(line)["sha256"] for line in photos}
+    assert said["sha256"] not in known
+    assert said["embedding"]
+    other = Store(tmp_path / "other", create=True)
+    same = one_photo(name, said["sha256"], Box(*said["box"]))
+    copy = replace(one_photo(name, "b" * 64, Box(0, 0, 9, 9)), path=Path("/photos/copy.jpg"))
+    copy.embeddings[0] = vector
+    far = one_photo(name, "c" * 64, Box(0, 0, 9, 9), seed=12)
+    anothers = one_photo("bob", "d" * 64, Box(0, 0, 9, 9))
+    anothers.embeddings[0] = vector
+    other.add([same, copy, far, anothers], MODEL)
+    _, merged = imported(file, tmp_path / "other")
+    assert [(each.photo.name, each.name) for each in merged.contradicted] == [
+        ("one.jpg", name),
+        ("copy.jpg", name),
+    ]
+    assert "rejected as theirs in the archive" in merged.contradicted[0].reason
+    assert merged.refused == []
+    assert merged.rejections_added == 2
+    numbers = [face.number for face in other.faces_of(name)]
+    assert numbers[:3] == [1, 2, 3], "they stay"
+
+
 def test_removed_people_stay_behind_and_do_not_come_back(
     store: Store, file: Path, tmp_path: Path
 ) -> None:
@@ -238,6 +278,29 @@ def test_a_file_is_not_overwritten(store: Store, file: Path, tmp_path: Path) -> 
         export(store, tmp_path / "nowhere" / "all.zip")
 
 
+def test_the_gallerys_own_files_are_not_replaced(store: Store, tmp_path: Path) -> None:
+    inside = tmp_path / "gallery" / "inside"
+    inside.mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "gallery")
+    for file in (
+        tmp_path / "gallery" / "gallery.db",
+        tmp_path / "link" / "new.zip",
+        inside / "new.zip",
+    ):
+        with pytest.raises(GalleryError, match="lies in the gallery's own folder"):
+            export(store, file, force=True)
+        assert file.exists() == (file.name == "gallery.db")
+    assert len(store.people()) == 3
+
+
+def test_notes_of_earlier_versions_can_be_exported(store: Store, tmp_path: Path) -> None:
+    with store.database.write("note", {}) as connection:
+        connection.exec_driver_sql("UPDATE people SET consent = 'März \x1b[31m' WHERE id = 2")
+    export(store, tmp_path / "all.zip")
+    with Archive(tmp_path / "all.zip") as archive:
+        assert [person.consent for person in archive.people()] == [None, "März \\x1b[31m", None]
+
+
 def test_a_failed_export_leaves_the_old_file(store: Store, file: Path, tmp_path: Path) -> None:
     content = file.read_bytes()
     with store.database.write("harm", {}) as connection:
@@ -272,6 +335,7 @@ def test_a_disk_without_room_is_told_of_the_archive(store: Store, file: Path) ->
         (PEOPLE, 1, {"name": "person 0 0 é"}, "people.jsonl, line 2: .* or there twice"),
         (PEOPLE, 0, {"name": "ann\0"}, "people.jsonl, line 1"),
         (PEOPLE, 0, {"expires": "tomorrow"}, "people.jsonl, line 1"),
+        (PEOPLE, 0, {"consent": "\x1b[31m"}, "people.jsonl, line 1: a note with control char"),
         (PHOTOS, 2, {"sha256": "../../x"}, "photos.jsonl, line 3: no SHA-256"),
         (PHOTOS, 0, {"path": "a\0b"}, "photos.jsonl, line 1: no path"),
         (PHOTOS, 0, {"width": True}, "photos.jsonl, line 1: a whole number"),

@@ -323,8 +323,9 @@ def test_a_rejection_is_of_one_face_of_the_photo(gallery: Gallery) -> None:
 def test_forgotten_rejections(gallery: Gallery) -> None:
     not_theirs(gallery, "ann", 2)
     not_theirs(gallery, "bob", 99)
-    with pytest.raises(PersonError, match="7: no such rejection"):
-        gallery.forget(7)
+    for number in (7, 0, -1, 99999999999999999999999):
+        with pytest.raises(PersonError, match=f"{number}: no such rejection"):
+            gallery.forget(number)
     gallery.forget(2)
     gallery.forget(1)
     assert gallery.rejections() == []
@@ -558,6 +559,10 @@ def test_terms(gallery: Gallery) -> None:
     for bad in ("tomorrow", "2030-02-30", "01.02.2030"):
         with pytest.raises(PersonError, match="is no date; write it as 2027-12-31"):
             gallery.set_terms("ann", expires=bad)
+    for bad in ("red \x1b[31m", "two\nlines", "\x9b31m", "half \ud800"):
+        with pytest.raises(PersonError, match=r"^ann: a note must not hold control or broken"):
+            gallery.set_terms("ann", consent=bad)
+    assert gallery.person("ann").consent is None
 
 
 def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -> None:

@@ -166,6 +166,49 @@ def test_nothing_is_left_of_a_long_history(gallery: Gallery) -> None:
         gallery.undo()
 
 
+def test_who_was_merged_into_somebody_is_not_purged_alone(gallery: Gallery) -> None:
+    enrol(gallery, "Hugh", 1, 2)
+    enrol(gallery, NAME, 3)
+    gallery.set_terms(NAME, expires="2030-01-01")
+    gallery.merge("Hugh", NAME)
+    gallery.set_terms("Hugh", expires="2040-01-01")
+    for holder in ("Hugh", "carl", "dora"):
+        if holder == "carl":
+            enrol(gallery, "carl", 4)
+            gallery.merge("carl", "Hugh")
+        if holder == "dora":
+            gallery.rename("carl", "dora")
+            gallery.remove("dora")
+        revision = gallery._store.revision()
+        assert gallery.kept_of(NAME) == []
+        with pytest.raises(PersonError, match=f"{NAME}: was merged into {holder}; undo the merge"):
+            gallery.purge(NAME)
+        assert gallery.purge_expired(date(2035, 1, 1)) == []
+        assert gallery._store.revision() == revision
+    for _ in range(4):  # dora comes back, is carl, and has nobody's faces
+        gallery.undo()
+    assert gallery.person(NAME).faces == 1
+    assert [each.name for each in gallery.kept_of(NAME)] == [NAME]
+    assert gallery.purge(NAME) == 1
+    check_nothing_is_left(gallery, written(NAME) + secrets(3))
+
+
+def test_another_of_a_merged_name_is_purged_alone(gallery: Gallery) -> None:
+    enrol(gallery, "Hugh", 1)
+    enrol(gallery, NAME, 3)
+    gallery.merge("Hugh", NAME)
+    enrol(gallery, NAME, 5)
+    assert [(each.faces, each.removed) for each in gallery.kept_of(NAME)] == [(1, False)]
+    assert gallery.purge(NAME) == 1
+    check_nothing_is_left(gallery, secrets(5))
+    gallery.undo()
+    assert gallery.person(NAME).faces == 1
+    gallery.merge("Hugh", NAME)
+    gallery.rename("Hugh", NAME)
+    assert gallery.purge(NAME) == 2  # with whom was merged into them
+    check_nothing_is_left(gallery, written(NAME) + written("Hugh") + secrets(1, 3))
+
+
 def test_others_keep_what_is_theirs(gallery: Gallery) -> None:
     """A photo of two people, a face that was given away, another person of the same name."""
     enrol(gallery, "bob", 4, 5)
@@ -272,6 +315,26 @@ def test_a_damaged_face_can_be_purged(gallery: Gallery) -> None:
         raw.execute("UPDATE faces SET embedding = zeroblob(9) WHERE id = 1")
     assert gallery.purge(NAME) == 2
     check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
+
+
+@pytest.mark.parametrize("purged", [True, False])
+def test_damage_of_another_is_said_by_the_next_search(gallery: Gallery, purged: bool) -> None:
+    enrol(gallery, "bob", 4)
+    enrol(gallery, NAME, 1, 2)
+    with closing(sqlite3.connect(gallery.folder / "gallery.db", isolation_level=None)) as raw:
+        raw.execute("UPDATE faces SET embedding = zeroblob(9) WHERE id = 1")
+    if purged:
+        assert gallery.purge(NAME) == 2
+        check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
+    else:
+        (gallery.folder / "vectors.faiss").unlink()
+        gallery._following.forget()
+        assert gallery.remove(NAME) == 2
+        gallery.undo()
+        gallery.remove(NAME)
+    assert [person.name for person in gallery.people()] == ["bob"]
+    with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
+        gallery._current_index()
 
 
 def test_what_the_doctor_laid_aside_goes_too(gallery: Gallery) -> None:

@@ -318,6 +318,12 @@ def test_rejected_faces_are_embedded_again(
                 "SELECT 2, ?, box, embedding, '2026-01-01' FROM faces WHERE id = 1",
                 (sha256,),
             )
+        connection.exec_driver_sql(  # of a face that could not be recognised
+            "INSERT INTO rejections (person, sha256, box, embedding, at) "
+            "SELECT 2, 'none', box, x'', '2026-01-01' FROM faces WHERE id = 1"
+        )
+    assert gallery.reindex(accurate, Silent()).rejections_narrowed == 1
+    assert gallery.reindex(embedder, Silent()).rejections_narrowed == 0  # it is told once
     gallery.reindex(accurate, Silent())
     with store.database.read() as connection:
         found = connection.exec_driver_sql("SELECT embedding FROM rejections").scalars().all()

@@ -2,9 +2,11 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -90,6 +92,35 @@ def test_a_photo_is_enrolled_once(store: Store) -> None:
     fresh = store.add([photo("ann", 1), photo("ann", 2)], MODEL)
     assert [new.sha256 for new in fresh] == [photo("ann", 2).sha256]
     assert [person.name for person in store.people()] == ["ann"]
+
+
+def test_faces_of_one_photo_are_enrolled_one_by_one(store: Store) -> None:
+    first = photo("ann", 1)
+    more = photo("bob", 1, faces=2)
+    there, other = Face(Box(4, 3, 31, 40), (), 0.5), Face(Box(60, 2, 90, 40), (), 0.5)
+    store.add([first], MODEL)
+    (added,) = store.add([replace(more, faces=[there, other], chips=[b"a", b"b"])], MODEL)
+    assert (added.faces, added.chips) == ([other], [b"b"])
+    assert np.array_equal(added.embeddings, more.embeddings[1:])
+    assert [face.box for face in store.faces_of("bob")] == [other.box]
+    assert store.known([first.sha256]) == {first.sha256: {"ann", "bob"}}
+    assert store.photo_count() == 1
+
+
+def test_writers_who_race_for_a_face_enrol_it_once(where: Path | str) -> None:
+    Store(where, create=True).close()
+    together = Barrier(4)
+
+    def enrol(name: str) -> int:
+        with closing(Store(where, create=False)) as store:
+            together.wait()
+            return len(store.add([photo(name, number) for number in range(5)], MODEL))
+
+    with ThreadPoolExecutor(4) as pool:
+        counts = list(pool.map(enrol, ("ann", "bob", "carl", "dora")))
+    assert sorted(counts) == [0, 0, 0, 5]
+    with closing(Store(where, create=False)) as store:
+        assert [person.faces for person in store.people()] == [5]
 
 
 def test_removed_people_are_in_no_answer_and_their_photos_are_free(store: Store) -> None:

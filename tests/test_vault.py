@@ -14,7 +14,7 @@ from test_store import MODEL, photo
 from facesearch import cache, encryption, vault
 from facesearch.cli import privacy
 from facesearch.doctor import examine
-from facesearch.errors import GalleryError
+from facesearch.errors import GalleryError, PersonError
 from facesearch.gallery import Gallery
 from facesearch.schema import chips, faces, rejections
 from facesearch.store import NewPhoto, Store
@@ -430,3 +430,23 @@ def test_the_environment_opens_it(
     assert everything(Store(folder, create=False)) == data
     with pytest.raises(GalleryError, match="exclude each other"):
         privacy._new_secret(folder, "FACESEARCH", None)
+
+
+def test_removing_and_undoing_need_no_key(gallery: Gallery, folder: Path) -> None:
+    """They are done once, and leave nothing made from the faces of whom they took out."""
+    gallery.remove("ann")
+    gallery._store.add([photo("carl", 2)], MODEL)
+    gallery.encrypt(SECRET)
+    gallery._current_index()
+    gallery.close()
+    with Gallery(folder, keys=nothing) as locked:
+        with pytest.raises(PersonError, match=r"/photos/2\.jpg is enrolled as carl since"):
+            locked.undo()
+        assert locked.remove("carl") == 1
+        assert not (folder / cache.INDEX).exists()
+        (removed,) = (each for each in locked.changes() if each.line == "ann was removed")
+        assert locked.undo(removed.event) == removed
+        assert [person.name for person in locked.people()] == ["ann", "bob"]
+        assert [each.line for each in locked.changes()] == ["carl was removed"]
+    with Gallery(folder, keys=giving(SECRET.content)) as opened:
+        assert len(opened._current_index()) == 2

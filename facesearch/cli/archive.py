@@ -48,6 +48,11 @@ def gallery_reindex(
         f"in their photos, {done.points} cut out where they were found before, {done.chip} from "
         f"kept chips; {len(done.dropped)} dropped"
     )
+    if done.rejections_narrowed:
+        warn(
+            f"{done.rejections_narrowed} rejections hold for the very same photo only from now on, "
+            "not for copies of it: their photos are not enrolled, or the faces not found again"
+        )
 
 
 def _missing(face: "Missing") -> dict[str, Any]:
@@ -96,11 +101,17 @@ def gallery_import(file: Path) -> None:
         merged = gallery.import_archive(archive)
     for refused in merged.refused:
         warn(f"{refused.photo}, {refused.name}: {refused.reason}; left out")
+    for stays in merged.contradicted:
+        warn(f"{stays.photo}, {stays.name}: stays enrolled, but {stays.reason}")
     if options.form != "table":
-        rows = [asdict(refused) | {"photo": str(refused.photo)} for refused in merged.refused]
-        show([asdict(merged) | {"refused": rows}], [], options.form)
+        lists = {
+            key: [asdict(each) | {"photo": str(each.photo)} for each in getattr(merged, key)]
+            for key in ("refused", "contradicted")
+        }
+        show([asdict(merged) | lists], [], options.form)
     say(
         f"{merged.people_added} people and {merged.faces_added} faces added, "
         f"{merged.people_joined} people and {merged.faces_known} faces known already, "
         f"{len(merged.refused)} faces left out"
+        + (f", {len(merged.contradicted)} rejected there but kept" if merged.contradicted else "")
     )

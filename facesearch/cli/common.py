@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -269,6 +270,20 @@ def gallery_place() -> Path | str:
             f"{options.server}: a service; this command needs the gallery itself, on its machine"
         )
     return find_gallery(options.gallery)
+
+
+@contextmanager
+def opened_if_there() -> "Iterator[Gallery]":
+    """The gallery; where there is none an empty one elsewhere, so that none is made."""
+    from facesearch.database import is_there
+    from facesearch.gallery import Gallery
+
+    if is_there(gallery_place()):
+        with opened() as gallery:
+            yield gallery
+    else:
+        with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
+            yield gallery
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facesearch import rows
+from facesearch.names import clean_name
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _tell(line: str, row: dict[str, Any]) -> None:
 @people_app.command("rename")
 def people_rename(old: str, new: str) -> None:
     """Give a person another name."""
+    old, new = clean_name(old), clean_name(new)
     with reached() as gallery:
         gallery.rename(old, new)
     _tell(f"{old!r} is now {new!r}", {"action": "rename", "name": new, "old": old})
@@ -106,6 +108,7 @@ def people_merge(
     force: Force = False,
 ) -> None:
     """Two names are one person: the faces of OTHER become the faces of NAME."""
+    name, other = clean_name(name), clean_name(other)
     with reached() as gallery:
         faces = gallery.merge(name, other, force=force)
     row = {"action": "merge", "name": name, "other": other, "faces": faces}
@@ -124,6 +127,7 @@ def people_split(
         numbers = [int(number) for number in faces.split(",") if number.strip()]
     except ValueError as error:
         raise typer.BadParameter("--faces: give numbers with commas between them") from error
+    name, into = clean_name(name), clean_name(into)
     with reached() as gallery:
         count = gallery.split(name, numbers, into, force=force)
     row = {"action": "split", "name": name, "other": into, "faces": count}
@@ -141,6 +145,7 @@ def people_reject(
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
     from facesearch.gallery import Gallery
 
+    name = clean_name(name)
     with reached() as gallery:
         if isinstance(gallery, Gallery):
             found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
@@ -186,6 +191,7 @@ def people_set(
     """Until when a person may be kept, and on what consent."""
     if expires is None and consent is None:
         raise typer.BadParameter("give --expires, --consent or both")
+    name = clean_name(name)
     with reached() as gallery:
         gallery.set_terms(name, expires="" if expires == "never" else expires, consent=consent)
         person = gallery.person(name)
@@ -206,6 +212,7 @@ def people_remove(
 
     The photos themselves are not touched.
     """
+    name = clean_name(name)
     with reached() as gallery:
         if purge:
             kept = gallery.kept_of(name)

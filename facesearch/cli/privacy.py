@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.cli.common import gallery_app, opened, options, reached
+from facesearch.cli.common import gallery_app, gallery_place, opened, options, reached
 from facesearch.terminal import say, show
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def gallery_set(key: str, value: str) -> None:
     search pgvector: the database itself finds the nearest people, in PostgreSQL only. local: an
     index in memory does.
     """
+    from facesearch.preferences import check
+
+    check(key, value, in_folder=isinstance(gallery_place(), Path))  # before a gallery is made
     with opened(create=True) as gallery:
         gallery.prefer(key, value)
     say(f"{key} is {value}")

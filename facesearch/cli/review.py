@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch.errors import PhotoError
 from facesearch.terminal import say, show, shown_progress
 
 if TYPE_CHECKING:
@@ -15,9 +16,9 @@ from facesearch.cli.common import (
     chosen_model,
     embedder_of,
     opened,
+    opened_if_there,
     options,
     reached,
-    warn,
 )
 
 
@@ -71,31 +72,43 @@ def cluster(
     wanted = chosen_groups(name or [])
     embedder = embedder_of(chosen_model())
     calibration = calibration_of(embedder.model)
-    with opened(create=True) as gallery, shown_progress(options.quiet) as progress:
+    with (
+        opened(create=True) if wanted else opened_if_there() as gallery,
+        shown_progress(options.quiet) as progress,
+    ):
         paths = list(expand(photos))
         found = group_unknown(gallery, paths, embedder, calibration, progress)
         for error in found.errors:
-            warn(str(error))
+            say(f"error: {error}")
         for number in wanted:
             if number not in range(1, len(found.groups) + 1):
                 raise typer.BadParameter(f"there is no group {number}")
+        enrolled = {}
         for number, whose in wanted.items():
-            faces = found.groups[number - 1]
-            count = gallery.enroll_faces(whose, faces, embedder)
-            say(f"group {number}: {count} faces enrolled as {whose!r}")
+            done = gallery.enroll_faces(whose, found.groups[number - 1], embedder)
+            enrolled[number] = done.faces
+            left = [f"{done.rejected} rejected as theirs"] if done.rejected else []
+            left += [f"{done.known} enrolled already"] if done.known else []
+            out = f"; left out: {', '.join(left)}" if left else ""
+            say(f"group {number}: {done.faces or 'no'} faces enrolled as {whose!r}{out}")
     shown = [
-        _group(number, faces, wanted.get(number))
+        _group(number, faces, wanted.get(number), enrolled.get(number, 0))
         for number, faces in enumerate(found.groups, start=1)
         if len(faces) >= smallest and (not wanted or number in wanted)
     ]
-    show(shown, ["group", "faces", "photos", "spread", "typical", "name"], options.form)
+    columns = ["group", "faces", "photos", "spread", "typical"]
+    show(shown, [*columns, *(["name", "enrolled"] if wanted else [])], options.form)
     say(
         f"{len(found.groups)} groups of {sum(map(len, found.groups))} unknown faces on "
         f"{len(paths)} photos; {found.known} faces are known, {found.unusable} cannot be recognised"
     )
+    if found.errors:
+        raise typer.Exit(PhotoError.exit_code)
 
 
-def _group(number: int, faces: "list[UnknownFace]", name: str | None) -> dict[str, Any]:
+def _group(
+    number: int, faces: "list[UnknownFace]", name: str | None, enrolled: int
+) -> dict[str, Any]:
     from facesearch.unknown import spread
 
     photos = list(dict.fromkeys(str(face.path) for face in faces))
@@ -105,7 +118,8 @@ def _group(number: int, faces: "list[UnknownFace]", name: str | None) -> dict[st
         "photos": len(photos),
         "spread": spread(faces),
         "typical": photos[0],
-        "name": name,
+        "name": name if enrolled else None,
+        "enrolled": enrolled,
         "members": [
             {"photo": str(face.path), "box": face.seen.face.box.rounded()} for face in faces
         ],

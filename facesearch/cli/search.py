@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -28,8 +27,8 @@ from facesearch.cli.common import (
     app,
     chosen_model,
     embedder_of,
-    gallery_place,
     opened,
+    opened_if_there,
     options,
     reached,
     warn,
@@ -139,18 +138,12 @@ def enroll(
 
 @contextmanager
 def _to_enroll(dry_run: bool) -> "Iterator[Gallery | Client]":
-    """The gallery; for a dry run without one an empty one elsewhere."""
-    from facesearch.database import is_there
-    from facesearch.gallery import Gallery
-
+    """The gallery; a dry run makes none."""
     if options.server:
-        with reached() as gallery:
-            yield gallery
-    elif dry_run and not is_there(gallery_place()):
-        with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
-            yield gallery
+        with reached() as there:
+            yield there
     else:
-        with opened(create=True) as gallery:
+        with opened_if_there() if dry_run else opened(create=True) as gallery:
             yield gallery
 
 

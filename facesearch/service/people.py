@@ -131,8 +131,9 @@ async def merge(service: Shared, name: str, asked: shapes.Merge) -> dict[str, An
     """Two names are one person: the faces of `other` become theirs."""
 
     def merged() -> dict[str, Any]:
-        faces = service.gallery.merge(name, asked.other, force=asked.force)
-        return {"action": "merge", "name": name, "other": asked.other, "faces": faces}
+        stays, other = clean_name(name), clean_name(asked.other)
+        faces = service.gallery.merge(stays, other, force=asked.force)
+        return {"action": "merge", "name": stays, "other": other, "faces": faces}
 
     return await service.work(merged)
 
@@ -142,8 +143,9 @@ async def split(service: Shared, name: str, asked: shapes.Split) -> dict[str, An
     """Some faces of a person are another's."""
 
     def parted() -> dict[str, Any]:
-        faces = service.gallery.split(name, asked.faces, asked.into, force=asked.force)
-        return {"action": "split", "name": name, "other": asked.into, "faces": faces}
+        whose, into = clean_name(name), clean_name(asked.into)
+        faces = service.gallery.split(whose, asked.faces, into, force=asked.force)
+        return {"action": "split", "name": whose, "other": into, "faces": faces}
 
     return await service.work(parted)
 

@@ -67,6 +67,7 @@ def test_a_gallery_moves_to_another_model(embedder: Embedder, people: Path, tmp_
         "chip": 1,
         "resumed": 2,
         "dropped": 1,
+        "rejections_narrowed": 0,
     }
     again = run("gallery", "reindex", "--model", "accurate")
     assert (again.returncode, again.stdout) == (0, "")

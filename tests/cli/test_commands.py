@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance
 
+from facesearch.gallery import Gallery
+
 PHOTO, NOTHING, GALLERY, PERSON, MODEL, CALIBRATION, DATA = 4, 5, 6, 7, 8, 9, 10
 
 
@@ -504,13 +506,32 @@ def test_a_killed_enrolment_is_put_right_by_the_next_start(
     assert (info["people"], info["faces"], info["index"]) == (6, 30, "current")
 
 
+def without_rights() -> list[str]:
+    """Before a command: the superuser heeds the rights of files, too."""
+    if os.getuid() != 0:
+        return []
+    if not shutil.which("setpriv"):
+        pytest.skip("the tests run as root, and setpriv is not there to take its rights")
+    return ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+def test_a_folder_that_is_closed(run: Run) -> None:
+    gallery, prefix = Path(os.environ["FACESEARCH_GALLERY"]), without_rights()
+    Gallery(gallery, create=True).close()
+    gallery.chmod(0)
+    try:
+        for arguments in (
+            ("people", "list"),
+            ("gallery", "doctor"),
+            ("enroll", "--name", "a", "b.jpg", "--dry-run"),
+        ):
+            one_line_error(run(*arguments, prefix=prefix), GALLERY, "cannot be read")
+    finally:
+        gallery.chmod(0o755)
+
+
 def test_a_folder_that_cannot_be_written(run: Run, hopper: Path, query: Path) -> None:
-    gallery = Path(os.environ["FACESEARCH_GALLERY"])
-    prefix: list[str] = []
-    if os.getuid() == 0:  # the superuser may write anywhere, but for this
-        if not shutil.which("setpriv"):
-            pytest.skip("the tests run as root, and setpriv is not there to take its rights")
-        prefix = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+    gallery, prefix = Path(os.environ["FACESEARCH_GALLERY"]), without_rights()
     assert run("enroll", "--name", "Grace", hopper).code == 0
     gallery.chmod(0o555)
     for path in gallery.iterdir():

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from invented_photos import MODEL, photo
 from PIL import Image
+
+from facesearch.gallery import Gallery
 
 PHOTO, PERSON = 4, 7
 
@@ -154,3 +157,45 @@ def test_terms_and_moved_photos(run: Run, tree: Path) -> None:
     assert missing.code == 1
     assert missing.err == "0 relinked, 1 still missing, 2 unchanged\n"
     assert run("gallery", "relink", tree / "nowhere").code == PHOTO
+
+
+def test_what_a_terminal_would_obey_is_written_out(run: Run, tmp_path: Path) -> None:
+    """In a path, and in a note that an earlier version took."""
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        gallery._store.add([photo("ann", 1, path=Path("/photos/a\x1b[31m\nb.jpg"))], MODEL)
+        with gallery._store.database.write("note", {}) as connection:
+            connection.exec_driver_sql("UPDATE people SET consent = 'März \x1b[2J'")
+    for arguments in (("people", "list"), ("people", "show", "ann"), ("gallery", "doctor")):
+        ran = run(*arguments)
+        assert "\x1b" not in ran.out + ran.err, arguments
+    assert "März \\x1b[2J" in run("people", "list").out
+    assert "/photos/a\\x1b[31m\\nb.jpg" in run("people", "show", "ann").out
+    assert run("people", "list", "--json").lines[0]["consent"] == "März \x1b[2J"
+    refused = run("people", "set", "ann", "--consent", "\x1b[31m")
+    assert refused.code == PERSON
+    assert refused.err == "error: ann: a note must not hold control or broken characters\n"
+
+
+def test_names_are_told_as_they_are_kept(run: Run, tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        gallery._store.add([photo("ann", number) for number in (1, 2)], MODEL)
+        gallery._store.add([photo("bob", 3)], MODEL)
+    done = run("people", "rename", " ann ", "  Zoe\u0301  ", "--json")
+    assert done.lines == [{"action": "rename", "name": "Zo\u00e9", "old": "ann"}]
+    assert done.err == "'ann' is now 'Zo\u00e9'\n"
+    done = run("people", "split", "Zo\u00e9", "--faces", "1", "--into", " carl ", "--json")
+    assert (done.lines[0]["name"], done.lines[0]["other"]) == ("Zo\u00e9", "carl")
+    done = run("people", "merge", " bob", "carl ", "--json")
+    assert (done.lines[0]["name"], done.lines[0]["other"]) == ("bob", "carl")
+    assert run("people", "remove", "bob ", "--yes", "--json").lines[0]["name"] == "bob"
+
+
+def test_who_was_merged_is_not_purged_alone(run: Run, tmp_path: Path) -> None:
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        gallery._store.add([photo("Hugh", 1), photo("George", 2)], MODEL)
+        gallery.merge("Hugh", "George")
+    refused = run("people", "remove", "George", "--purge")  # nothing to ask about
+    assert refused.code == PERSON
+    assert refused.err.startswith("error: George: was merged into Hugh; undo the merge")
+    assert run("undo").code == 0
+    assert run("people", "remove", "George", "--purge", "--yes").code == 0

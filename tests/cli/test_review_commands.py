@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from test_commands import NOTHING, PERSON, Run, one_line_error, query, run
+from test_commands import GALLERY, NOTHING, PERSON, PHOTO, Run, one_line_error, query, run
 
 __all__ = ["query", "run"]
 
@@ -20,7 +20,9 @@ def test_cluster_enroll_review(run: Run, people: Path, tmp_path: Path) -> None:
     whose = Path(shown.lines[1]["typical"]).parent
     named = run("cluster", *photos, "--name", "2=Zoë Ñ", "--json")
     assert named.code == 0, named.err
-    assert [(row["group"], row["name"]) for row in named.lines] == [(2, "Zoë Ñ")]
+    (row,) = named.lines
+    assert (row["group"], row["name"], row["enrolled"]) == (2, "Zoë Ñ", 3)
+    assert "group 2: 3 faces enrolled as 'Zoë Ñ'\n" in named.err
     found = run("identify", whose / "pose-3.jpg", "--json")
     assert found.lines[0]["name"] == "Zoë Ñ"
     one_line_error(run("cluster", *photos, "--name", "Zoë"), PERSON, "GROUP=NAME")
@@ -46,8 +48,35 @@ def test_cluster_enroll_review(run: Run, people: Path, tmp_path: Path) -> None:
     assert "findings to put right" in run("review").err
 
 
-def test_a_dry_run_makes_no_gallery(run: Run, people: Path, no_face: Path, tmp_path: Path) -> None:
+def test_a_group_of_rejected_faces_is_not_enrolled(run: Run, people: Path, tmp_path: Path) -> None:
+    photos = sorted((people / "person-00").iterdir())
+    assert run("enroll", "--name", "ann", photos[0]).code == 0
+    other = tmp_path / "other.jpg"
+    shutil.copy(photos[3], other)
+    assert run("people", "reject", "ann", other).code == 0
+    done = run("cluster", other, "--name", "1=ann", "--smallest", "1", "--json")
+    assert done.code == 0, done.err
+    (row,) = done.lines
+    assert (row["group"], row["name"], row["enrolled"]) == (1, None, 0)
+    assert "group 1: no faces enrolled as 'ann'; left out: 1 rejected as theirs\n" in done.err
+
+
+def test_what_only_looks_makes_no_gallery(
+    run: Run, people: Path, no_face: Path, tmp_path: Path
+) -> None:
     place = tmp_path / "nowhere"
+    photo = people / "person-00" / "pose-0.jpg"
+    ran = run("cluster", photo, tmp_path / "nosuch.jpg", "--smallest", "1", "--gallery", place)
+    one_line_error(ran, PHOTO, "nosuch.jpg: no such file")
+    assert "1 groups of 1 unknown faces" in ran.err
+    one_line_error(run("cluster", tmp_path / "nosuch.jpg", "--gallery", place), PHOTO)
+    for key, value, words in (
+        ("foo", "bar", "foo: no such setting"),
+        ("audit", "bar", "'bar' is not one of off, on"),
+        ("search", "pgvector", "in PostgreSQL only"),
+    ):
+        one_line_error(run("gallery", "set", key, value, "--gallery", place), GALLERY, words)
+    assert not place.exists()
     ran = run("enroll", "--tree", people, "--dry-run", "--gallery", place)
     assert ran.code == 0, ran.err
     assert not place.exists()
