@@ -133,7 +133,7 @@ def main() -> None:
     errata = [label for label, _ in LABELS] + [f"{a} = {b}" for a, b in PAIRS]
     held = _held(faces, model)
     print(f"`{shlex.join(['python', *sys.argv])}`: {len(rows):,} faces, {len(people):,} people")
-    print("\n| published error | found by review | held back by enroll |\n|---|---|---|")
+    print("\n| published error | found by review | held back by its folder alone |\n|---|---|---|")
     for label in errata:
         words = dict(LABELS).get(label, label.split(" = "))
         mine = [one for one in held if one in words or one.rsplit("_", 1)[0] in words]
@@ -147,7 +147,7 @@ def main() -> None:
     total = 1000 * sum(alarms.values()) / len(rows)
     print(f"| all | {sum(counts[k] for k in ALARMS)} | {sum(alarms.values())} | {total:.2f} |")
     print(f"| look-alike (no alarm) | {counts['look-alike']} | | |")
-    print(f"\nenroll --tree holds back {len(held)} of {len(rows):,} photos: {', '.join(held)}")
+    print(f"\nA folder by itself holds back {len(held)} of {len(rows):,} photos: {', '.join(held)}")
     if args.out:
         result = {
             "faces": len(rows),
