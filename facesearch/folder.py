@@ -169,7 +169,9 @@ class Folder:
         likely = math.exp(right - top) / sum(math.exp(log - top) for log in [right, *logs])
         alike = [near for near in others if near.log_ratio > max(CERTAIN, own.log_ratio)]
         other = max(alike, key=lambda near: near.log_ratio, default=None)
-        if likely >= 1 - SURE:
+        # surely another's, and surer by as much again than what the own photos say: as in `review`
+        surer = 0.0 if other is None or not own.photos else other.log_ratio - own.log_ratio
+        if likely >= 1 - SURE and surer < 2 * CERTAIN:
             return Verdict(0, False, "", own.distance, nearest, other)
         who = f"like {other.name} ({other.distance:.3f})" if other else "like nobody known"
         unlike = (

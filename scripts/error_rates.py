@@ -259,6 +259,7 @@ def main() -> None:
     calibration, cohort = calibration_of(model), cohort_of(model)
     populations = held_out(args.data, model)
     report = model.folder / REPORT
+    report.mkdir(exist_ok=True)
     text = f"""Measured by `{shlex.join(["python", *sys.argv])}`, on people whom neither
 training nor calibration saw: LFW's dev-test people (press) and a tenth of the people of
 `../shared/data/train`.

@@ -17,7 +17,7 @@ from facesearch.calibrate import Calibration, calibration_of
 from facesearch.decide import Candidate
 from facesearch.embed import Embedder, Portrait
 from facesearch.enrolment import BATCH, Enrolment, Which
-from facesearch.folder import Folder, Verdict
+from facesearch.folder import CERTAIN, Folder, Verdict
 from facesearch.gallery import Gallery
 from facesearch.looked import Look, Looked
 from facesearch.near import compared, copies, sketch
@@ -102,6 +102,26 @@ def test_one_or_two_photos_are_not_judged_without_another_person(
     assert held.reason == "nothing else shows whose it is, like Bob (0.100)"
     perhaps = Candidate("Bob", 0.4, Path("bob.jpg"), 1.0)
     assert not judged([bob], calibration, [perhaps])[0].held
+
+
+def test_who_is_surely_another_is_held_back_however_many_there_are(
+    calibration: Calibration,
+) -> None:
+    ann, away = faces_of(0, 3), faces_of(7, 1)[0]
+
+    def folder(share: float) -> Folder:
+        doubtful = (1 - share) * ann.mean(axis=0) + share * away
+        photos = [*np.split(ann, 3), (doubtful / np.linalg.norm(doubtful))[None]]
+        return Folder(photos, [np.full(1, 0.999)] * 4, NOBODY, 0.0, calibration)
+
+    said = {share: folder(share).evidence(3).log_ratio for share in np.linspace(0.1, 0.9, 81)}
+    share, own = min(said.items(), key=lambda pair: abs(pair[1]))  # nothing for it or against it
+    assert abs(own) < 1
+    for surer, held in ((2 * CERTAIN - 0.1, False), (2 * CERTAIN + 0.1, True)):
+        other = Candidate("Bob", 0.2, Path("bob.jpg"), own + surer)
+        verdict = folder(share).judge(3, [other], 1_000_000)
+        assert verdict is not None
+        assert (verdict.held, verdict.other) == (held, other)
 
 
 def test_a_tie_is_no_answer(calibration: Calibration) -> None:
