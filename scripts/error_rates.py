@@ -3,8 +3,8 @@
     python scripts/error_rates.py ../shared/data [--model models/default]
 
 Prints a table for comparisons (FMR), one for searches (FPIR) of galleries of 10, 100 and 1,000, and
-one for probabilities; writes them with a plot of their reliability into the model's report and
-card. See held_out.py for the data.
+one for probabilities; writes them into the model's card, and with a plot of their reliability into
+its report, if it has one. See held_out.py for the data.
 
     python scripts/error_rates.py ../shared/data --embeddings ../shared/data/train/teacher.npy
 
@@ -179,7 +179,7 @@ def least_cllr(ratios: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
     return float(bits.sum() / 2)
 
 
-def probabilities(populations: list[People], calibration: Calibration, plot: Path) -> str:
+def probabilities(populations: list[People], calibration: Calibration, plot: Path | None) -> str:
     """Cllr, and how often faces said to be one person with some probability are."""
     from matplotlib import pyplot as plt
 
@@ -218,7 +218,8 @@ def probabilities(populations: list[People], calibration: Calibration, plot: Pat
         title="Reliability",
     )
     axes.legend()
-    figure.savefig(plot, dpi=110)
+    if plot is not None:
+        figure.savefig(plot, dpi=110)
     plt.close(figure)
     return "\n".join(lines)
 
@@ -259,7 +260,7 @@ def main() -> None:
     calibration, cohort = calibration_of(model), cohort_of(model)
     populations = held_out(args.data, model)
     report = model.folder / REPORT
-    report.mkdir(exist_ok=True)
+    has_report = (report / "report.md").is_file()
     text = f"""Measured by `{shlex.join(["python", *sys.argv])}`, on people whom neither
 training nor calibration saw: LFW's dev-test people (press) and a tenth of the people of
 `../shared/data/train`.
@@ -277,12 +278,12 @@ accepted FPIR, the mean of {DRAWS} drawn galleries:
 Probabilities at even prior odds (Cllr in bits: 0 is perfect, 1 says nothing), and the share of
 faces that are one person among those for which a probability was said:
 
-{probabilities(populations, calibration, report / "reliability.png")}"""
+{probabilities(populations, calibration, report / "reliability.png" if has_report else None)}"""
     print(text)
     write_section(model.folder / CARD, "## Error rates", text)
-    write_section(
-        report / "report.md", "## Error rates", f"{text}\n\n![reliability](reliability.png)"
-    )
+    if has_report:
+        text += "\n\n![reliability](reliability.png)"
+        write_section(report / "report.md", "## Error rates", text)
 
 
 if __name__ == "__main__":
