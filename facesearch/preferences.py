@@ -19,7 +19,7 @@ def preference(database: Database, key: str) -> str:
 
 
 def check(key: str, value: str, *, in_folder: bool) -> None:
-    """Raises GalleryError for another key or value. in_folder: what is not for PostgreSQL only."""
+    """Raises GalleryError for another key or value. in_folder: is the gallery one?"""
     allowed = PREFERENCES.get(key)
     if allowed is None:
         raise GalleryError(f"{key}: no such setting; there are {', '.join(PREFERENCES)}")

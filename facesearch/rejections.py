@@ -19,10 +19,7 @@ from facesearch.near import near_enough
 from facesearch.schema import events, faces, people, photos, rejections
 from facesearch.store import hide_person, new_person, person_number
 
-# where nothing else is known; with models/default, of 60 faces of LFW, saved again at JPEG quality
-# 30, at half the size, darker or cut, 95 % moved by less than 0.13; two photos of one person came
-# no nearer than 0.179
-NEAR = 0.15
+NEAR = 0.15  # where no calibration says more; scripts/copy_distances.py shows how far copies move
 
 
 def near_of(model: Model) -> float:
