@@ -556,8 +556,7 @@ class Gallery:
 
         Raises PhotoError and GalleryError.
         """
-        barred = self._barred(path, photo.faces)
-        answers = self._answers(path, photo, barred, threshold, calibration)
+        answers = self._answers(path, photo, threshold, calibration)
         found = [answer for answer in answers if answer.face is not None]
         return [answer.decision.answer in ("match", "ambiguous") for answer in found]
 
@@ -609,39 +608,21 @@ class Gallery:
                     yield path, photo
                     continue
                 try:
-                    rejected = self._barred(path, photo.faces)
+                    answers = self._answers(
+                        path, photo, threshold, calibration, top, prior, exact=exact
+                    )
                 except PhotoError as error:  # gone a moment ago
                     yield path, error
                     continue
-                yield (
-                    path,
-                    self._named(path, photo, rejected, threshold, calibration, top, prior, exact),
-                )
-
-    def _named(
-        self,
-        path: Path,
-        photo: Seen,
-        barred: list[set[str]],
-        threshold: float,
-        calibration: Calibration,
-        top: int,
-        prior: float,
-        exact: bool,
-    ) -> list[Identification]:
-        """The answers for a photo, recorded. barred: for each face the people whose it is not."""
-        answers = self._answers(
-            path, photo, barred, threshold, calibration, top, prior, exact=exact
-        )
-        names = [name for answer in answers if (name := answer.decision.name) is not None]
-        audit.record(self._store.database, "identify", len(photo.faces), names)
-        return answers
+                decisions = (answer.decision for answer in answers)
+                names = [decision.name for decision in decisions if decision.name is not None]
+                audit.record(self._store.database, "identify", len(photo.faces), names)
+                yield path, answers
 
     def _answers(
         self,
         path: Path,
         photo: Seen,
-        barred: list[set[str]],
         threshold: float,
         calibration: Calibration,
         top: int = LISTED,
@@ -649,6 +630,8 @@ class Gallery:
         *,
         exact: bool = False,
     ) -> list[Identification]:
+        """For the faces of a photo, see `answered`. Raises PhotoError if its file is gone."""
+        barred = self._barred(path, photo.faces)
         usable = [seen for seen in photo.faces if not seen.reason]
         least = max(LISTED, top)
         wanted = least + max(map(len, barred), default=0)
