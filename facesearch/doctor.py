@@ -196,7 +196,7 @@ class _Examination:
                 guarded.REJECTIONS,
                 row,
                 f"removes it; it may have been {whose!r}'s: say it again with `people reject`",
-                partial(_forget, number=row.id),
+                partial(drop_rejection, number=row.id),
             )
 
     def _damaged(self, kind: guarded.Rows, row: Any, repair: str, cure: Cure) -> None:
@@ -584,10 +584,6 @@ _CURES: dict[str, Callable[[Any], tuple[str, Cure]]] = {
     "settings": _of_setting,
     "people": _of_terms,
 }
-
-
-def _forget(connection: sa.Connection, number: int) -> object:
-    return drop_rejection(connection, number)
 
 
 def _drop(key: sa.Column[Any], number: object) -> Cure:
