@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from invented_photos import MODEL, photo
 from PIL import Image
 
-from facesearch import schema
+from facesearch import schema, settings
 from facesearch.calibrate import Calibration, calibration_of
 from facesearch.contact_sheet import contact_sheet
 from facesearch.doctor import examine
@@ -19,6 +19,8 @@ from facesearch.embed import Embedder
 from facesearch.errors import PersonError, PhotoError
 from facesearch.face import Box
 from facesearch.gallery import Enrolment, Gallery, Identification
+from facesearch.model import Model
+from facesearch.near import near_enough
 from facesearch.progress import Silent
 from facesearch.rejections import NEAR, reject
 from facesearch.schema import face_checksum, person_checksum, photo_checksum
@@ -461,6 +463,22 @@ def test_identify_and_enroll_honour_rejections(
         answers = identified(gallery, embedder, calibration, group_photo)
         assert "ann" not in [near.name for near in answers[1].candidates]
         assert "ann" in [near.name for near in answers[0].candidates]
+
+
+def test_what_is_a_copy_of_a_rejected_face_is_the_models_to_say(
+    tmp_path: Path, hopper: Path, collins: Path
+) -> None:
+    accurate = Embedder(Model(settings.shipped_models() / "accurate"))
+    copy = tmp_path / "copy.jpg"
+    opened(hopper).save(copy, quality=20)
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        enrol(gallery, accurate, "ann", collins)
+        gallery.reject("ann", hopper, accurate)
+        (said,) = gallery.rejections()
+    ((seen,), (again,)) = (accurate.see(path).faces for path in (hopper, copy))
+    assert said.near == near_enough(calibration_of(accurate.model))
+    assert NEAR < np.linalg.norm(seen.embedding - again.embedding) <= said.near
+    assert said.bars("another file", Box(0, 0, 9, 9), again.embedding)
 
 
 def test_a_gallery_of_one_who_is_rejected(

@@ -342,7 +342,8 @@ def test_what_the_doctor_laid_aside_goes_too(gallery: Gallery) -> None:
     enrol(gallery, "bob", 4)
     notes = gallery.folder / "doctor-2026-01-01T000000.jsonl"
     notes.write_text("".join(f"{json.dumps({'face': 7, 'name': n})}\n" for n in (NAME, "bob")))
-    for name in ("gallery.db.damaged", "gallery.db.damaged-2"):
+    (gallery.folder / "recovery").mkdir()  # a repair was killed
+    for name in ("gallery.db.damaged", "gallery.db.damaged-2", "recovery/gallery.db"):
         (gallery.folder / name).write_bytes(NAME.encode() + photo("", 1).embeddings.tobytes())
     gallery.purge(NAME)
     check_nothing_is_left(gallery, written(NAME) + secrets(1))
