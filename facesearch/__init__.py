@@ -1,6 +1,10 @@
 """facesearch: an index of people made from folders of photos."""
 
+import os
 from typing import TYPE_CHECKING, Any
+
+# Before anything imports ONNX Runtime, which else looks up a host and writes a device id.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 if TYPE_CHECKING:
     from facesearch.client import Client

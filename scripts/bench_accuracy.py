@@ -9,6 +9,8 @@ with the mirror image averaged in. A photo without a usable face counts as a fai
 network alone on ONNX Runtime, batches of 32, all cores, the best of three in turn.
 """
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 import argparse
 import os
 import platform

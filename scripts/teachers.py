@@ -3,6 +3,8 @@
 Nothing here is needed to use facesearch. Files are unpacked below .cache/teachers.
 """
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 import os
 import subprocess
 import sys

@@ -10,6 +10,8 @@ steps: training ends when it was told to, however busy the machine is. A run tha
 on with --resume. The photos are never those that scripts/bench_detection.py measures on.
 """
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 import argparse
 import copy
 import json

@@ -1,5 +1,7 @@
 """The detector's network: maps of every stride, the same on ONNX Runtime, at any size."""
 
+import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
+
 from pathlib import Path
 
 import numpy as np
