@@ -3,13 +3,14 @@
 import os
 from typing import TYPE_CHECKING, Any
 
-# Before anything imports ONNX Runtime, which else looks up a host and writes a device id.
-os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+from facesearch.core.version import __version__
 
 if TYPE_CHECKING:
     from facesearch.client import Client
 
-__version__ = "0.1.0"
+# Before anything imports ONNX Runtime, which else looks up a host and writes a device id.
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+
 __all__ = ["Client", "__version__"]
 
 

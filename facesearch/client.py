@@ -10,22 +10,22 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
-from facesearch import errors
-from facesearch.errors import FacesearchError, GalleryError, PhotoError
-from facesearch.face import Box
-from facesearch.progress import Progress, Silent
+from facesearch.core import errors
+from facesearch.core.errors import FacesearchError, GalleryError, PhotoError
+from facesearch.core.face import Box
+from facesearch.core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     import httpx
 
-    from facesearch.audit import Search
-    from facesearch.curation import Change
-    from facesearch.decide import Candidate, Comparison
-    from facesearch.gallery import Enrolment, GalleryInfo, Identification, Rejected
-    from facesearch.profile import Profile
-    from facesearch.purge import Kept
-    from facesearch.rejections import Rejection
-    from facesearch.store import Person, StoredFace
+    from facesearch.gallery.curation import Change
+    from facesearch.gallery.gallery import Enrolment, GalleryInfo, Identification, Rejected
+    from facesearch.gallery.profile import Profile
+    from facesearch.gallery.purge import Kept
+    from facesearch.matching.decision import Candidate, Comparison
+    from facesearch.matching.rejection import Rejection
+    from facesearch.storage.audit_log import Search
+    from facesearch.storage.store import Person, StoredFace
 
 TOKEN, TOKEN_FILE = "FACESEARCH_TOKEN", "FACESEARCH_TOKEN_FILE"
 SECONDS = 120
@@ -69,7 +69,7 @@ class Client:
 
     def people(self) -> "list[Person]":
         """Everybody, by name."""
-        from facesearch.store import Person
+        from facesearch.storage.store import Person
 
         found: list[Person] = []
         while True:
@@ -82,14 +82,14 @@ class Client:
                 return found
 
     def person(self, name: str) -> "Person":
-        from facesearch.store import Person
+        from facesearch.storage.store import Person
 
         told = self._get(_of(name))
         fields = {key: told[key] for key in ("name", "photos", "created", "expires", "consent")}
         return Person(faces=told["count"], **fields)
 
     def faces_of(self, name: str) -> "list[StoredFace]":
-        from facesearch.store import StoredFace
+        from facesearch.storage.store import StoredFace
 
         told = self._get(_of(name))
         return [
@@ -101,8 +101,8 @@ class Client:
         """The faces of a person, and how typical they are, without embeddings."""
         import numpy as np
 
-        from facesearch.enrolled import EnrolledFace
-        from facesearch.profile import Profile, ProfileFace
+        from facesearch.gallery.profile import Profile, ProfileFace
+        from facesearch.storage.faces import EnrolledFace
 
         told = self._get(_of(name))
         photos: dict[str, int] = {}
@@ -135,7 +135,7 @@ class Client:
 
     def kept_of(self, name: str) -> "list[Kept]":
         """Whom `purge` takes, but for those who were removed before."""
-        from facesearch.purge import Kept
+        from facesearch.gallery.purge import Kept
 
         found = [person for person in self.people() if person.name == name]
         return [Kept(each.name, each.faces, each.expires, False) for each in found]
@@ -173,7 +173,7 @@ class Client:
     def rejections(self) -> "list[Rejection]":
         import numpy as np
 
-        from facesearch.rejections import Rejection
+        from facesearch.matching.rejection import Rejection
 
         nothing = np.empty(0, np.float32)
         return [
@@ -194,7 +194,7 @@ class Client:
 
     def info(self) -> "GalleryInfo":
         """folder: the address of the service."""
-        from facesearch.gallery import GalleryInfo
+        from facesearch.gallery.gallery import GalleryInfo
 
         return GalleryInfo(**{**self._get("/v1/gallery"), "folder": self.url})
 
@@ -204,7 +204,7 @@ class Client:
 
     def searches(self, since: datetime | None = None) -> "list[Search]":
         """What was searched for, oldest first, as far as it was recorded."""
-        from facesearch.audit import Search
+        from facesearch.storage.audit_log import Search
 
         after = None if since is None else since.isoformat()
         return [Search(**row) for row in self._get("/v1/audit", since=after)["searches"]]
@@ -249,7 +249,7 @@ class Client:
         prior: float = 0.5,
     ) -> "Comparison":
         """Compare the largest usable faces of two photos; see `decide.compare`."""
-        from facesearch.decide import Comparison
+        from facesearch.matching.decision import Comparison
 
         asked = _given({"fmr": fmr, "threshold": threshold, "prior": prior})
         with _Opened([a, b]) as sent:
@@ -492,7 +492,7 @@ def _requests(asked: list[tuple[str, Path]]) -> Iterator[list[tuple[str, Path]]]
 
 def _there(name: str, paths: list[Path]) -> "tuple[list[Path], list[Enrolment]]":
     """The photos that can be sent, and what became of the others."""
-    from facesearch.gallery import Enrolment
+    from facesearch.gallery.gallery import Enrolment
 
     there, missing = [], []
     for path in paths:
@@ -513,20 +513,20 @@ def _given(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(row: dict[str, Any]) -> "Change":
-    from facesearch.curation import Change
+    from facesearch.gallery.curation import Change
 
     return Change(row["event"], row["at"], row["action"], row["what"])
 
 
 def _rejected(row: dict[str, Any]) -> "Rejected":
-    from facesearch.gallery import Rejected
+    from facesearch.gallery.gallery import Rejected
 
     box = Box(*row["box"])
     return Rejected(row["rejection"], row["face"], box, row["taken_out"], row["copies"])
 
 
 def _candidate(row: dict[str, Any]) -> "Candidate":
-    from facesearch.decide import Candidate
+    from facesearch.matching.decision import Candidate
 
     nothing_known = float("nan")
     return Candidate(
@@ -535,8 +535,8 @@ def _candidate(row: dict[str, Any]) -> "Candidate":
 
 
 def _identification(path: Path, row: dict[str, Any]) -> "Identification":
-    from facesearch.decide import Decision
-    from facesearch.gallery import Identification
+    from facesearch.gallery.gallery import Identification
+    from facesearch.matching.decision import Decision
 
     fields = ("answer", "name", "distance", "probability", "reason")
     return Identification(
@@ -550,7 +550,7 @@ def _identification(path: Path, row: dict[str, Any]) -> "Identification":
 
 
 def _enrolment(row: dict[str, Any], paths: _Paths) -> "Enrolment":
-    from facesearch.gallery import Enrolment
+    from facesearch.gallery.gallery import Enrolment
 
     other = row["other"]
     return Enrolment(

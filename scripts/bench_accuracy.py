@@ -28,16 +28,18 @@ from numpy.typing import NDArray
 from sface_embeddings import sface
 from train_chips import Chips
 
-from facesearch import images
-from facesearch.align import TEMPLATE, align
-from facesearch.bootstrap import Interval, intervals
-from facesearch.comparisons import AllPairs
-from facesearch.data import people_in, people_list, read_pairs
-from facesearch.embed import FaceReader, in_order
-from facesearch.face import Point, principal
-from facesearch.metrics import NEVER, all_pairs, threshold_at_fmr
-from facesearch.model import CARD, GRAPHS, Model, Preprocessing
-from facesearch.report import write_section
+from facesearch.core.face import Point, principal
+from facesearch.evaluation.lfw import people_list, read_pairs
+from facesearch.evaluation.model_card import write_section
+from facesearch.metrics.bootstrap import Interval, intervals
+from facesearch.metrics.pair_sets import AllPairs
+from facesearch.metrics.pairs import NEVER, all_pairs, threshold_at_fmr
+from facesearch.vision import images
+from facesearch.vision.alignment import TEMPLATE, align
+from facesearch.vision.embedder import in_order
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import CARD, GRAPHS, Model, Preprocessing
+from facesearch.vision.photo_files import people_in
 
 Pixels = NDArray[np.uint8]
 Geometry = tuple[int, tuple[Point, ...]]

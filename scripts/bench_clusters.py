@@ -19,9 +19,9 @@ from held_out import CACHE, held_out
 from numpy.typing import NDArray
 from train_chips import Chips
 
-from facesearch.calibrate import calibration_of, cohort_of
-from facesearch.cluster import average_linkage, group_limit
-from facesearch.model import Model
+from facesearch.matching.calibration import calibration_of, cohort_of
+from facesearch.matching.clustering import average_linkage, group_limit
+from facesearch.vision.model import Model
 
 RATES = (0.1, 0.03, 0.01, 0.003, 0.001)  # false match rates whose thresholds are tried
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from facesearch.data import people_in
+from facesearch.vision.photo_files import people_in
 
 
 def run(*arguments: str) -> float:

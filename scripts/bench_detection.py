@@ -27,11 +27,12 @@ from PIL import Image
 from scenes import turned_boxes, warped
 from teachers import CenterFace, Guess, YuNet
 
-from facesearch.detect import DETAIL, DlibDetector, NetworkDetector
-from facesearch.face import Face
-from facesearch.images import read
-from facesearch.model import CARD, DETECTOR, DETECTOR_INT8, LANDMARKS
-from facesearch.report import write_section
+from facesearch.core.face import Face
+from facesearch.evaluation.model_card import write_section
+from facesearch.vision.dlib_detector import DlibDetector
+from facesearch.vision.images import read
+from facesearch.vision.model import CARD, DETECTOR, DETECTOR_INT8, LANDMARKS
+from facesearch.vision.network_detector import DETAIL, NetworkDetector
 
 Array = NDArray[np.float64]
 Pixels = NDArray[np.uint8]

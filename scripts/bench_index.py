@@ -22,8 +22,8 @@ from bench_commands import machine
 from bench_scale import drawn
 from numpy.typing import NDArray
 
-from facesearch import settings
-from facesearch.model import Model
+from facesearch.core import paths
+from facesearch.vision.model import Model
 
 TRAIN = 100_000  # templates that an index is trained with
 AGAIN = 256  # that are ranked again
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--probes", type=int, nargs="+", default=[8, 16, 32, 64])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    model = Model(settings.shipped_models() / "default")
+    model = Model(paths.shipped_models() / "default")
     print(
         f"{machine()}, Python {platform.python_version()}, FAISS {faiss.__version__}, "
         f"{faiss.omp_get_max_threads()} threads, {options.faces:,} templates",

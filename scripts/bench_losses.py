@@ -17,10 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from facesearch.data import people_in, read_pairs, split_people
-from facesearch.embed import FaceReader
-from facesearch.loss import LossConfig
-from facesearch.metrics import (
+from facesearch.cli.output import shown_progress
+from facesearch.core.paths import find_model
+from facesearch.core.progress import Silent
+from facesearch.evaluation.lfw import read_pairs
+from facesearch.metrics.pairs import (
     NEVER,
     all_pairs,
     balanced,
@@ -29,13 +30,14 @@ from facesearch.metrics import (
     fnmr_at_fmr,
     sample,
 )
-from facesearch.model import Model, Preprocessing
-from facesearch.network import NetworkConfig
-from facesearch.processes import Processes
-from facesearch.progress import Silent
-from facesearch.settings import find_model
-from facesearch.terminal import shown_progress
-from facesearch.train import Prepared, TrainConfig, embedded, learn, prepare
+from facesearch.training.dataset import split_people
+from facesearch.training.distributed import Processes
+from facesearch.training.losses import LossConfig
+from facesearch.training.network import NetworkConfig
+from facesearch.training.train import Prepared, TrainConfig, embedded, learn, prepare
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import Model, Preprocessing
+from facesearch.vision.photo_files import people_in
 
 CACHE = Path(__file__).parent.parent / ".cache" / "losses"
 RUNS = {

@@ -23,10 +23,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch import milvus
-from facesearch.cache import State
-from facesearch.index import PersonIndex
-from facesearch.milvus import Catalogue, MilvusIndex, Server
+from facesearch.index.faiss_index import PersonIndex, milvus
+from facesearch.index.milvus import Catalogue, MilvusIndex, Server
+from facesearch.storage.state import State
 
 DIMENSION = 128
 ALONE, BATCH, NEIGHBOURS = 50, 64, 10  # queries one by one; at once; people asked for

@@ -23,15 +23,15 @@ from bench_commands import machine
 from bench_scale import fill
 from PIL import Image
 
-from facesearch import images
-from facesearch.calibrate import calibration_of
-from facesearch.data import people_in
-from facesearch.decide import threshold_to_search
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.settings import find_model
+from facesearch.core.paths import find_model
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import calibration_of
+from facesearch.matching.decision import threshold_to_search
+from facesearch.vision import images
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".venv" / "peers"

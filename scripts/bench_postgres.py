@@ -23,24 +23,31 @@ import numpy as np
 from numpy.typing import NDArray
 from postgres_server import running
 
-from facesearch import settings
-from facesearch.answers import LISTED
-from facesearch.calibrate import calibration_of, cohort_of
-from facesearch.embed import SeenFace
-from facesearch.enrolment import BATCH
-from facesearch.face import Box, Face
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.schema import face_checksum, faces, people, person_checksum, photo_checksum, photos
-from facesearch.store import ModelStamp, NewPhoto
-from facesearch.template import templates
+from facesearch.core import paths
+from facesearch.core.face import Box, Face
+from facesearch.core.templates import templates
+from facesearch.enrollment.enroller import BATCH
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import calibration_of, cohort_of
+from facesearch.matching.identification import LISTED
+from facesearch.storage.schema import (
+    face_checksum,
+    faces,
+    people,
+    person_checksum,
+    photo_checksum,
+    photos,
+)
+from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.vision.embedder import SeenFace
+from facesearch.vision.model import Model
 
 APART, WITHIN = 0.5, 0.25  # of a drawn person from a real one, of a photo from its person
 ENROLMENTS, SEARCHES = 5, 50
 FACE = Face(Box(0, 0, 100, 100), ((30, 40), (70, 40), (50, 60), (35, 80), (65, 80)), 0.9)
 BOX = [0, 0, 100, 100]
 POINTS = [list(point) for point in FACE.points]
-MODEL = Model(settings.shipped_models() / "default")
+MODEL = Model(paths.shipped_models() / "default")
 
 
 @dataclass(frozen=True)

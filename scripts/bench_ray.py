@@ -19,13 +19,13 @@ from pathlib import Path
 
 from bench_commands import machine
 
-from facesearch.data import people_in
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.settings import find_model
-from facesearch.workers import Workers, workers
+from facesearch.core.paths import find_model
+from facesearch.core.progress import Silent
+from facesearch.enrollment.ray_reader import Workers, workers
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from pathlib import Path
 import numpy as np
 from face_labels import lfw_photos
 
-from facesearch.data import LFW_TEST
-from facesearch.embed import FaceReader, in_order
-from facesearch.metrics import NEVER, all_pairs, error_rates, threshold_at_fmr
-from facesearch.model import FINDERS, LANDMARKS, Model
+from facesearch.evaluation.lfw import LFW_TEST
+from facesearch.metrics.pairs import NEVER, all_pairs, error_rates, threshold_at_fmr
+from facesearch.vision.embedder import in_order
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import FINDERS, LANDMARKS, Model
 
 FMR = 1e-3
 

@@ -18,18 +18,18 @@ from pathlib import Path
 import numpy as np
 from lfw_faces import Faces, lfw_faces
 
-from facesearch.calibrate import calibration_of, cohort_of
-from facesearch.cohort import content_key
-from facesearch.decide import threshold_to_search
-from facesearch.embed import FaceReader
-from facesearch.folder import Folder
-from facesearch.images import sha256
-from facesearch.model import Model
-from facesearch.near import Sketch, copies, sketch
-from facesearch.nearness import strangers_to
-from facesearch.review import Finding, Review
-from facesearch.store import Roster
-from facesearch.template import templates
+from facesearch.core.arrays import content_key
+from facesearch.core.templates import templates
+from facesearch.enrollment.folder_check import Folder
+from facesearch.gallery.nearness import strangers_to
+from facesearch.gallery.review import Finding, Review
+from facesearch.matching.calibration import calibration_of, cohort_of
+from facesearch.matching.decision import threshold_to_search
+from facesearch.storage.store import Roster
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.images import sha256
+from facesearch.vision.model import Model
+from facesearch.vision.near_duplicates import Sketch, copies, sketch
 
 # What ../shared/data/README.md lists: a photo whose label is wrong, or a pair of people
 LABELS = [

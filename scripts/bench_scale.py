@@ -28,13 +28,12 @@ import numpy as np
 from bench_commands import machine
 from numpy.typing import NDArray
 
-from facesearch import settings
-from facesearch.calibrate import cohort_of
-from facesearch.database import set_setting
-from facesearch.following import FollowingIndex
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.schema import (
+from facesearch.core import paths
+from facesearch.gallery.gallery import Gallery
+from facesearch.index.local_index import FollowingIndex
+from facesearch.matching.calibration import cohort_of
+from facesearch.storage.database import set_setting
+from facesearch.storage.schema import (
     face_checksum,
     faces,
     people,
@@ -42,7 +41,8 @@ from facesearch.schema import (
     photo_checksum,
     photos,
 )
-from facesearch.store import Store
+from facesearch.storage.store import Store
+from facesearch.vision.model import Model
 
 BATCH = 10_000
 BOX = [0.0, 0.0, 100.0, 100.0]
@@ -122,7 +122,7 @@ def command(gallery: Path, *arguments: str) -> None:
 OPEN = """
 import sys
 from pathlib import Path
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
@@ -182,11 +182,11 @@ ENROL = """
 import sys, time
 from pathlib import Path
 from facesearch import settings
-from facesearch.data import people_in
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.progress import Silent
+from facesearch.training.dataset import people_in
+from facesearch.vision.embedder import Embedder
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.model import Model
+from facesearch.core.progress import Silent
 embedder = Embedder(Model(settings.shipped_models() / "default"))
 asked = [(name, path) for name, paths in people_in(Path(sys.argv[2])).items() for path in paths]
 embedder.faces(embedder.read(asked[0][1]))
@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="where the galleries are made")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    model = Model(settings.shipped_models() / "default")
+    model = Model(paths.shipped_models() / "default")
     pictures = sorted(options.photos.rglob("*.jpg"))[: options.count] if options.photos else []
     print(
         f"{machine()}, Python {platform.python_version()}, FAISS {faiss.__version__}, "

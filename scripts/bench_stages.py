@@ -12,10 +12,10 @@ from pathlib import Path
 
 from bench_commands import machine
 
-from facesearch import images
-from facesearch.embed import Embedder
-from facesearch.model import Model
-from facesearch.settings import find_model
+from facesearch.core.paths import find_model
+from facesearch.vision import images, photo_files
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 
 def main() -> None:
@@ -27,7 +27,7 @@ def main() -> None:
     args = parser.parse_args()
     embedder = Embedder(Model(find_model(args.model), precision=args.precision))
     detector = embedder._detector
-    paths = images.photos_in(args.folder)[: args.photos]
+    paths = photo_files.photos_in(args.folder)[: args.photos]
     for path in paths[:8]:
         embedder.see(path)
     pixels = [images.read_reduced(path, detector.least_side).pixels for path in paths]

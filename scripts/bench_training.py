@@ -24,11 +24,11 @@ import torch
 from bench_commands import machine
 from torch import Tensor
 
-from facesearch.loss import Loss, LossConfig, Mining, Objective
-from facesearch.network import EmbeddingNetwork
-from facesearch.processes import Processes
-from facesearch.progress import Silent
-from facesearch.train import Batches, Faces, Run, TrainConfig, loaded, one_epoch
+from facesearch.core.progress import Silent
+from facesearch.training.distributed import Processes
+from facesearch.training.losses import Loss, LossConfig, Mining, Objective
+from facesearch.training.network import EmbeddingNetwork
+from facesearch.training.train import Batches, Faces, Run, TrainConfig, loaded, one_epoch
 
 Batch = tuple[Tensor, Tensor]
 

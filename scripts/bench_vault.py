@@ -12,10 +12,10 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch import vault
-from facesearch.face import Box, Face
-from facesearch.gallery import Gallery
-from facesearch.store import ModelStamp, NewPhoto
+from facesearch.core.face import Box, Face
+from facesearch.gallery.gallery import Gallery
+from facesearch.storage import vault
+from facesearch.storage.store import ModelStamp, NewPhoto
 
 DIMENSION, OF_ONE = 128, 10
 

@@ -18,11 +18,11 @@ import numpy as np
 from bench_commands import machine
 from bench_scale import drawn, fill
 
-from facesearch.face import Box, Face
-from facesearch.model import Model
-from facesearch.settings import find_model
-from facesearch.sqlite import Sqlite
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.core.face import Box, Face
+from facesearch.core.paths import find_model
+from facesearch.storage.sqlite import Sqlite
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.vision.model import Model
 
 VARIANTS = {
     "as it is": "",

@@ -14,12 +14,12 @@ import numpy as np
 from held_out import embedded_chips
 from train_chips import Chips
 
-from facesearch.cohort import Cohort
-from facesearch.data import people_list
-from facesearch.embed import Embedder
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.recalibrate import population, recalibrate
+from facesearch.core.progress import Silent
+from facesearch.evaluation.lfw import people_list
+from facesearch.evaluation.recalibrate import population, recalibrate
+from facesearch.matching.cohort import Cohort
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 
 def main() -> None:

@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from facesearch.calibrate import calibration_of
-from facesearch.embed import Embedder
-from facesearch.model import Embeddings, Model
-from facesearch.near import near_enough
+from facesearch.core.arrays import Embeddings
+from facesearch.matching.calibration import calibration_of
+from facesearch.matching.duplicates import near_enough
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 
 def cut(photo: Image.Image) -> Image.Image:

@@ -24,21 +24,15 @@ from held_out import People, held_out
 from numpy.typing import NDArray
 from train_chips import POPULATIONS
 
-from facesearch.calibrate import (
-    Calibration,
-    calibrate,
-    calibration_of,
-    cohort_of,
-    evidence_trials,
-    features,
-)
-from facesearch.cohort import Cohort
-from facesearch.errors import CalibrationError
-from facesearch.metrics import all_pairs, sample
-from facesearch.model import CARD, Model
-from facesearch.nearness import strangers_to
-from facesearch.report import REPORT, write_section
-from facesearch.template import templates
+from facesearch.core.errors import CalibrationError
+from facesearch.core.templates import templates
+from facesearch.evaluation.model_card import REPORT, write_section
+from facesearch.gallery.nearness import strangers_to
+from facesearch.matching.calibration import Calibration, calibrate, calibration_of, cohort_of
+from facesearch.matching.cohort import Cohort
+from facesearch.matching.evidence import evidence_trials, features
+from facesearch.metrics.pairs import all_pairs, sample
+from facesearch.vision.model import CARD, Model
 
 RATES = (0.1, 0.05, 0.01, 0.001)
 SIZES = (10, 100, 1000)

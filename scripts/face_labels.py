@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from teachers import CACHE, CenterFace, DlibEyes, Guess, YuNet, distinct, overlap
 
-from facesearch import detect, images
-from facesearch.data import LFW_TEST, LFW_TRAIN, people_list
+from facesearch.evaluation.lfw import LFW_TEST, LFW_TRAIN, people_list
+from facesearch.vision import dlib_detector, images, photo_files
 
 STORE = CACHE.parent / "detector"
 SURE, UNSURE = 0.5, 0.3  # a teacher's score of a face, and of what must not be called background
@@ -73,7 +73,7 @@ def label(pixels: Pixels) -> Labels:
         ]
     )
     boxes, points, exact, unsure = [], [], [], []
-    upright = [box.rounded() for box, _ in detect.boxes(pixels)]
+    upright = [box.rounded() for box, _ in dlib_detector.boxes(pixels)]
     for guess in first:
         match = _best(guess.box, second)
         if match is None or min(guess.score, match.score) < SURE:
@@ -122,7 +122,9 @@ def _containing(
 
 
 def lfw_photos(lfw: Path, people: str) -> list[Path]:
-    return [path for name in people_list(lfw / people) for path in images.photos_in(lfw / name)]
+    return [
+        path for name in people_list(lfw / people) for path in photo_files.photos_in(lfw / name)
+    ]
 
 
 def wild_photos(archive: Path, held_out: bool) -> list[str]:

@@ -22,15 +22,17 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch import audit, curation, doctor, following, preferences, rejections, settings
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.database import Database
-from facesearch.embed import SeenFace
-from facesearch.errors import FacesearchError
-from facesearch.face import Box, Face
-from facesearch.gallery import INDEX, Gallery
-from facesearch.model import Model
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.core import paths
+from facesearch.core.errors import FacesearchError
+from facesearch.core.face import Box, Face
+from facesearch.gallery.gallery import INDEX, Gallery, curation, doctor, rejections
+from facesearch.index.faiss_index import local_index
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.storage import audit_log, preferences
+from facesearch.storage.database import Database
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.vision.embedder import SeenFace
+from facesearch.vision.model import Model
 
 MODEL = ModelStamp("default", "f" * 64, 16)
 PEOPLE, PHOTOS = 12, 3
@@ -82,7 +84,7 @@ def _say(database: Database) -> None:
         rejections.reject(database, f"Person {person}", other.sha256, face.box, vector)
     curation.set_terms(database, "Person 4", expires="2030-06-01", consent="by letter")
     preferences.prefer(database, "audit", "on")
-    audit.record(database, "identify", 1, ["Person 5"])
+    audit_log.record(database, "identify", 1, ["Person 5"])
 
 
 Answers = list[tuple[str, float, str, float]]
@@ -177,9 +179,9 @@ def main() -> int:
     parser.add_argument("--late", action="store_true", help="with an index of an earlier state")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    calibration = calibration_of(Model(settings.shipped_models() / "default"))
+    calibration = calibration_of(Model(paths.shipped_models() / "default"))
     if options.late:
-        following.SMALL = 0  # else such a small file would be written anew
+        local_index.SMALL = 0  # else such a small file would be written anew
     done = []
     for flip in flips(options.flips, options.seed, calibration, late=options.late):
         done.append(flip)

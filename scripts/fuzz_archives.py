@@ -28,13 +28,13 @@ from typing import Any
 
 import numpy as np
 
-from facesearch.archive import CHIPS, EMBEDDINGS, MANIFEST, MEMBERS, Archive
-from facesearch.errors import GalleryError
-from facesearch.export import export
-from facesearch.face import Box, Face
-from facesearch.kept import kept_chip
-from facesearch.merge import merge
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.core.errors import GalleryError
+from facesearch.core.face import Box, Face
+from facesearch.gallery.archive_export import export
+from facesearch.gallery.archive_format import CHIPS, EMBEDDINGS, MANIFEST, MEMBERS, Archive
+from facesearch.gallery.archive_import import merge
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.vision.stored_chips import kept_chip
 
 SECONDS = 20
 MODEL = ModelStamp("invented", "f" * 64, 16)

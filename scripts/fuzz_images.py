@@ -35,8 +35,8 @@ import numpy as np
 import pillow_heif
 from PIL import Image
 
-from facesearch import images
-from facesearch.errors import PhotoError
+from facesearch.core.errors import PhotoError
+from facesearch.vision import images
 
 WIDTH, HEIGHT = 61, 43  # odd, so that their bytes are easily found in a file
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)

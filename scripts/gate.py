@@ -18,15 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from facesearch import images
-from facesearch.align import align
-from facesearch.data import people_in, split_people
-from facesearch.embed import Embedder
-from facesearch.face import Face, principal
-from facesearch.metrics import all_pairs, threshold_at_fmr
-from facesearch.model import Model
-from facesearch.quality import sharpness, skew, unrecognisable, unusable
-from facesearch.report import REPORT, write_section
+from facesearch.core.face import Face, principal
+from facesearch.evaluation.model_card import REPORT, write_section
+from facesearch.metrics.pairs import all_pairs, threshold_at_fmr
+from facesearch.training.dataset import split_people
+from facesearch.vision import images
+from facesearch.vision.alignment import align
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
+from facesearch.vision.quality import sharpness, skew, unrecognisable, unusable
 
 GALLERY, FPIR, FMR = 100, 0.01, 0.01
 BLURS = (2, 4, 6, 8)  # pixels of a Gaussian's deviation, at 40 pixels between the eyes

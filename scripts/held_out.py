@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 from train_chips import Chips
 
-from facesearch.data import people_in, people_list
-from facesearch.embed import Embedder
-from facesearch.evaluate import gather
-from facesearch.model import Agreements, Embeddings, Model
-from facesearch.progress import Silent
-from facesearch.quality import unrecognisable
+from facesearch.core.arrays import Agreements, Embeddings
+from facesearch.core.progress import Silent
+from facesearch.evaluation.evaluate import gather
+from facesearch.evaluation.lfw import people_list
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
+from facesearch.vision.quality import unrecognisable
 
 Faces = tuple[Embeddings, Agreements, NDArray[np.int64]]  # and who is on each
 

@@ -23,17 +23,19 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from facesearch import images
-from facesearch.augment import augmented
-from facesearch.data import Pair, people_in, read_pairs, split_people
-from facesearch.embed import FaceReader
-from facesearch.errors import PhotoError
-from facesearch.loss import LossConfig, Objective
-from facesearch.metrics import best_f1, evaluate_pairs
-from facesearch.model import Model, Preprocessing
-from facesearch.network import EmbeddingNetwork, NetworkConfig
-from facesearch.settings import find_model
-from facesearch.train import one_cycle
+from facesearch.core.errors import PhotoError
+from facesearch.core.paths import find_model
+from facesearch.evaluation.lfw import Pair, read_pairs
+from facesearch.metrics.pairs import best_f1, evaluate_pairs
+from facesearch.training.augmentation import augmented
+from facesearch.training.dataset import split_people
+from facesearch.training.losses import LossConfig, Objective
+from facesearch.training.network import EmbeddingNetwork, NetworkConfig
+from facesearch.training.train import one_cycle
+from facesearch.vision import images
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import Model, Preprocessing
+from facesearch.vision.photo_files import people_in
 
 CACHE = Path(__file__).parent.parent / ".cache" / "ladder"
 WIDTHS = (16, 32, 64, 128)

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.data import people_in
-from facesearch.embed import Embedder, in_order
-from facesearch.errors import PhotoError
-from facesearch.face import principal
-from facesearch.model import Model
+from facesearch.core.errors import PhotoError
+from facesearch.core.face import principal
+from facesearch.vision.embedder import Embedder, in_order
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
 
 KEPT = "photo", "embeddings", "agreements", "principal", "boxes"
 CACHE = Path(__file__).parent.parent / ".cache" / "review"

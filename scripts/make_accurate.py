@@ -27,8 +27,9 @@ from train_chips import Chips, View
 from train_default import VIEW, unit
 
 from facesearch import __version__
-from facesearch.align import TEMPLATE_SIZE
-from facesearch.model import (
+from facesearch.training.network import export_onnx
+from facesearch.vision.alignment import TEMPLATE_SIZE
+from facesearch.vision.model import (
     CARD,
     CONFIG,
     DETECTOR_INT8,
@@ -37,7 +38,6 @@ from facesearch.model import (
     LANDMARKS_ERROR,
     Preprocessing,
 )
-from facesearch.network import export_onnx
 
 SHIPPED = Path("models/default")
 CARD_TEXT = Path(__file__).with_name("accurate-card.md")

@@ -32,7 +32,8 @@ from teachers import fetch
 from train_chips import Chips
 
 from facesearch import __version__
-from facesearch.model import (
+from facesearch.training.network import export_onnx
+from facesearch.vision.model import (
     CARD,
     CONFIG,
     DETECTOR,
@@ -44,7 +45,6 @@ from facesearch.model import (
     WEIGHTS,
     Preprocessing,
 )
-from facesearch.network import export_onnx
 
 SHIPPED = Path("models/default")
 LEAST_AGREEMENT = 0.99  # a face in a thousand of the people who calibrate lies below it

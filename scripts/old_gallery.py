@@ -20,8 +20,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch.face import Box, Face
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.core.face import Box, Face
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
 
 MODEL = ModelStamp("default", "f" * 64, 16)
 # who is on the photo, where it lies, how many faces of it
@@ -58,14 +58,15 @@ def photo(number: int) -> NewPhoto:
 
 def curate(store: Store) -> None:
     """What only a later version can do."""
-    from facesearch import audit, curation, preferences, rejections
+    from facesearch.gallery.gallery import curation, rejections
+    from facesearch.storage import audit_log, preferences
 
     curation.set_terms(store.database, "bob", expires="2031-05-06", consent="by letter")
     known = photo(1)
     face, vector = known.faces[0], known.embeddings[0]
     rejections.reject(store.database, "bob", known.sha256, face.box, vector)
     preferences.prefer(store.database, "audit", "on")
-    audit.record(store.database, "identify", 1, ["bob"])
+    audit_log.record(store.database, "identify", 1, ["bob"])
     store.add([replace(photo(5), name="new name", sha256="9" * 64, chips=[b"a chip"])], MODEL)
 
 

@@ -17,11 +17,11 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 from served import chromium, serving
 
-from facesearch import settings
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.model import Model
-from facesearch.progress import Silent
+from facesearch.core import paths
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 DESKTOP, PHONE = {"width": 960, "height": 780}, {"width": 390, "height": 780}
 COLOURS, ROOM = 128, 10
@@ -47,7 +47,7 @@ def main() -> None:
 
 def enroll(people: Path, folder: Path) -> None:
     photos = [(path.parent.name, path) for path in sorted(people.glob("*/*"))]
-    embedder = Embedder(Model(settings.shipped_models() / "default"))
+    embedder = Embedder(Model(paths.shipped_models() / "default"))
     with Gallery(folder, create=True) as gallery:
         list(gallery.enroll(photos, embedder, Silent()))
 

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from train_chips import POPULATIONS
 
-from facesearch.model import Embeddings
-from facesearch.template import templates
+from facesearch.core.arrays import Embeddings
+from facesearch.core.templates import templates
 
 FPIR = 0.01
 DRAWS = 5

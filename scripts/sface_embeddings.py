@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from teachers import fetch
 
-from facesearch.imported import plain
+from facesearch.training.onnx_import import plain
 
 
 def sface() -> bytes:

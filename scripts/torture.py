@@ -35,12 +35,13 @@ from drawn import portrait
 from flips import photo
 from postgres_server import running
 
-from facesearch import doctor, images, settings
-from facesearch.embed import Embedder
-from facesearch.gallery import INDEX, Gallery
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.store import ModelStamp, NewPhoto
+from facesearch.core import paths
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import INDEX, Gallery, doctor
+from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.vision import images
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 PEOPLE, PHOTOS = 20, 4  # at the start
 SELDOM = 5  # of so many turns one
@@ -87,7 +88,7 @@ def face(number: int) -> NewPhoto:
 
 @lru_cache
 def default_model() -> Model:
-    return Model(settings.shipped_models() / "default")
+    return Model(paths.shipped_models() / "default")
 
 
 @lru_cache
@@ -231,7 +232,7 @@ OPERATIONS = {
 @lru_cache
 def other_embedder() -> Embedder:
     """The same network in 32 bits: another model."""
-    return Embedder(Model(settings.shipped_models() / "default", precision="fp32"))
+    return Embedder(Model(paths.shipped_models() / "default", precision="fp32"))
 
 
 def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path) -> "Row":

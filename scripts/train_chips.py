@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from facesearch.align import TEMPLATE, TEMPLATE_SIZE, align
-from facesearch.model import Preprocessing
+from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, align
+from facesearch.vision.model import Preprocessing
 
 SIDE, MARGIN = 128, 8  # pixels of a chip as it is stored, and around the 112 x 112 template
 CACHE = Path(__file__).parent.parent / ".cache" / "chips.npy"

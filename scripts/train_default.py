@@ -28,7 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 from train_chips import Chips, View, sampled
 
-from facesearch.loss import contrastive_loss
+from facesearch.training.losses import contrastive_loss
 
 # dlib's own chips, as the similarity that brings the template's chips nearest to them: found by
 # comparing the network's embeddings with those in teacher.npy

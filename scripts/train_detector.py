@@ -25,6 +25,13 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
+from detector_network import (
+    STRIDES,
+    DetectorConfig,
+    DetectorNetwork,
+    export_detector,
+    load_detector,
+)
 from face_labels import STORE, Labelled, Labels
 from numpy.typing import NDArray
 from onnxruntime.quantization import (
@@ -40,15 +47,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.data import DataLoader, IterableDataset
 
-from facesearch.detect import decoded, merged
-from facesearch.detector_network import (
-    STRIDES,
-    DetectorConfig,
-    DetectorNetwork,
-    export_detector,
-    load_detector,
-)
-from facesearch.model import DETECTOR, DETECTOR_INT8
+from facesearch.vision.model import DETECTOR, DETECTOR_INT8
+from facesearch.vision.network_detector import decoded, merged
 
 SIDES = ((320, 16, 0.8), (448, 8, 0.2))  # a batch's scenes: side, how many, how often
 FACES, IGNORED = 32, 24  # at most, in a scene

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from teachers import CACHE, CenterFace, DlibEyes, Guess, YuNet
 
-from facesearch import detect, images
-from facesearch.data import people_list
-from facesearch.face import Box, Face, principal
-from facesearch.model import DETECTOR_INT8, LANDMARKS, LANDMARKS_ERROR
+from facesearch.core.face import Box, Face, principal
+from facesearch.evaluation.lfw import people_list
+from facesearch.vision import detect, dlib_detector, images, photo_files
+from facesearch.vision.model import DETECTOR_INT8, LANDMARKS, LANDMARKS_ERROR
 
 Points = NDArray[np.float64]
 Row = tuple[Path, list[int], Points, float]  # photo, box, points, disagreement of the teachers
@@ -42,7 +42,7 @@ def label(path: Path) -> tuple[list[int], Points, float] | None:
     if not MODELS:
         MODELS.update(yunet=YuNet(), centerface=CenterFace(), eyes=DlibEyes())
     image = images.read(path)
-    found = detect.boxes(image)
+    found = dlib_detector.boxes(image)
     if not found:
         return None
     faces = [Face(box, (), score) for box, score in found]
@@ -64,7 +64,9 @@ def inside(guess: Guess, point: tuple[float, float]) -> bool:
 
 
 def photos(lfw: Path, people: str) -> list[Path]:
-    return [path for name in people_list(lfw / people) for path in images.photos_in(lfw / name)]
+    return [
+        path for name in people_list(lfw / people) for path in photo_files.photos_in(lfw / name)
+    ]
 
 
 def labels(lfw: Path, people: str, most: int) -> list[Row]:
@@ -127,7 +129,7 @@ def examples(
             image, both = turned(image, np.concatenate([marks, middle]), rng.normal(0, 8))
             shift = (both[5] - middle[0]).round().astype(int)
             sides = moved_box([side + shift[i % 2] for i, side in enumerate(sides)], rng)
-            around, inner, factor, corner = detect.patch(np.asarray(image), Box(*sides))
+            around, inner, factor, corner = dlib_detector.patch(np.asarray(image), Box(*sides))
             marks = (both[:5] - corner + 0.5) * factor - 0.5
             parts = [dlib.point(round(x), round(y)) for x, y in marks]
             rectangle = dlib.rectangle(*inner[:2], inner[2] - 1, inner[3] - 1)
@@ -164,7 +166,7 @@ def near_examples(
             yield grey, dlib.full_object_detection(rectangle, parts)
 
 
-def errors(detector: detect.DlibDetector, rows: list[Row]) -> Points:
+def errors(detector: dlib_detector.DlibDetector, rows: list[Row]) -> Points:
     """(N, 5): distances of the points from the teachers', in eye distances."""
     result = []
     for path, box, points, _ in rows:
@@ -220,7 +222,7 @@ def measure(args: argparse.Namespace) -> None:
     if args.network:
         wrong = near_errors(detect.NetworkDetector(args.network / DETECTOR_INT8, args.out), rows)
     else:
-        wrong = errors(detect.DlibDetector(args.out), rows)
+        wrong = errors(dlib_detector.DlibDetector(args.out), rows)
     record = {
         "data": "LFW's dev-test people",
         "faces": len(wrong),

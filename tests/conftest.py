@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch import settings
-from facesearch.embed import Embedder
-from facesearch.model import Model
-from facesearch.store import Store
+from facesearch.core import paths
+from facesearch.storage.store import Store
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 if TYPE_CHECKING:
     from milvus_server import MilvusServer
@@ -124,7 +124,7 @@ def no_face(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def embedder() -> Embedder:
     """The shipped model's."""
-    return Embedder(Model(settings.shipped_models() / "default"))
+    return Embedder(Model(paths.shipped_models() / "default"))
 
 
 @pytest.fixture(scope="session")

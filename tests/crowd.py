@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.cohort import Cohort
+from facesearch.matching.cohort import Cohort
 
 
 def crowd(people: int, photos: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

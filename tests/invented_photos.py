@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch.face import Box, Face
-from facesearch.store import ModelStamp, NewPhoto
+from facesearch.core.face import Box, Face
+from facesearch.storage.store import ModelStamp, NewPhoto
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 

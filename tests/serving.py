@@ -11,10 +11,10 @@ from typing import Any
 
 import httpx
 
-from facesearch.service.running import listen, server_of
+from facesearch.core.paths import shipped_models
+from facesearch.service.server import listen, server_of
 from facesearch.service.settings import Limits, Settings
 from facesearch.service.state import Service
-from facesearch.settings import shipped_models
 
 
 @dataclass

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.align import TEMPLATE, align, similarity
+from facesearch.vision.alignment import TEMPLATE, align, similarity
 
 
 def turned(points: NDArray[np.float64], angle: float, scale: float) -> NDArray[np.float64]:

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from fuzz_archives import MODEL, fuzz, invented, packed, unpacked
 
-from facesearch import archive as module
-from facesearch.archive import (
+from facesearch.core.errors import GalleryError
+from facesearch.core.face import Box, Face
+from facesearch.gallery.archive_export import export
+from facesearch.gallery.archive_format import (
     CHIPS,
     EMBEDDINGS,
     FACES,
@@ -25,11 +27,9 @@ from facesearch.archive import (
     REJECTIONS,
     Archive,
 )
-from facesearch.errors import GalleryError
-from facesearch.export import export
-from facesearch.face import Box, Face
-from facesearch.merge import Merged, merge
-from facesearch.store import NewPhoto, Store
+from facesearch.gallery.archive_import import Merged, merge
+from facesearch.gallery.gallery import archive_format as module
+from facesearch.storage.store import NewPhoto, Store
 
 ROWS = {
     "people": "name, created, expires, consent",
@@ -110,7 +110,7 @@ def test_what_goes_in_comes_out(store: Store, file: Path, tmp_path: Path) -> Non
 
 
 def module_merged(**counts: int) -> object:
-    from facesearch.merge import Merged
+    from facesearch.gallery.archive_import import Merged
 
     fields = dict.fromkeys(Merged.__dataclass_fields__, 0) | {"rejections_added": 2, **counts}
     return Merged(**(fields | {"refused": [], "contradicted": []}))  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def test_removed_people_stay_behind_and_do_not_come_back(
     store: Store, file: Path, tmp_path: Path
 ) -> None:
     with store.database.write("remove", {}) as connection:
-        from facesearch.schema import person_checksum, removed_name
+        from facesearch.storage.schema import person_checksum, removed_name
 
         name = removed_name("person 0 0 é", 1)
         connection.exec_driver_sql(

@@ -4,7 +4,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from facesearch.augment import augmented  # noqa: E402
+from facesearch.training.augmentation import augmented  # noqa: E402
 
 SIZE, EDGE = 48, 64
 

@@ -5,11 +5,11 @@ import threading
 import numpy as np
 import pytest
 
-from facesearch.embed import Embedder
-from facesearch.errors import ModelError
-from facesearch.model import BATCH
+from facesearch.core.errors import ModelError
+from facesearch.core.paths import shipped_models
 from facesearch.service.batching import BatchingModel
-from facesearch.settings import shipped_models
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import BATCH
 
 
 @pytest.fixture(scope="module")

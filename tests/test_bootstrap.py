@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.bootstrap import intervals
+from facesearch.metrics.bootstrap import intervals
 
 
 def test_percentiles_of_the_replicates() -> None:

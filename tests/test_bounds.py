@@ -5,7 +5,12 @@ import math
 import numpy as np
 import pytest
 
-from facesearch.bounds import CONFIDENCE, most_errors, pair_rate_bound, smallest_rate
+from facesearch.metrics.confidence import (
+    CONFIDENCE,
+    most_errors,
+    pair_rate_bound,
+    smallest_rate,
+)
 
 
 def chance(errors: int, trials: int, rate: float) -> float:

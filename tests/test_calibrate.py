@@ -8,19 +8,19 @@ import numpy as np
 import pytest
 from crowd import cohort, crowd
 
-from facesearch.bounds import pair_rate_bound, smallest_rate
-from facesearch.calibrate import (
-    Calibration,
-    Strangers,
-    calibrate,
-    posterior,
-    probability,
+from facesearch.core.errors import CalibrationError, ModelError
+from facesearch.core.templates import templates
+from facesearch.gallery.nearness import strangers_to
+from facesearch.matching.calibration import Calibration, Strangers, calibrate
+from facesearch.matching.decision import (
+    Candidate,
+    decide,
+    threshold_to_compare,
+    threshold_to_search,
 )
-from facesearch.decide import Candidate, decide, threshold_to_compare, threshold_to_search
-from facesearch.errors import CalibrationError, ModelError
-from facesearch.metrics import all_pairs
-from facesearch.nearness import strangers_to
-from facesearch.template import templates
+from facesearch.matching.evidence import posterior, probability
+from facesearch.metrics.confidence import pair_rate_bound, smallest_rate
+from facesearch.metrics.pairs import all_pairs
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,15 @@ from drawn import group
 from invented import faces_of
 from numpy.typing import NDArray
 
-from facesearch.archive import Archive
-from facesearch.calibrate import calibration_of
-from facesearch.cluster import average_linkage, group_limit, groups
-from facesearch.doctor import examine
-from facesearch.embed import Embedder
-from facesearch.errors import PersonError
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
-from facesearch.unknown import chosen_groups, group_unknown, spread
+from facesearch.core.errors import PersonError
+from facesearch.core.progress import Silent
+from facesearch.gallery.archive_format import Archive
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.unknown_faces import chosen_groups, group_unknown, spread
+from facesearch.matching.calibration import calibration_of
+from facesearch.matching.clustering import average_linkage, group_limit, groups
+from facesearch.vision.embedder import Embedder
 
 
 def slow_linkage(vectors: NDArray[np.float32], limit: float) -> list[set[int]]:

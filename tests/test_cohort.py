@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from crowd import cohort
 
-from facesearch import cohort as module
-from facesearch.cohort import Cohort, content_key
-from facesearch.errors import ModelError
+from facesearch.core.arrays import content_key
+from facesearch.core.errors import ModelError
+from facesearch.matching import cohort as module
+from facesearch.matching.cohort import Cohort
 
 
 def test_nobody_speaks_for_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.comparisons import AllPairs, ListedPairs
-from facesearch.metrics import NEVER, judge
+from facesearch.metrics.pair_sets import AllPairs, ListedPairs
+from facesearch.metrics.pairs import NEVER, judge
 
 Drawn = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
 Slow = tuple[list[float], list[float]]  # genuine, impostor distances

@@ -11,19 +11,21 @@ import sqlalchemy as sa
 from invented_photos import MODEL, photo
 from PIL import Image
 
-from facesearch import schema, settings
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.contact_sheet import contact_sheet
-from facesearch.doctor import examine
-from facesearch.embed import Embedder
-from facesearch.errors import PersonError, PhotoError
-from facesearch.face import Box
-from facesearch.gallery import Enrolment, Gallery, Identification
-from facesearch.model import Model
-from facesearch.near import near_enough
-from facesearch.progress import Silent
-from facesearch.rejections import NEAR, reject
-from facesearch.schema import face_checksum, person_checksum, photo_checksum
+from facesearch.core import paths
+from facesearch.core.errors import PersonError, PhotoError
+from facesearch.core.face import Box
+from facesearch.core.progress import Silent
+from facesearch.gallery.contact_sheet import contact_sheet
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import Enrolment, Gallery, Identification
+from facesearch.gallery.rejections import reject
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.matching.duplicates import near_enough
+from facesearch.matching.rejection import NEAR
+from facesearch.storage import schema
+from facesearch.storage.schema import face_checksum, person_checksum, photo_checksum
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 
 @pytest.fixture
@@ -468,7 +470,7 @@ def test_identify_and_enroll_honour_rejections(
 def test_what_is_a_copy_of_a_rejected_face_is_the_models_to_say(
     tmp_path: Path, hopper: Path, collins: Path
 ) -> None:
-    accurate = Embedder(Model(settings.shipped_models() / "accurate"))
+    accurate = Embedder(Model(paths.shipped_models() / "accurate"))
     copy = tmp_path / "copy.jpg"
     opened(hopper).save(copy, quality=20)
     with Gallery(tmp_path / "gallery", create=True) as gallery:
@@ -584,7 +586,7 @@ def test_terms(gallery: Gallery) -> None:
 
 
 def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -> None:
-    from facesearch import images
+    from facesearch.vision import images
 
     old, new = tmp_path / "old", tmp_path / "new" / "deep"
     shutil.copytree(people / "person-00", old)

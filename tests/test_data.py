@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch.data import ChipCache, listed, people_in, read_pairs, split_people
-from facesearch.embed import Embedder
-from facesearch.errors import DataError
+from facesearch.core.errors import DataError
+from facesearch.evaluation.lfw import listed, read_pairs
+from facesearch.training.dataset import ChipCache, split_people
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.photo_files import people_in
 
 
 def crowd(root: Path, several: int, single: int) -> Path:

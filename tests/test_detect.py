@@ -7,11 +7,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.data import LFW_TEST, people_list
-from facesearch.detect import MAX_SIDE, DlibDetector
-from facesearch.errors import ModelError
-from facesearch.face import Box, Face, principal
-from facesearch.settings import shipped_models
+from facesearch.core.errors import ModelError
+from facesearch.core.face import Box, Face, principal
+from facesearch.core.paths import shipped_models
+from facesearch.evaluation.lfw import LFW_TEST, people_list
+from facesearch.vision.dlib_detector import MAX_SIDE, DlibDetector
 
 # read off the photograph by hand: eye centres, nose tip, mouth corners
 HOPPER = np.array([(221, 190), (304, 187), (270, 238), (237, 274), (306, 270)])

@@ -8,13 +8,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.align import align
-from facesearch.detect import STRIDES, NetworkDetector, decoded, merged
-from facesearch.embed import Embedder
-from facesearch.errors import ModelError
-from facesearch.face import Face
-from facesearch.model import DETECTOR, DETECTOR_INT8, LANDMARKS
-from facesearch.settings import shipped_models
+from facesearch.core.errors import ModelError
+from facesearch.core.face import Face
+from facesearch.core.paths import shipped_models
+from facesearch.vision.alignment import align
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import DETECTOR, DETECTOR_INT8, LANDMARKS
+from facesearch.vision.network_detector import STRIDES, NetworkDetector, decoded, merged
 
 Pixels = NDArray[np.uint8]
 

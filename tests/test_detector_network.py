@@ -8,9 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
-from safetensors.torch import save_file
-
-from facesearch.detector_network import (
+from detector_network import (
     FIELDS,
     STRIDES,
     Convolution,
@@ -20,6 +18,7 @@ from facesearch.detector_network import (
     folded,
     load_detector,
 )
+from safetensors.torch import save_file
 
 SMALL = DetectorConfig(stem=(8, 8), widths=(8, 16, 16), blocks=(1, 1, 1), neck=8)
 

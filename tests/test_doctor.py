@@ -17,15 +17,15 @@ import flips
 import numpy as np
 import pytest
 
-from facesearch import audit, curation, preferences, recovery, rejections
-from facesearch.database import Database
-from facesearch.doctor import Finding, examine
-from facesearch.errors import GalleryError
-from facesearch.face import Box
-from facesearch.gallery import INDEX, STRANGERS, Gallery
-from facesearch.index import PersonIndex
-from facesearch.schema import SCHEMA
-from facesearch.store import NewPhoto, Store
+from facesearch.core.errors import GalleryError
+from facesearch.core.face import Box
+from facesearch.gallery.doctor import Finding, examine
+from facesearch.gallery.gallery import INDEX, STRANGERS, Gallery, curation, rejections
+from facesearch.index.faiss_index import PersonIndex
+from facesearch.storage import audit_log, preferences, recovery
+from facesearch.storage.database import Database
+from facesearch.storage.schema import SCHEMA
+from facesearch.storage.store import NewPhoto, Store
 
 PEOPLE, PHOTOS = 30, 3
 
@@ -484,7 +484,7 @@ def told(folder: Path) -> Path:
         curation.set_terms(database, "Person 2", expires="2130-01-01", consent="by letter")
         store.rename("Person 3", "Renamed")
         preferences.prefer(database, "audit", "on")
-        audit.record(database, "identify", 1, ["Person 4"])
+        audit_log.record(database, "identify", 1, ["Person 4"])
         new = replace(flips.photo(50, 0), chips=[b"RIFF a chip, but not a picture"])
         store.add([new], flips.MODEL)
     assert kinds(examine(folder)) == [("photo gone", "note")]  # an invented one

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch.draw import annotate
-from facesearch.errors import PhotoError
-from facesearch.face import Box
+from facesearch.core.errors import PhotoError
+from facesearch.core.face import Box
+from facesearch.vision.annotate import annotate
 
 
 def test_boxes_and_labels(tmp_path: Path) -> None:

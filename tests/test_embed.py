@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch.align import TEMPLATE
-from facesearch.embed import Embedder, FaceReader, in_order
-from facesearch.errors import PhotoError
-from facesearch.model import Model
+from facesearch.core.errors import PhotoError
+from facesearch.vision.alignment import TEMPLATE
+from facesearch.vision.embedder import Embedder, in_order
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import Model
 
 
 def embedding(embedder: Embedder, path: Path) -> np.ndarray:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch.embed import Embedder, FaceReader
-from facesearch.model import FINDERS, Model
-from facesearch.settings import shipped_models
+from facesearch.core.paths import shipped_models
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.face_reader import FaceReader
+from facesearch.vision.model import FINDERS, Model
 
 HOW = replace(Model(shipped_models() / "default").preprocessing, detector="network")
 FILES = [shipped_models() / "default" / file for file in FINDERS["network"]]

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch.data import Pair, People, listed, people_in
-from facesearch.embed import Embedder
-from facesearch.errors import DataError, PhotoError
-from facesearch.evaluate import evaluate, evaluate_all, evaluate_open_set, gather
-from facesearch.progress import Silent
+from facesearch.core.errors import DataError, PhotoError
+from facesearch.core.progress import Silent
+from facesearch.evaluation.evaluate import evaluate, evaluate_all, evaluate_open_set, gather
+from facesearch.evaluation.lfw import Pair, listed
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.photo_files import People, people_in
 
 
 def test_pairs_agree_with_a_loop(embedder: Embedder, people: Path) -> None:
@@ -77,7 +78,7 @@ def test_more_photos_than_are_embedded_together(
 ) -> None:
     photos = sorted(people.glob("person-0[01]/*.jpg"))
     whole = gather(embedder, photos, Silent())
-    monkeypatch.setattr("facesearch.evaluate.TOGETHER", 3)
+    monkeypatch.setattr("facesearch.evaluation.evaluate.TOGETHER", 3)
     assert np.allclose(gather(embedder, photos, Silent()).embeddings, whole.embeddings, atol=1e-5)
 
 
@@ -147,7 +148,7 @@ def test_an_unreadable_photo_of_a_folder_is_a_failure(
 
 def test_lfw_dev_test(embedder: Embedder, lfw: Path) -> None:
     """The shipped model on a part of LFW's dev-test list: people that it never saw."""
-    from facesearch.data import read_pairs
+    from facesearch.evaluation.lfw import read_pairs
 
     pairs = read_pairs(lfw / "pairsDevTest.txt", lfw)
     some = pairs[:500:5] + pairs[500::5]

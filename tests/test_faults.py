@@ -26,15 +26,15 @@ import numpy as np
 import pytest
 from flips import MODEL, PEOPLE, ask, photo
 
-from facesearch import database as module
-from facesearch import following
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.doctor import examine
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError
-from facesearch.gallery import INDEX, Gallery
-from facesearch.sqlite import locked
-from facesearch.store import Store
+from facesearch.core.errors import GalleryError
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import INDEX, Gallery
+from facesearch.index.faiss_index import local_index
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.storage import database as module
+from facesearch.storage.sqlite import locked
+from facesearch.storage.store import Store
+from facesearch.vision.embedder import Embedder
 
 SCRIPTS = Path(flips.__file__).parent
 
@@ -84,7 +84,7 @@ def test_no_flipped_bit_changes_an_answer(calibration: Calibration) -> None:
 def test_no_flipped_bit_of_what_changed_since_changes_an_answer(
     calibration: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "SMALL", 0)
+    monkeypatch.setattr(local_index, "SMALL", 0)
     done = list(flips.flips(100, seed=4, calibration=calibration, late=True))
     assert [flip for flip in done if "right" != flip.outcome != "refused"] == []
     assert [flip for flip in done if flip.repaired == "wrong"] == []
@@ -217,8 +217,8 @@ FULL_FILE = """
 import sys
 from pathlib import Path
 from flips import MODEL, photo
-from facesearch.errors import GalleryError
-from facesearch.store import Store
+from facesearch.core.errors import GalleryError
+from facesearch.storage.store import Store
 store = Store(Path(sys.argv[1]), create=False)
 try:
     for person in range(100, 10_000):
@@ -339,7 +339,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from flips import MODEL, photo
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 with Gallery(Path(sys.argv[1])) as gallery:
     for person in range(int(sys.argv[2]), int(sys.argv[2]) + 6):
         gallery._store.add([photo(person, number) for number in range(2)], MODEL)
@@ -356,8 +356,8 @@ import sys
 import time
 from pathlib import Path
 from facesearch import settings
-from facesearch.calibrate import calibration_of
-from facesearch.model import Model
+from facesearch.matching.calibration import calibration_of
+from facesearch.vision.model import Model
 from flips import ask
 calibration = calibration_of(Model(settings.shipped_models() / "default"))
 folder, asked = Path(sys.argv[1]), 0
@@ -412,7 +412,7 @@ def test_a_second_writer_says_that_it_waited(folder: Path, monkeypatch: pytest.M
     monkeypatch.setattr(module, "LOCK_SECONDS", 0.2)
     with closing(Store(folder, create=False)) as store, locked(folder, 0):
         child = "import sys; from pathlib import Path; from facesearch import database as d\n"
-        child += "from flips import photo, MODEL; from facesearch.store import Store\n"
+        child += "from flips import photo, MODEL; from facesearch.storage.store import Store\n"
         child += "d.LOCK_SECONDS = 0.2\nStore(Path(sys.argv[1]), create=False).add("
         child += "[photo(99, 0)], MODEL)"
         other = python(child, folder)

@@ -13,16 +13,17 @@ from invented import faces_of
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.decide import Candidate
-from facesearch.embed import Embedder, Portrait
-from facesearch.enrolment import BATCH, Enrolment, Which
-from facesearch.folder import CERTAIN, Folder, Verdict
-from facesearch.gallery import Gallery
-from facesearch.looked import Look, Looked
-from facesearch.near import compared, copies, sketch
-from facesearch.progress import Silent
-from facesearch.vault import Secret
+from facesearch.core.progress import Silent
+from facesearch.enrollment.enroller import BATCH, Enrolment, Which
+from facesearch.enrollment.folder_check import CERTAIN, Folder, Verdict
+from facesearch.enrollment.journal import Look, Looked
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.matching.decision import Candidate
+from facesearch.storage.vault import Secret
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.face_reader import Portrait
+from facesearch.vision.near_duplicates import compared, copies, sketch
 
 NOBODY = np.empty((0, 128), np.float32)
 

@@ -15,16 +15,17 @@ import pytest
 from flips import MODEL, photo
 from numpy.typing import NDArray
 
-from facesearch import following, history
-from facesearch import index as index_module
-from facesearch.cache import COARSE, INDEX, State
-from facesearch.following import FollowingIndex
-from facesearch.gallery import Gallery
-from facesearch.index import PersonIndex
-from facesearch.purge import purge
-from facesearch.schema import faces
-from facesearch.store import Store
-from facesearch.template import templates
+from facesearch.core.templates import templates
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.purge import purge
+from facesearch.index.faiss_index import PersonIndex, local_index
+from facesearch.index.faiss_index import faiss_index as index_module
+from facesearch.index.local_index import FollowingIndex
+from facesearch.storage import change_log
+from facesearch.storage.cache_file import COARSE, INDEX
+from facesearch.storage.schema import faces
+from facesearch.storage.state import State
+from facesearch.storage.store import Store
 
 
 @pytest.fixture
@@ -44,7 +45,7 @@ def store(folder: Path) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a small file is kept while others change a little."""
-    monkeypatch.setattr(following, "SMALL", 0)
+    monkeypatch.setattr(local_index, "SMALL", 0)
 
 
 def raw(folder: Path, *statements: str) -> None:
@@ -102,7 +103,7 @@ def test_every_kind_of_change_is_followed(folder: Path, store: Store) -> None:
 def test_a_file_is_kept_while_few_differ(
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(following, "BEHIND", 3)
+    monkeypatch.setattr(local_index, "BEHIND", 3)
     whole = (folder / INDEX).read_bytes()
     for person in (10, 11, 12):
         store.add([photo(person, 0)], MODEL)
@@ -130,7 +131,7 @@ def test_a_database_that_was_put_back(
     """It knows nothing of what came after, though the numbers of its changes are the same."""
     backup = folder.with_name("backup")
     shutil.copytree(folder, backup)
-    monkeypatch.setattr(following, "BEHIND", 0)
+    monkeypatch.setattr(local_index, "BEHIND", 0)
     store.add([photo(7, 0)], MODEL)
     check(store)
     with closing(Store(backup, create=False)) as other:
@@ -142,7 +143,7 @@ def test_a_database_that_was_put_back(
 
 def state_of(store: Store) -> State:
     with store.database.read() as connection:
-        return history.state(connection)
+        return change_log.state(connection)
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_faces_that_an_index_of_the_database_hides(folder: Path, store: Store) -
 def test_who_is_too_far_behind_begins_anew(
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "KEPT", 5)
+    monkeypatch.setattr(change_log, "KEPT", 5)
     store.add([photo(7, 0)], MODEL)
     check(store)
     for number in range(7):
@@ -226,7 +227,7 @@ def test_what_a_killed_program_left_is_removed(folder: Path, store: Store) -> No
 @pytest.fixture
 def crowded(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A gallery that counts as very large."""
-    monkeypatch.setattr(following, "MANY", 100)
+    monkeypatch.setattr(local_index, "MANY", 100)
     monkeypatch.setattr(index_module, "CELLS", 8)
     monkeypatch.setattr(index_module, "AGAIN", 48)
     store.add([photo(person, 0) for person in range(100, 800)], MODEL)
@@ -269,7 +270,7 @@ def test_codes_and_what_changed_since(
     for one in (open_, FollowingIndex(crowded)):
         assert recall(one) == 1
     assert (folder / COARSE).read_bytes() != codes  # without who is gone
-    monkeypatch.setattr(following, "BESIDE", 3)
+    monkeypatch.setattr(local_index, "BESIDE", 3)
     last = FollowingIndex(crowded)
     assert recall(last) == 1
     assert not (folder / COARSE).exists()  # too many changed since

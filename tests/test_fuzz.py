@@ -9,8 +9,8 @@ import pytest
 from fuzz_images import SOUND, Inputs, fuzz
 from PIL import Image
 
-from facesearch import images
-from facesearch.errors import PhotoError
+from facesearch.core.errors import PhotoError
+from facesearch.vision import images, photo_files
 
 
 def test_damaged_images_of_every_kind() -> None:
@@ -20,7 +20,7 @@ def test_damaged_images_of_every_kind() -> None:
     assert sum(tally.inputs for tally in outcome.kinds.values()) == 500
     kinds = {f".{kind}" for kind in outcome.kinds}
     same = {".jpeg", ".jpe", ".jfif", ".tif", ".heif"}  # other names of the same kinds
-    assert kinds == images.SUFFIXES - same
+    assert kinds == photo_files.SUFFIXES - same
     for tally in outcome.kinds.values():
         assert tally.read > 0
         assert tally.refused > 0

@@ -9,20 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from facesearch import decide
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError, PersonError, PhotoError
-from facesearch.gallery import (
-    BATCH,
-    Enrolment,
-    Gallery,
-    Identification,
-    Which,
-    clean_name,
-)
-from facesearch.progress import Silent
-from facesearch.template import templates
+from facesearch.core.errors import GalleryError, PersonError, PhotoError
+from facesearch.core.progress import Silent
+from facesearch.core.templates import templates
+from facesearch.gallery.gallery import BATCH, Enrolment, Gallery, Identification, Which, clean_name
+from facesearch.matching import decision
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.vision.embedder import Embedder
 
 
 @pytest.fixture
@@ -424,7 +417,7 @@ def test_all_jobs_see_the_same_pixels(
     assert np.array_equal(stored, embedder.embed(embedder.read(photo).chips))
     assert np.array_equal(embedder.read_principal(photo), embedder.read(photo).chips[0])
     (answer,) = name(gallery, embedder, calibration, other)
-    compared = decide.compare(embedder, calibration, photo, other, 0.3)
+    compared = decision.compare(embedder, calibration, photo, other, 0.3)
     assert answer.candidates[0].distance == pytest.approx(compared.distance, abs=2e-3)
 
 

@@ -10,8 +10,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch import images
-from facesearch.errors import PhotoError
+from facesearch.core.errors import PhotoError
+from facesearch.vision import images, photo_files
 
 Pixels = NDArray[np.uint8]
 
@@ -132,7 +132,7 @@ def test_paths_need_not_be_utf8(tmp_path: Path, scene: Pixels) -> None:
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png"))
     Image.fromarray(scene).save(path)
     assert np.array_equal(images.read(path), scene)
-    assert images.photos_in(tmp_path) == [path]
+    assert photo_files.photos_in(tmp_path) == [path]
 
 
 def test_folders_are_searched_for_photos(tmp_path: Path, scene: Pixels) -> None:
@@ -143,11 +143,11 @@ def test_folders_are_searched_for_photos(tmp_path: Path, scene: Pixels) -> None:
     for path in (inner / "2.PNG", tmp_path / "1.png", hidden / "3.png", tmp_path / ".4.png"):
         Image.fromarray(scene).save(path)
     (tmp_path / "notes.txt").write_text("no photo")
-    assert images.expand([tmp_path]) == [tmp_path / "1.png", inner / "2.PNG"]
+    assert photo_files.expand([tmp_path]) == [tmp_path / "1.png", inner / "2.PNG"]
     missing, void = tmp_path / "missing", tmp_path / "void"
     void.mkdir()
     asked = [tmp_path / "1.png", missing, void, tmp_path]
-    assert images.expand(asked) == [tmp_path / "1.png", missing, void, inner / "2.PNG"]
+    assert photo_files.expand(asked) == [tmp_path / "1.png", missing, void, inner / "2.PNG"]
     with pytest.raises(PhotoError, match="missing: no such file"):
         images.read(missing)
     with pytest.raises(PhotoError, match="void: a folder without a photo"):
@@ -163,7 +163,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_paths_that_the_system_refuses(tmp_path: Path) -> None:
     long = tmp_path / ("x" * 300 + ".jpg")
-    assert images.expand([long]) == [long]
+    assert photo_files.expand([long]) == [long]
     with pytest.raises(PhotoError, match="cannot be read"):
         images.read(long)
 

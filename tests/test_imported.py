@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.embed import Embedder
-from facesearch.errors import ModelError
-from facesearch.imported import import_network
-from facesearch.model import Model
+from facesearch.core.errors import ModelError
+from facesearch.training.onnx_import import import_network
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 onnx = pytest.importorskip("onnx", reason="the extra `train` is not installed")
 

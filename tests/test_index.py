@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.cache import State
-from facesearch.index import PersonIndex
+from facesearch.index.faiss_index import PersonIndex
+from facesearch.storage.state import State
 
 STATE = State("aa", 7)
 
@@ -105,7 +105,7 @@ def test_threads_share_the_templates(
 ) -> None:
     index = PersonIndex(np.arange(50), vectors)
     whole = index.search(vectors[:5], 20)
-    monkeypatch.setattr("facesearch.index.SHARED", 7)
+    monkeypatch.setattr("facesearch.index.faiss_index.SHARED", 7)
     monkeypatch.setattr("faiss.omp_get_max_threads", lambda: 8)
     shared = index.search(vectors[:5], 20)
     assert np.array_equal(whole[0], shared[0])

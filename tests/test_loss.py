@@ -6,8 +6,8 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from facesearch.errors import DataError  # noqa: E402
-from facesearch.loss import (  # noqa: E402
+from facesearch.core.errors import DataError  # noqa: E402
+from facesearch.training.losses import (  # noqa: E402
     LossConfig,
     Objective,
     contrastive_loss,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch import metrics
+from facesearch.metrics.pairs import pairs
 
 Distances = NDArray[np.float64]
 
@@ -23,7 +23,7 @@ def drawn(seed: int, genuine: int = 40, impostor: int = 90) -> tuple[Distances, 
 def test_error_rates_count_pairs(seed: int) -> None:
     genuine, impostor = drawn(seed)
     for threshold in np.arange(0, 2, 0.05):
-        fmr, fnmr = metrics.error_rates(genuine, impostor, [threshold])[:, 0]
+        fmr, fnmr = pairs.error_rates(genuine, impostor, [threshold])[:, 0]
         assert fmr == pytest.approx(sum(d <= threshold for d in impostor) / len(impostor))
         assert fnmr == pytest.approx(sum(d > threshold for d in genuine) / len(genuine))
 
@@ -32,7 +32,7 @@ def test_error_rates_count_pairs(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_threshold_at_fmr_is_the_largest_that_keeps_the_rate(seed: int, fmr: float) -> None:
     _, impostor = drawn(seed)
-    threshold = metrics.threshold_at_fmr(impostor, fmr)
+    threshold = pairs.threshold_at_fmr(impostor, fmr)
     matched = sum(d <= threshold for d in impostor)
     assert matched <= fmr * len(impostor) + 1e-9
     beyond = [d for d in impostor if d > threshold]
@@ -51,11 +51,11 @@ def test_best_thresholds_beat_every_other(seed: int) -> None:
     def right(t: float) -> int:
         return int(sum(genuine <= t) + sum(impostor > t))
 
-    threshold, best = metrics.best_f1(genuine, impostor)
+    threshold, best = pairs.best_f1(genuine, impostor)
     everything = np.arange(-0.05, 2.1, 0.05)
     assert best == pytest.approx(max(f1(t) for t in everything))
     assert f1(threshold) == pytest.approx(best)
-    accurate = metrics.best_accuracy_threshold(genuine, impostor)
+    accurate = pairs.best_accuracy_threshold(genuine, impostor)
     assert right(accurate) == max(right(t) for t in everything)
 
 
@@ -63,14 +63,14 @@ def test_best_thresholds_beat_every_other(seed: int) -> None:
 def test_auc_is_the_chance_to_be_nearer(seed: int) -> None:
     genuine, impostor = drawn(seed)
     wins = sum((g < i) + (g == i) / 2 for g in genuine for i in impostor)
-    assert metrics.auc(genuine, impostor) == pytest.approx(wins / len(genuine) / len(impostor))
+    assert pairs.auc(genuine, impostor) == pytest.approx(wins / len(genuine) / len(impostor))
 
 
 def test_eer_where_it_is_known() -> None:
     grid = np.arange(100) / 100
-    assert metrics.eer(grid, grid + 0.5) == pytest.approx(0.25, abs=0.01)
-    assert metrics.eer(grid, grid + 2) == 0
-    assert metrics.eer(grid, grid) == pytest.approx(0.5, abs=0.01)
+    assert pairs.eer(grid, grid + 0.5) == pytest.approx(0.25, abs=0.01)
+    assert pairs.eer(grid, grid + 2) == 0
+    assert pairs.eer(grid, grid) == pytest.approx(0.5, abs=0.01)
 
 
 def test_ten_folds_use_thresholds_of_the_others() -> None:
@@ -78,7 +78,7 @@ def test_ten_folds_use_thresholds_of_the_others() -> None:
     same = np.tile([True] * 20 + [False] * 20, 10)
     fold = np.repeat(np.arange(10), 40)
     distance = np.where(same, rng.normal(0.8, 0.25, 400), rng.normal(1.2, 0.2, 400))
-    result = metrics.evaluate_pairs(distance, same, fold, threshold=99)
+    result = pairs.evaluate_pairs(distance, same, fold, threshold=99)
     accuracies, thresholds, hits, called = [], [], 0, 0
     for current in range(10):
         others = sorted(distance[fold != current])
@@ -101,7 +101,7 @@ def test_ten_folds_use_thresholds_of_the_others() -> None:
 def test_one_fold_uses_the_threshold_given() -> None:
     distance = np.array([0.2, 0.9, 1.0, 1.5])
     same = np.array([True, True, False, False])
-    result = metrics.evaluate_pairs(distance, same, np.zeros(4, np.int64), 0.5)
+    result = pairs.evaluate_pairs(distance, same, np.zeros(4, np.int64), 0.5)
     assert (result.accuracy, result.threshold, result.accuracy_std) == (0.75, 0.5, 0)
     assert result.f1 == pytest.approx(2 / 3)
     assert result.fnmr_at_fmr == dict.fromkeys(("0.01", "0.001", "0.0001"))  # of two impostor pairs
@@ -110,7 +110,7 @@ def test_one_fold_uses_the_threshold_given() -> None:
 def test_error_at_a_rate_that_the_pairs_can_show() -> None:
     distance = np.r_[np.linspace(0, 1, 100), np.linspace(0.5, 1.5, 100)]
     same = np.arange(200) < 100
-    result = metrics.evaluate_pairs(distance, same, np.zeros(200, np.int64), 0.5)
+    result = pairs.evaluate_pairs(distance, same, np.zeros(200, np.int64), 0.5)
     threshold = sorted(distance[~same])[1]  # one of a hundred lies below it
     expected = np.mean(distance[same] >= threshold)
     assert result.fnmr_at_fmr["0.01"] == pytest.approx(expected)
@@ -122,7 +122,7 @@ def test_all_pairs_are_all_pairs() -> None:
     people = np.array([0] * 6 + [1] * 3 + [2])
     embeddings = rng.normal(size=(10, 8))
     embeddings = (embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).astype(np.float32)
-    genuine, impostor = metrics.all_pairs(embeddings, people)
+    genuine, impostor = pairs.all_pairs(embeddings, people)
     slow: dict[bool, list[float]] = {True: [], False: []}
     for i in range(10):
         for j in range(i):
@@ -135,23 +135,23 @@ def test_all_pairs_are_all_pairs() -> None:
 def test_a_sample_lets_nobody_speak_for_all() -> None:
     counts = [40, 12, 3, 1, 1]
     people = np.random.default_rng(0).permutation(np.repeat(np.arange(5), counts))
-    rows = metrics.sample(people, seed=0)
+    rows = pairs.sample(people, seed=0)
     assert np.bincount(people[rows]).tolist() == [12, 12, 3, 1, 1]
     assert len(set(rows.tolist())) == len(rows)
-    assert np.array_equal(rows, metrics.sample(people, seed=0))
-    assert not np.array_equal(rows, metrics.sample(people, seed=1))
-    assert len(metrics.sample(np.empty(0, np.int64), seed=0)) == 0
+    assert np.array_equal(rows, pairs.sample(people, seed=0))
+    assert not np.array_equal(rows, pairs.sample(people, seed=1))
+    assert len(pairs.sample(np.empty(0, np.int64), seed=0)) == 0
 
 
 def test_a_sample_fits_in_memory_and_takes_people_whole() -> None:
     people = np.repeat(np.arange(3000), 4)
-    rows = metrics.sample(people, seed=0)
-    assert len(rows) == metrics.MOST_FACES
+    rows = pairs.sample(people, seed=0)
+    assert len(rows) == pairs.MOST_FACES
     assert set(np.bincount(people[rows]).tolist()) == {0, 4}
 
 
 def test_balanced_draws_as_many_impostors() -> None:
-    distance, same = metrics.balanced(np.zeros(3), np.arange(1.0, 100.0), seed=0)
+    distance, same = pairs.balanced(np.zeros(3), np.arange(1.0, 100.0), seed=0)
     assert len(distance) == 6
     assert same.tolist() == [True] * 3 + [False] * 3
     assert len(set(distance[3:])) == 3

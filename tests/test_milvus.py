@@ -15,20 +15,21 @@ import pytest
 from crowd import cohort, crowd
 from milvus_server import MilvusServer
 
-from facesearch import milvus, mirror, vault
-from facesearch.calibrate import Calibration, calibrate
-from facesearch.database import MIRROR, set_setting
-from facesearch.decide import Candidate
-from facesearch.doctor import examine
-from facesearch.embed import SeenFace
-from facesearch.errors import GalleryError, MissingExtra
-from facesearch.face import Box, Face
-from facesearch.gallery import Gallery
-from facesearch.index import PersonIndex
-from facesearch.milvus import Catalogue, MilvusIndex, Server
-from facesearch.mirror import Mirror, name_of
-from facesearch.store import ModelStamp, NewPhoto, Store
-from facesearch.template import templates
+from facesearch.core.errors import GalleryError, MissingExtra
+from facesearch.core.face import Box, Face
+from facesearch.core.templates import templates
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import Gallery
+from facesearch.index import milvus_sync
+from facesearch.index.faiss_index import PersonIndex, milvus
+from facesearch.index.milvus import Catalogue, MilvusIndex, Server
+from facesearch.index.milvus_sync import Mirror, name_of
+from facesearch.matching.calibration import Calibration, calibrate
+from facesearch.matching.decision import Candidate
+from facesearch.storage import vault
+from facesearch.storage.database import MIRROR, set_setting
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.vision.embedder import SeenFace
 
 PEOPLE, PHOTOS = 300, 3
 MODEL = ModelStamp("drawn", "d" * 64, 32)
@@ -364,8 +365,8 @@ def test_the_doctor_compares_every_template(gallery: Gallery, folder: Path, serv
 FILLS = """
 import os, sys
 from pathlib import Path
-from facesearch.gallery import Gallery
-from facesearch.milvus import MilvusIndex
+from facesearch.gallery.gallery import Gallery
+from facesearch.index.milvus import MilvusIndex
 def killed(*arguments):
     os.kill(os.getpid(), 9)
 setattr(MilvusIndex, sys.argv[2], killed)
@@ -443,7 +444,7 @@ def test_somebody_else_changes_it_at_the_same_time(
 ENROLS = """
 import sys
 from pathlib import Path
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 from test_milvus import MODEL, check, photo
 folder, worker = Path(sys.argv[1]), int(sys.argv[2])
 with Gallery(folder) as gallery:
@@ -614,7 +615,7 @@ def test_a_server_that_hangs(
 def test_others_write_while_it_is_filled(
     gallery: Gallery, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mirror, "MOST_VARIABLES", 40)  # people in a page
+    monkeypatch.setattr(milvus_sync, "MOST_VARIABLES", 40)  # people in a page
     add, pages = MilvusIndex.add, []
 
     def meanwhile(index: MilvusIndex, numbers: Any, vectors: Any) -> None:

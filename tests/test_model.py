@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch.embed import Embedder
-from facesearch.errors import ModelError
-from facesearch.model import Model
-from facesearch.settings import find_model, shipped_models
+from facesearch.core.errors import ModelError
+from facesearch.core.paths import find_model, shipped_models
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
 
 
 @pytest.fixture

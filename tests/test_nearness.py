@@ -9,15 +9,15 @@ import pytest
 from crowd import cohort, crowd
 from flips import photo
 
-from facesearch import cache
-from facesearch.calibrate import Strangers
-from facesearch.cohort import Cohort
-from facesearch.following import FollowingIndex
-from facesearch.model import COHORT
-from facesearch.nearness import nearest, strangers_to
-from facesearch.store import ModelStamp, Store
-from facesearch.strangers import strangers_of
-from facesearch.template import templates
+from facesearch.core.templates import templates
+from facesearch.gallery.impostor_search import strangers_of
+from facesearch.gallery.nearness import nearest, strangers_to
+from facesearch.index.local_index import FollowingIndex
+from facesearch.matching.calibration import Strangers
+from facesearch.matching.cohort import Cohort
+from facesearch.storage import cache_file
+from facesearch.storage.store import ModelStamp, Store
+from facesearch.vision.model import COHORT
 
 MODEL = ModelStamp("default", "f" * 64, 32)
 
@@ -55,7 +55,8 @@ def test_kept_and_updated_they_are_those_counted_anew(
     part = Cohort.load(tmp_path / COHORT)
     asked: list[int] = []
     monkeypatch.setattr(
-        "facesearch.strangers.nearest", lambda *given: asked.append(1) or nearest(*given)
+        "facesearch.gallery.impostor_search.nearest",
+        lambda *given: asked.append(1) or nearest(*given),
     )
     with closing(Store(tmp_path / "gallery", create=True)) as store:
         following = FollowingIndex(store)
@@ -78,7 +79,7 @@ def test_kept_and_updated_they_are_those_counted_anew(
             kept = strangers_of(store, FollowingIndex(store), model)  # type: ignore[arg-type]
             assert np.array_equal(found.distances, kept.distances)
         assert asked == [1]
-        path = tmp_path / "gallery" / cache.STRANGERS
+        path = tmp_path / "gallery" / cache_file.STRANGERS
         content = bytearray(path.read_bytes())
         content[99] ^= 4
         path.write_bytes(content)

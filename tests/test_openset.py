@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from facesearch.errors import DataError
-from facesearch.metrics import NEVER
-from facesearch.openset import Draw, Searches, draw, open_set, search, summary
+from facesearch.core.errors import DataError
+from facesearch.metrics.open_set import Draw, Searches, draw, open_set, search, summary
+from facesearch.metrics.pairs import NEVER
 
 Drawn = tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.bool_]]
 

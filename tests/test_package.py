@@ -52,7 +52,7 @@ def test_it_works_from_the_wheel_in_another_folder(
             command, cwd=tmp_path, check=True, capture_output=True, text=True
         ).stdout
 
-    where = run("import facesearch.settings as s; print(s.__file__, s.find_model())").split()
+    where = run("import facesearch.core.paths as s; print(s.__file__, s.find_model())").split()
     assert [Path(path).is_relative_to(site) for path in where] == [True, True]
     main = "from facesearch.cli import main; main()"
     run(main, "enroll", "--name", "Grace Hopper", str(hopper))

@@ -9,17 +9,17 @@ import sqlalchemy as sa
 from invented import faces_of
 from postgres_server import Server
 
-from facesearch import doctor, pgvector
-from facesearch.calibrate import calibration_of
-from facesearch.embed import Embedder, SeenFace
-from facesearch.errors import GalleryError
-from facesearch.face import Box, Face
-from facesearch.gallery import Gallery
-from facesearch.index import PersonIndex
-from facesearch.model import Embeddings
-from facesearch.pgvector import TemplateTable
-from facesearch.store import ModelStamp, NewPhoto
-from facesearch.template import templates
+from facesearch.core.arrays import Embeddings
+from facesearch.core.errors import GalleryError
+from facesearch.core.face import Box, Face
+from facesearch.core.templates import templates
+from facesearch.gallery.gallery import Gallery, doctor
+from facesearch.index.faiss_index import PersonIndex
+from facesearch.matching.calibration import calibration_of
+from facesearch.storage import pgvector
+from facesearch.storage.pgvector import TemplateTable
+from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.vision.embedder import Embedder, SeenFace
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 FACE = Face(Box(0, 0, 40, 40), ((10, 10), (30, 10), (20, 20), (12, 30), (28, 30)), 0.9)

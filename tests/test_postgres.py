@@ -15,18 +15,18 @@ from fuzz_archives import invented
 from postgres_server import GUARDED, PASSWORD, Server
 from test_store import MODEL, photo
 
-from facesearch import database as module
-from facesearch import doctor, schema
-from facesearch.archive import Archive
-from facesearch.calibrate import calibration_of
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError, MissingExtra
-from facesearch.export import export
-from facesearch.gallery import Gallery
-from facesearch.merge import merge
-from facesearch.progress import Silent
-from facesearch.store import Store
-from facesearch.vault import Secret
+from facesearch.core.errors import GalleryError, MissingExtra
+from facesearch.core.progress import Silent
+from facesearch.gallery.archive_export import export
+from facesearch.gallery.archive_format import Archive
+from facesearch.gallery.archive_import import merge
+from facesearch.gallery.gallery import Gallery, doctor
+from facesearch.matching.calibration import calibration_of
+from facesearch.storage import database as module
+from facesearch.storage import schema
+from facesearch.storage.store import Store
+from facesearch.storage.vault import Secret
+from facesearch.vision.embedder import Embedder
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
 PHOTO_GONE = {"photo gone"}  # they are invented
@@ -124,7 +124,7 @@ def test_servers_and_databases_that_do_not_do(
     change(url, "UPDATE settings SET value = '../../elsewhere' WHERE key = 'identity'")
     with pytest.raises(GalleryError, match="damaged: the setting 'identity' is not ours"):
         Store(url, create=False)
-    monkeypatch.setattr("facesearch.postgres.OLDEST", 99)
+    monkeypatch.setattr("facesearch.storage.postgres.OLDEST", 99)
     with pytest.raises(GalleryError, match=r"PostgreSQL \d+ is too old; 99 is the oldest"):
         Store(url, create=False)
 

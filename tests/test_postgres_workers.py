@@ -9,14 +9,13 @@ import pytest
 from flips import MODEL, photo
 from postgres_server import Server
 
-from facesearch import doctor
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery, doctor
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
 SETUP = """
 import sys
 from flips import MODEL, photo
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 url, who = sys.argv[1], int(sys.argv[2])
 gallery = Gallery(url)
 def say(word):

@@ -15,15 +15,16 @@ import pytest
 import sqlalchemy as sa
 from test_store import MODEL, photo
 
-from facesearch import audit, preferences, private
-from facesearch.calibrate import calibration_of
 from facesearch.cli import internal
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError, PhotoError
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
-from facesearch.schema import faces, searches
-from facesearch.store import Store
+from facesearch.core import secure_files
+from facesearch.core.errors import GalleryError, PhotoError
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import calibration_of
+from facesearch.storage import audit_log, preferences
+from facesearch.storage.schema import faces, searches
+from facesearch.storage.store import Store
+from facesearch.vision.embedder import Embedder
 
 
 @pytest.fixture
@@ -87,16 +88,16 @@ def test_an_earlier_gallery_is_closed_to_others(folder: Path) -> None:
 def test_a_private_file_replaces_one_that_was_none(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_text("longer than what follows")
-    with private.opened(path) as file:
+    with secure_files.opened(path) as file:
         file.write(b"content")
     assert path.read_bytes() == b"content"
     assert modes(tmp_path) == {"file": 0o600}
-    private.make(path)
+    secure_files.make(path)
     assert path.read_bytes() == b"content"
     path.chmod(0o444)
-    private.tighten(path)
+    secure_files.tighten(path)
     assert modes(tmp_path) == {"file": 0o400}
-    private.tighten(tmp_path / "missing")
+    secure_files.tighten(tmp_path / "missing")
 
 
 # The audit log
@@ -200,7 +201,7 @@ FAULT = """
 import facesearch.gallery
 def people(self):
     int(secret)
-facesearch.gallery.Store.people = people
+facesearch.gallery.gallery.Store.people = people
 secret = "Zaphod Beeblebrox"
 """
 
@@ -210,7 +211,7 @@ def test_a_fault_of_ours_is_one_line_without_values(folder: Path) -> None:
     result = run("people", "list", code=FAULT)
     assert result.returncode == internal.EXIT_CODE
     line = result.stderr.strip()
-    assert line.startswith("internal error: ValueError in facesearch.gallery:")
+    assert line.startswith("internal error: ValueError in facesearch.gallery.gallery:")
     assert line.endswith("; run again with --debug for the trace")
     assert "\n" not in line
     assert "Zaphod" not in line
@@ -272,7 +273,7 @@ def test_a_gallery_is_encrypted_and_opened_by_commands(folder: Path, tmp_path: P
 def test_the_log_is_listed(folder: Path) -> None:
     store = Store(folder, create=True)
     assert run("gallery", "set", "audit", "on").returncode == 0
-    audit.record(store.database, "identify", 2, ["bob", "ann", "bob"])
+    audit_log.record(store.database, "identify", 2, ["bob", "ann", "bob"])
     listed = run("gallery", "audit", "--since", "2020-01-01", "--json")
     assert '"command": "identify", "faces": 2, "names": ["ann", "bob"]' in listed.stdout
     assert run("gallery", "audit", "--since", "yesterday").returncode == 2

@@ -12,12 +12,11 @@ import numpy as np
 import pytest
 from invented_photos import MODEL, photo
 
-from facesearch import database as module
-from facesearch import purge
-from facesearch.errors import GalleryError, PersonError
-from facesearch.gallery import Gallery
-from facesearch.rejections import reject
-from facesearch.template import templates
+from facesearch.core.errors import GalleryError, PersonError
+from facesearch.core.templates import templates
+from facesearch.gallery.gallery import Gallery, purge
+from facesearch.gallery.rejections import reject
+from facesearch.storage import database as module
 
 NAME = "Zaphod Beeblebrox"
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from facesearch.align import TEMPLATE, align
-from facesearch.face import Box, Face
-from facesearch.quality import sharpness, skew, unrecognisable, unusable
+from facesearch.core.face import Box, Face
+from facesearch.vision.alignment import TEMPLATE, align
+from facesearch.vision.quality import sharpness, skew, unrecognisable, unusable
 
 CHIP = np.random.default_rng(0).integers(0, 255, (80, 80, 3), dtype=np.uint8)
 

@@ -9,24 +9,25 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facesearch import images, settings
-from facesearch import reindex as module
-from facesearch.calibrate import calibration_of
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError, PhotoError
-from facesearch.face import Box
-from facesearch.gallery import Gallery
-from facesearch.kept import LARGEST, MARGIN, SIDE, chip_of, kept_chip, read_kept
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.reindex import FacesMissing
-from facesearch.store import Store
+from facesearch.core import paths
+from facesearch.core.errors import GalleryError, PhotoError
+from facesearch.core.face import Box
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.gallery import reindex as module
+from facesearch.gallery.reindex import FacesMissing
+from facesearch.matching.calibration import calibration_of
+from facesearch.storage.store import Store
+from facesearch.vision import images
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.stored_chips import LARGEST, MARGIN, SIDE, chip_of, kept_chip, read_kept
 
 
 @pytest.fixture(scope="session")
 def accurate() -> Embedder:
     """The other shipped model's."""
-    return Embedder(Model(settings.shipped_models() / "accurate"))
+    return Embedder(Model(paths.shipped_models() / "accurate"))
 
 
 @pytest.fixture
@@ -340,7 +341,7 @@ def test_a_kept_chip_gives_nearly_the_embedding_of_the_photo(
     name: str, embedder: Embedder, people: Path, hopper: Path, collins: Path
 ) -> None:
     """Of drawn faces and two photographs; of 40 of LFW the farthest was 0.030 and 0.055."""
-    model = Embedder(Model(settings.shipped_models() / name))
+    model = Embedder(Model(paths.shipped_models() / name))
     distances = []
     for photo in [hopper, collins, *sorted(people.glob("*/pose-0.jpg"))]:
         portrait = model.read(photo, keep=True)
@@ -355,7 +356,7 @@ def test_a_kept_chip_gives_nearly_the_embedding_of_the_photo(
 def test_any_shipped_template_lies_inside_a_kept_chip(
     embedder: Embedder, accurate: Embedder
 ) -> None:
-    from facesearch.align import TEMPLATE, TEMPLATE_SIZE, similarity
+    from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, similarity
 
     whole = SIDE + 2 * MARGIN
     onto = np.array(TEMPLATE) * (SIDE / TEMPLATE_SIZE) + MARGIN

@@ -12,16 +12,16 @@ from invented import faces_of
 from numpy.typing import NDArray
 from PIL import Image
 
-from facesearch.calibrate import Calibration, Strangers, calibration_of
-from facesearch.database import now
-from facesearch.embed import Embedder
-from facesearch.errors import GalleryError
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
-from facesearch.review import WEAKEST, Finding, Review
-from facesearch.reviewed import strangers_row
-from facesearch.schema import faces, rejections
-from facesearch.store import Roster
+from facesearch.core.errors import GalleryError
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.review import WEAKEST, Finding, Review
+from facesearch.gallery.review_report import strangers_row
+from facesearch.matching.calibration import Calibration, Strangers, calibration_of
+from facesearch.storage.database import now
+from facesearch.storage.schema import faces, rejections
+from facesearch.storage.store import Roster
+from facesearch.vision.embedder import Embedder
 
 LIMIT = 0.4
 

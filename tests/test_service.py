@@ -13,20 +13,20 @@ import pytest
 from PIL import Image
 from serving import Running, photos, running
 
-from facesearch import rows
-from facesearch.calibrate import calibration_of
-from facesearch.decide import compare, threshold_to_compare, threshold_to_search
-from facesearch.doctor import examine
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.images import read
-from facesearch.model import Model
-from facesearch.progress import Silent
-from facesearch.service.describing import realised
+from facesearch import serialization
+from facesearch.core.paths import shipped_models
+from facesearch.core.progress import Silent
+from facesearch.core.uploads import uploaded
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import calibration_of
+from facesearch.matching.decision import compare, threshold_to_compare, threshold_to_search
+from facesearch.service.routes.models import realised
 from facesearch.service.settings import Limits
-from facesearch.settings import shipped_models
-from facesearch.upload import uploaded
-from facesearch.vault import new_key_file
+from facesearch.storage.vault import new_key_file
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.images import read
+from facesearch.vision.model import Model
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_identify_answers_as_the_library_does(
         params={"fpir": 0.05, "top": 2},
     )
     assert (told["photo"], told["width"], told["height"]) == ("group.jpg", 900, 300)
-    expected = [rows.identification(answer, lambda path: path.name) for answer in found]
+    expected = [serialization.identification(answer, lambda path: path.name) for answer in found]
     assert len(expected) == 3
     for ours, theirs in zip(told["faces"], expected, strict=True):
         for key, value in theirs.items():

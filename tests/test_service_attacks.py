@@ -16,15 +16,15 @@ import pytest
 from PIL import Image
 from serving import Running, photos, running
 
-from facesearch.embed import Embedder
-from facesearch.errors import FacesearchError
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
-from facesearch.service import access
-from facesearch.service.access import COOKIE, Role, is_loopback, read_tokens
+from facesearch.core.errors import FacesearchError
+from facesearch.core.progress import Silent
+from facesearch.core.uploads import bare
+from facesearch.gallery.gallery import Gallery
+from facesearch.service import auth
 from facesearch.service.app import HEADERS
+from facesearch.service.auth import COOKIE, Role, is_loopback, read_tokens
 from facesearch.service.settings import Token
-from facesearch.upload import bare
+from facesearch.vision.embedder import Embedder
 
 Sent = list[tuple[str, tuple[str, bytes]]]  # files of a form
 POST = b"POST /v1/identify HTTP/1.1\r\nHost: localhost\r\n"
@@ -158,11 +158,11 @@ def test_a_session_stands_for_a_token(guarded: Running) -> None:
 
 
 def test_a_session_ends(guarded: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    value = access.session(TOKENS[2])
+    value = auth.session(TOKENS[2])
     header = {"Cookie": f"{COOKIE}={value}"}
     assert guarded.http.get("/v1/people", headers=header).status_code == 200
-    later = time.time() + access.COOKIE_SECONDS + 1
-    monkeypatch.setattr(access.time, "time", lambda: later)
+    later = time.time() + auth.COOKIE_SECONDS + 1
+    monkeypatch.setattr(auth.time, "time", lambda: later)
     assert guarded.http.get("/v1/people", headers=header).status_code == 401
 
 
@@ -565,7 +565,7 @@ def test_no_names_in_the_log_nor_in_faults(
     log.removeHandler(caplog.handler)
     lines = caplog.text
     assert "GET /v1/people/{name:path} 200" in lines
-    assert "internal error: RuntimeError in facesearch.service.people" in lines
+    assert "internal error: RuntimeError in facesearch.service.routes.people" in lines
     assert "ecret" not in lines
 
 

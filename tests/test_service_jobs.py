@@ -11,20 +11,20 @@ from typing import Any
 import pytest
 from serving import Running, photos, running
 
-from facesearch import spool
-from facesearch.embed import Embedder
-from facesearch.errors import FacesearchError
-from facesearch.gallery import Gallery
+from facesearch.core.errors import FacesearchError
+from facesearch.gallery.gallery import Gallery
 from facesearch.service import runner
-from facesearch.service.shared import GuardedEmbedder
-from facesearch.spool import Job, Spool
-from facesearch.vault import Vault
+from facesearch.service.shared_gallery import GuardedEmbedder
+from facesearch.storage import job_spool
+from facesearch.storage.job_spool import Job, Spool
+from facesearch.storage.vault import Vault
+from facesearch.vision.embedder import Embedder
 
 
 def finished(service: Running, number: str) -> Any:
     while True:
         told = service.get(f"/v1/jobs/{number}")
-        if told["state"] in spool.FINISHED:
+        if told["state"] in job_spool.FINISHED:
             return told
         time.sleep(0.05)
 
@@ -206,9 +206,9 @@ def test_a_spool_keeps_what_it_is_told(tmp_path: Path) -> None:
         assert jobs.job(number) is None
     (tmp_path / "spool" / ("f" * 16)).mkdir()
     assert jobs.jobs() == [job], "a job that was never told of"
-    spool.forget(tmp_path, "Bo")
+    job_spool.forget(tmp_path, "Bo")
     assert jobs.jobs() == [job]
-    spool.forget(tmp_path, "Ada")
+    job_spool.forget(tmp_path, "Ada")
     assert jobs.jobs() == []
 
 

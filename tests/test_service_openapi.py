@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from serving import Running, photos, running
 
+from facesearch.service import schemas
+
 EXAMPLES = 4  # invented requests of an operation
 
 
@@ -38,10 +40,8 @@ def test_everything_is_described(service: Running) -> None:
 def test_examples_are_of_their_shape() -> None:
     from pydantic import BaseModel
 
-    from facesearch.service import shapes
-
     checked = 0
-    for each in vars(shapes).values():
+    for each in vars(schemas).values():
         if isinstance(each, type) and issubclass(each, BaseModel):
             extra: Any = each.model_config.get("json_schema_extra")
             if extra:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from facesearch.errors import ModelError
-from facesearch.settings import find_gallery, find_model, model_home, shipped_models, user_data
+from facesearch.core.errors import ModelError
+from facesearch.core.paths import find_gallery, find_model, model_home, shipped_models, user_data
 
 
 def test_galleries_are_found_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

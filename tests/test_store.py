@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from facesearch.errors import GalleryError, PersonError
-from facesearch.face import Box, Face
-from facesearch.purge import purge
-from facesearch.schema import events
-from facesearch.store import ModelStamp, NewPhoto, Store
+from facesearch.core.errors import GalleryError, PersonError
+from facesearch.core.face import Box, Face
+from facesearch.gallery.purge import purge
+from facesearch.storage.schema import events
+from facesearch.storage.store import ModelStamp, NewPhoto, Store
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 

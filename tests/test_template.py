@@ -3,7 +3,7 @@
 import numpy as np
 from crowd import crowd
 
-from facesearch.template import templates
+from facesearch.core.templates import templates
 
 
 def test_templates_are_normalised_means() -> None:

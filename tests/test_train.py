@@ -12,16 +12,14 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="the extra `train` is not installed")
 
-from facesearch.calibrate import Calibration  # noqa: E402
-from facesearch.data import people_in, split_people  # noqa: E402
-from facesearch.embed import Embedder  # noqa: E402
-from facesearch.errors import DataError, ModelError, TrainingCollapsed  # noqa: E402
-from facesearch.loss import LossConfig  # noqa: E402
-from facesearch.model import Model  # noqa: E402
-from facesearch.network import NetworkConfig, load_network  # noqa: E402
-from facesearch.progress import Silent  # noqa: E402
-from facesearch.settings import shipped_models  # noqa: E402
-from facesearch.train import (  # noqa: E402
+from facesearch.core.errors import DataError, ModelError, TrainingCollapsed  # noqa: E402
+from facesearch.core.paths import shipped_models  # noqa: E402
+from facesearch.core.progress import Silent  # noqa: E402
+from facesearch.matching.calibration import Calibration  # noqa: E402
+from facesearch.training.dataset import split_people  # noqa: E402
+from facesearch.training.losses import LossConfig  # noqa: E402
+from facesearch.training.network import NetworkConfig, load_network  # noqa: E402
+from facesearch.training.train import (  # noqa: E402
     Batches,
     Faces,
     TrainConfig,
@@ -30,6 +28,9 @@ from facesearch.train import (  # noqa: E402
     one_cycle,
     train,
 )
+from facesearch.vision.embedder import Embedder  # noqa: E402
+from facesearch.vision.model import Model  # noqa: E402
+from facesearch.vision.photo_files import people_in  # noqa: E402
 
 FINDERS = [shipped_models() / "default" / "landmarks.dat"]
 SMALL = TrainConfig(

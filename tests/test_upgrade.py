@@ -18,11 +18,13 @@ import pytest
 import sqlalchemy as sa
 from old_gallery import MODEL, PHOTOS, photo
 
-from facesearch import audit, guarded, rejections, schema
-from facesearch import database as module
-from facesearch.doctor import examine
-from facesearch.errors import GalleryError
-from facesearch.store import Store
+from facesearch.core.errors import GalleryError
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import rejections
+from facesearch.matching import rejection
+from facesearch.storage import audit_log, row_checksums, schema
+from facesearch.storage import database as module
+from facesearch.storage.store import Store
 
 OLD = sorted((Path(__file__).parent / "galleries").glob("*.db"))
 VERSIONS = ["0001", "0002", "0003", "0004"]
@@ -75,8 +77,8 @@ def check_whole(folder: Path, version: str) -> None:
         bob = store.person("bob")
         assert (bob.expires, bob.consent) == ("2031-05-06", "by letter")
         (said,) = rejections.rejected(store.database)
-        assert (said.name, said.sha256, said.near) == ("bob", photo(1).sha256, rejections.NEAR)
-        assert [search.names for search in audit.searched(store.database)] == [["bob"]]
+        assert (said.name, said.sha256, said.near) == ("bob", photo(1).sha256, rejection.NEAR)
+        assert [search.names for search in audit_log.searched(store.database)] == [["bob"]]
         assert store.chip(8) == b"a chip"
     store.close()
     assert {finding.kind for finding in examine(folder)} <= {"photo gone"}
@@ -151,7 +153,7 @@ def test_an_error_in_the_middle_leaves_the_older_one(
 
     ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
     with monkeypatch.context() as patch:
-        patch.setattr(guarded, "settle", fail)
+        patch.setattr(row_checksums, "settle", fail)
         with pytest.raises(GalleryError, match="disk is full"):
             Store(old, create=False)
     assert dump(old) == before
@@ -162,7 +164,7 @@ def test_an_error_in_the_middle_leaves_the_older_one(
 UPGRADE = """
 import sys
 from pathlib import Path
-from facesearch.store import Store
+from facesearch.storage.store import Store
 import alembic.command, facesearch.schema
 print("ready", flush=True)
 Store(Path(sys.argv[1]), create=False)

@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 from test_store import MODEL, photo
 
-from facesearch import cache, encryption, vault
 from facesearch.cli import privacy
-from facesearch.doctor import examine
-from facesearch.errors import GalleryError, PersonError
-from facesearch.gallery import Gallery
-from facesearch.schema import chips, faces, rejections
-from facesearch.store import NewPhoto, Store
-from facesearch.vault import Keys, Kind, Secret, Tampered, Vault
+from facesearch.core.errors import GalleryError, PersonError
+from facesearch.gallery.doctor import examine
+from facesearch.gallery.gallery import Gallery, encryption
+from facesearch.storage import cache_file, vault
+from facesearch.storage.schema import chips, faces, rejections
+from facesearch.storage.store import NewPhoto, Store
+from facesearch.storage.vault import Keys, Kind, Secret, Tampered, Vault
 
 SECRET = vault.new_passphrase("correct horse")
 CHIP = b"the picture of a face " * 20
@@ -218,12 +218,12 @@ def test_the_index_of_an_encrypted_gallery_is_used(gallery: Gallery, folder: Pat
     database = gallery._store.database
     revision = gallery._store.revision()
     path = folder / "vectors.faiss"
-    found = cache.read(path, database.vault)
+    found = cache_file.read(path, database.vault)
     assert found is not None
     assert found[0].split()[0] == revision
     assert secret in found[1].tobytes()
     path.rename(folder / "strangers.bin")  # a moved one is none
-    assert cache.read(folder / "strangers.bin", database.vault) is None
+    assert cache_file.read(folder / "strangers.bin", database.vault) is None
     again = Gallery(folder, keys=giving(SECRET.content))
     assert np.array_equal(again._current_index().templates, templates)
     assert again.info().index == "current"
@@ -309,7 +309,7 @@ def test_a_tampered_or_moved_value_is_an_error(
     with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
         gallery._store.vectors()
     # nor does it help to forge the checksum, too
-    monkeypatch.setattr("facesearch.schema.face_checksum", lambda *fields: 7)
+    monkeypatch.setattr("facesearch.storage.schema.face_checksum", lambda *fields: 7)
     raw(folder, ("UPDATE faces SET checksum = 7", ()))
     with pytest.raises(GalleryError, match="gallery: damaged: a sealed face is not what"):
         gallery._store.vectors()
@@ -338,7 +338,7 @@ def test_a_gallery_that_others_encrypt_meanwhile(gallery: Gallery, folder: Path)
 def test_what_a_reader_kept_from_being_overwritten_is_overwritten_later(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("facesearch.database.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("facesearch.storage.database.LOCK_SECONDS", 0.1)
     reader = sqlite3.connect(folder / "gallery.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM faces").fetchone()
@@ -443,7 +443,7 @@ def test_removing_and_undoing_need_no_key(gallery: Gallery, folder: Path) -> Non
         with pytest.raises(PersonError, match=r"/photos/2\.jpg is enrolled as carl since"):
             locked.undo()
         assert locked.remove("carl") == 1
-        assert not (folder / cache.INDEX).exists()
+        assert not (folder / cache_file.INDEX).exists()
         (removed,) = (each for each in locked.changes() if each.line == "ann was removed")
         assert locked.undo(removed.event) == removed
         assert [person.name for person in locked.people()] == ["ann", "bob"]

@@ -12,13 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from facesearch.embed import Embedder
-from facesearch.errors import ClusterError, MissingExtra, ModelError, PhotoError
-from facesearch.gallery import Enrolment, Gallery
-from facesearch.model import Embeddings
-from facesearch.progress import Silent
-from facesearch.store import StoredFace
-from facesearch.workers import NotOnWorker, Sight, Worker, Workers, _ahead, _as_here, _got, workers
+from facesearch.core.arrays import Embeddings
+from facesearch.core.errors import ClusterError, MissingExtra, ModelError, PhotoError
+from facesearch.core.progress import Silent
+from facesearch.enrollment.ray_reader import (
+    NotOnWorker,
+    Sight,
+    Worker,
+    Workers,
+    _ahead,
+    _as_here,
+    _got,
+    workers,
+)
+from facesearch.gallery.gallery import Enrolment, Gallery
+from facesearch.storage.store import StoredFace
+from facesearch.vision.embedder import Embedder
 
 DEADLY = "deadly.jpg"
 # in every process that the cluster starts, but not in this one

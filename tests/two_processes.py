@@ -3,9 +3,9 @@
 import torch
 from torch.nn.parallel import DistributedDataParallel
 
-from facesearch.loss import LossConfig, Objective
-from facesearch.network import EmbeddingNetwork, NetworkConfig
-from facesearch.processes import Processes, processes
+from facesearch.training.distributed import Processes, processes
+from facesearch.training.losses import LossConfig, Objective
+from facesearch.training.network import EmbeddingNetwork, NetworkConfig
 
 
 def main() -> None:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch.terminal import say, show, shown_progress
+from facesearch.cli.output import say, show, shown_progress
 
 if TYPE_CHECKING:
-    from facesearch.reindex import Missing
+    from facesearch.gallery.reindex import Missing
 
 from facesearch.cli.common import chosen_model, embedder_of, gallery_app, opened, options, warn
 
@@ -26,7 +26,7 @@ def gallery_reindex(
     The gallery answers with its old model until everything is done. After an interruption the same
     command goes on.
     """
-    from facesearch.reindex import FacesMissing
+    from facesearch.gallery.reindex import FacesMissing
 
     with opened() as gallery, shown_progress(options.quiet, long=True) as progress:
         embedder = embedder_of(chosen_model())
@@ -95,7 +95,7 @@ def gallery_import(file: Path) -> None:
 
     Everything is checked before anything is written.
     """
-    from facesearch.archive import Archive
+    from facesearch.gallery.archive_format import Archive
 
     with Archive(file) as archive, opened(create=True) as gallery:
         merged = gallery.import_archive(archive)

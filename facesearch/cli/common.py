@@ -14,23 +14,18 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from facesearch import __version__
 from facesearch.cli import internal
-from facesearch.errors import FacesearchError, GalleryError
-from facesearch.settings import (
-    DETAIL,
-    MIN_FACE,
-    find_gallery,
-    find_model,
-)
-from facesearch.terminal import Form, say
+from facesearch.cli.output import Form, say
+from facesearch.core.errors import FacesearchError, GalleryError
+from facesearch.core.paths import DETAIL, MIN_FACE, find_gallery, find_model
+from facesearch.core.version import __version__
 
 if TYPE_CHECKING:
     from facesearch.client import Client
-    from facesearch.embed import Embedder
-    from facesearch.gallery import Gallery
-    from facesearch.model import Model
-    from facesearch.vault import Kind
+    from facesearch.gallery.gallery import Gallery
+    from facesearch.storage.vault import Kind
+    from facesearch.vision.embedder import Embedder
+    from facesearch.vision.model import Model
 
 
 INTERRUPTED, TERMINATED = 130, 143
@@ -257,7 +252,7 @@ def warn(line: str) -> None:
 
 @contextmanager
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
-    from facesearch.gallery import Gallery
+    from facesearch.gallery.gallery import Gallery
 
     with Gallery(gallery_place(), create=create, keys=given_keys) as gallery:
         yield gallery
@@ -275,8 +270,8 @@ def gallery_place() -> Path | str:
 @contextmanager
 def opened_if_there() -> "Iterator[Gallery]":
     """The gallery; where there is none an empty one elsewhere, so that none is made."""
-    from facesearch.database import is_there
-    from facesearch.gallery import Gallery
+    from facesearch.gallery.gallery import Gallery
+    from facesearch.storage.database import is_there
 
     if is_there(gallery_place()):
         with opened() as gallery:
@@ -302,7 +297,7 @@ def reached() -> "Iterator[Gallery | Client]":
 @cache
 def given_keys(kind: "Kind") -> bytes:
     """What opens an encrypted gallery: as the options, the environment or the user says."""
-    from facesearch.vault import from_environment, key_file_bytes, passphrase_bytes
+    from facesearch.storage.vault import from_environment, key_file_bytes, passphrase_bytes
 
     if kind == "key file" and options.key_file is not None:
         return key_file_bytes(options.key_file)
@@ -313,13 +308,13 @@ def given_keys(kind: "Kind") -> bytes:
 
 
 def chosen_model() -> "Model":
-    from facesearch.model import Model
+    from facesearch.vision.model import Model
 
     return Model(find_model(options.model), options.detector, options.precision)
 
 
 def embedder_of(model: "Model") -> "Embedder":
-    from facesearch.embed import Embedder
+    from facesearch.vision.embedder import Embedder
 
     return Embedder(model, options.detail, options.min_face)
 

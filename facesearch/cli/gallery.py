@@ -6,19 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.terminal import say, show, shown_progress
+from facesearch.cli.output import say, show, shown_progress
 
 if TYPE_CHECKING:
     pass
 
-from facesearch.cli.common import (
-    gallery_app,
-    gallery_place,
-    given_keys,
-    opened,
-    options,
-    reached,
-)
+from facesearch.cli.common import gallery_app, gallery_place, given_keys, opened, options, reached
 
 
 @gallery_app.command("info")
@@ -67,7 +60,7 @@ def gallery_purge_expired(
     ] = False,
 ) -> None:
     """Leave nothing of everybody whose last day is over (`people set --expires`), in UTC."""
-    from facesearch.purge import today
+    from facesearch.gallery.purge import today
 
     with opened() as gallery:
         gone = gallery.expired(today()) if dry_run else gallery.purge_expired(today())
@@ -107,7 +100,7 @@ def gallery_doctor(
 
     Ends with 0 if nothing is wrong, or nothing any more, else with 1.
     """
-    from facesearch.doctor import examine
+    from facesearch.gallery.doctor import examine
 
     found = examine(gallery_place(), repair=repair, hashes=photos, keys=given_keys)
     left = [finding for finding in found if not finding.repaired]

@@ -3,11 +3,10 @@
 import os
 import sys
 import traceback
-from pathlib import Path
 
-import facesearch
-from facesearch.errors import FacesearchError
-from facesearch.terminal import say
+from facesearch.cli.output import say
+from facesearch.core.errors import FacesearchError
+from facesearch.core.internal_errors import line_of
 
 EXIT_CODE = 70  # EX_SOFTWARE of sysexits.h
 CONSENT = "FACESEARCH_DEBUG"
@@ -36,19 +35,6 @@ def allow_debug() -> bool:
 
 def print_trace(error: BaseException) -> None:
     traceback.print_exception(error)
-
-
-def line_of(error: BaseException) -> str:
-    """The type and the place: a message may hold what the user would not show to others."""
-    home = Path(facesearch.__file__).parent
-    place = "an unknown place"
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(frame.filename)
-        if path.is_relative_to(home):
-            module = ".".join([home.name, *path.relative_to(home).with_suffix("").parts])
-            place = f"{module}:{frame.lineno}"
-    kind = type(error).__name__
-    return f"internal error: {kind} in {place}; run again with --debug for the trace"
 
 
 def report(error: BaseException, *, debug: bool) -> None:

@@ -11,12 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch.errors import MissingExtra
-from facesearch.settings import (
-    model_home,
-    shipped_models,
-)
-from facesearch.terminal import say, show, shown_progress
+from facesearch.cli.output import say, show, shown_progress
+from facesearch.core.errors import MissingExtra
+from facesearch.core.paths import model_home, shipped_models
 
 if TYPE_CHECKING:
     pass
@@ -91,9 +88,9 @@ def train(
     stops after the last whole epoch; --resume goes on from there. Use it with --model NAME.
     """
     _need_torch()
-    from facesearch.loss import LossConfig
-    from facesearch.report import REPORT, RESULTS
-    from facesearch.train import TrainConfig, train
+    from facesearch.evaluation.model_card import REPORT, RESULTS
+    from facesearch.training.losses import LossConfig
+    from facesearch.training.train import TrainConfig, train
 
     if name is not None and out is not None:
         raise typer.BadParameter("--name and --out exclude each other")
@@ -178,11 +175,12 @@ def evaluate(
         raise typer.BadParameter("--pairs excludes --people and --protocol open-set")
     if not searches and (enrolled or photos is not None):
         raise typer.BadParameter("--enrolled and --photos belong to --protocol open-set")
-    from facesearch import evaluate as measure
-    from facesearch import findings
-    from facesearch.calibrate import calibration_of
-    from facesearch.data import listed, people_in, read_pairs
-    from facesearch.openset import PHOTOS
+    from facesearch.evaluation import evaluate as measure
+    from facesearch.evaluation import report as reporting
+    from facesearch.evaluation.lfw import listed, read_pairs
+    from facesearch.matching.calibration import calibration_of
+    from facesearch.metrics.open_set import PHOTOS
+    from facesearch.vision.photo_files import people_in
 
     model = chosen_model()
     command = shlex.join(["facesearch", *sys.argv[1:]])
@@ -191,7 +189,7 @@ def evaluate(
         chosen = listed(chosen, people)
     if report is not None:
         report.mkdir(parents=True, exist_ok=True)  # before the work of minutes
-    found: findings.Found
+    found: reporting.Found
     with shown_progress(options.quiet) as progress:
         embedder = embedder_of(model)
         if searches:
@@ -214,9 +212,9 @@ def evaluate(
         count, first = len(found.unreadable), found.unreadable[0]
         warn(f"{count} photos cannot be read and count as failures; the first: {first}")
     if report is not None:
-        findings.write(report, command, model.name, found)
-    table = findings.table(found)
-    rows = table if options.form == "table" else findings.rows(model.name, found)
+        reporting.write(report, command, model.name, found)
+    table = reporting.table(found)
+    rows = table if options.form == "table" else reporting.rows(model.name, found)
     show(rows, list(table[0]), options.form)
 
 
@@ -241,7 +239,7 @@ def calibrate(
     They must be people whom the model was not trained on: many of them, a hundred thousand pairs
     of people for a false match rate of 0.001. What is promised holds for each population.
     """
-    from facesearch.recalibrate import population, recalibrate
+    from facesearch.evaluation.recalibrate import population, recalibrate
 
     if options.detector is not None or options.precision is not None:
         raise typer.BadParameter("a model is calibrated with its own detector and precision")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch.errors import MissingExtra
-from facesearch.settings import model_home
-from facesearch.terminal import say, show
+from facesearch.cli.output import say, show
+from facesearch.core.errors import MissingExtra
+from facesearch.core.paths import model_home
 
 if TYPE_CHECKING:
     pass
@@ -39,7 +39,7 @@ class Pixels(StrEnum):
 @models_app.command("list")
 def models_list() -> None:
     """The models that --model knows by name: yours, then the shipped ones."""
-    from facesearch.model import known_models
+    from facesearch.vision.model import known_models
 
     rows = [
         {"name": each.name, "calibrated": each.calibrated, "folder": str(each.folder)}
@@ -67,7 +67,7 @@ def models_import(
     """
     if not find_spec("onnx"):
         raise MissingExtra("importing needs onnx: pip install 'facesearch[train]'")
-    from facesearch.imported import import_network
+    from facesearch.training.onnx_import import import_network
 
     folder = model_home() / (name or file.stem)
     if folder.parent != model_home() or folder.name.startswith("."):

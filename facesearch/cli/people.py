@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch import rows
-from facesearch.names import clean_name
-from facesearch.terminal import say, show
+from facesearch import serialization
+from facesearch.cli.output import say, show
+from facesearch.core.names import clean_name
 
 if TYPE_CHECKING:
-    from facesearch.profile import Profile
+    from facesearch.gallery.profile import Profile
 
 from facesearch.cli.common import (
     app,
@@ -55,7 +55,7 @@ def people_show(
         profile = gallery.profile(name)
         person = gallery.person(name)
     show(
-        rows.faces(profile),
+        serialization.faces(profile),
         ["face", "photo", "box", "added", "agreement", "distance", "note"],
         options.form,
     )
@@ -63,7 +63,7 @@ def people_show(
         _sum_up(profile, person.expires, person.consent)
     if contact_sheet is not None:
         gallery_place()  # its photos are needed
-        from facesearch.contact_sheet import contact_sheet as draw
+        from facesearch.gallery.contact_sheet import contact_sheet as draw
 
         gone = draw(profile, contact_sheet)
         for path in gone:
@@ -143,7 +143,7 @@ def people_reject(
     ] = None,
 ) -> None:
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
-    from facesearch.gallery import Gallery
+    from facesearch.gallery.gallery import Gallery
 
     name = clean_name(name)
     with reached() as gallery:
@@ -151,7 +151,7 @@ def people_reject(
             found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
         else:
             found = gallery.reject(name, photo, face=face)
-    row = rows.rejected(name, photo, found)
+    row = serialization.rejected(name, photo, found)
     out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
     if found.copies:
@@ -175,7 +175,7 @@ def people_rejections(
             _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
-        kept = list(rows.rejections(gallery.rejections(), photos))
+        kept = list(serialization.rejections(gallery.rejections(), photos))
     show(kept, ["rejection", "name", "photo", "box", "at"], options.form)
 
 

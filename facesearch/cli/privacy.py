@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from facesearch.cli.common import gallery_app, gallery_place, opened, options, reached
-from facesearch.terminal import say, show
+from facesearch.cli.output import say, show
 
 if TYPE_CHECKING:
-    from facesearch.vault import Secret
+    from facesearch.storage.vault import Secret
 
 
 @gallery_app.command("encrypt")
@@ -55,8 +55,8 @@ def gallery_rekey(
 
 
 def _new_secret(folder: Path, prefix: str, key_file: Path | None) -> "Secret":
-    from facesearch.errors import GalleryError
-    from facesearch.vault import new_key_file, new_passphrase
+    from facesearch.core.errors import GalleryError
+    from facesearch.storage.vault import new_key_file, new_passphrase
 
     named = os.environ.get(f"{prefix}_KEY_FILE")
     passphrase = os.environ.get(f"{prefix}_PASSPHRASE")
@@ -88,7 +88,7 @@ def gallery_set(key: str, value: str) -> None:
     search pgvector: the database itself finds the nearest people, in PostgreSQL only. local: an
     index in memory does.
     """
-    from facesearch.preferences import check
+    from facesearch.storage.preferences import check
 
     check(key, value, in_folder=isinstance(gallery_place(), Path))  # before a gallery is made
     with opened(create=True) as gallery:

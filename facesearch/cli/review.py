@@ -4,11 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch.errors import PhotoError
-from facesearch.terminal import say, show, shown_progress
+from facesearch.cli.output import say, show, shown_progress
+from facesearch.core.errors import PhotoError
 
 if TYPE_CHECKING:
-    from facesearch.unknown import UnknownFace
+    from facesearch.gallery.unknown_faces import UnknownFace
 
 from facesearch.cli.common import (
     Paths,
@@ -37,7 +37,7 @@ def review(
     Also who is found less surely than others, who look alike, and the share of strangers to whom a
     search gives a name, now and with ten times as many people. What was rejected is not told again.
     """
-    from facesearch.gallery import Gallery
+    from facesearch.gallery.gallery import Gallery
 
     with reached() as gallery, shown_progress(options.quiet) as progress:
         if isinstance(gallery, Gallery):
@@ -65,9 +65,9 @@ def cluster(
     Faces that the gallery names are left out. The groups of the same photos and the same gallery
     have the same numbers.
     """
-    from facesearch.calibrate import calibration_of
-    from facesearch.images import expand
-    from facesearch.unknown import chosen_groups, group_unknown
+    from facesearch.gallery.unknown_faces import chosen_groups, group_unknown
+    from facesearch.matching.calibration import calibration_of
+    from facesearch.vision.photo_files import expand
 
     wanted = chosen_groups(name or [])
     embedder = embedder_of(chosen_model())
@@ -109,7 +109,7 @@ def cluster(
 def _group(
     number: int, faces: "list[UnknownFace]", name: str | None, enrolled: int
 ) -> dict[str, Any]:
-    from facesearch.unknown import spread
+    from facesearch.gallery.unknown_faces import spread
 
     photos = list(dict.fromkeys(str(face.path) for face in faces))
     return {

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch import rows
-from facesearch.errors import NothingEnrolled, PhotoError
-from facesearch.terminal import say, show, shown_progress
+from facesearch import serialization
+from facesearch.cli.output import say, show, shown_progress
+from facesearch.core.errors import NothingEnrolled, PhotoError
+from facesearch.vision import photo_files
 
 if TYPE_CHECKING:
     from facesearch.client import Client
-    from facesearch.decide import Comparison
-    from facesearch.embed import Embedder
-    from facesearch.gallery import Gallery, Identification
-    from facesearch.looking import Looker
-    from facesearch.progress import Progress
+    from facesearch.core.progress import Progress
+    from facesearch.enrollment.local_reader import Looker
+    from facesearch.gallery.gallery import Gallery, Identification
+    from facesearch.matching.decision import Comparison
+    from facesearch.vision.embedder import Embedder
 
 from facesearch.cli.common import (
     Paths,
@@ -81,22 +82,21 @@ def enroll(
         raise typer.BadParameter("give either --name NAME or --tree")
     if ray is not None and options.server:
         raise typer.BadParameter("--ray: a service looks at the photos itself")
-    from facesearch import images
-    from facesearch.gallery import Gallery, clean_name
+    from facesearch.gallery.gallery import Gallery, clean_name
 
     if tree:
-        from facesearch.data import people_in
+        from facesearch.vision.photo_files import people_in
 
         people = [found for folder in photos for found in people_in(folder).items()]
         asked = [(who, path) for who, paths in people for path in paths]
         entries = [entry for folder in photos for entry in folder.iterdir() if entry.is_file()]
-        loose = sum(entry.suffix.lower() in images.SUFFIXES for entry in entries)
+        loose = sum(entry.suffix.lower() in photo_files.SUFFIXES for entry in entries)
         if loose:
             warn(f"{loose} photos lie beside the people's folders and are left alone")
     else:
         assert name is not None
         name = clean_name(name)  # before any work is done
-        asked = [(name, path) for path in images.expand(photos)]
+        asked = [(name, path) for path in photo_files.expand(photos)]
 
     embedder = None if options.server else embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
@@ -112,7 +112,7 @@ def enroll(
             found = gallery.enroll(asked, None, progress, faces.value, **how)
         for result in found:
             counts["held" if result.held else result.status] += 1
-            yield rows.enrolment(result)
+            yield serialization.enrolment(result)
 
     with (
         _to_enroll(dry_run) as gallery,
@@ -153,7 +153,7 @@ def _looker(address: str | None, embedder: "Embedder | None") -> "Iterator[Looke
     if address is None or embedder is None:
         yield None
         return
-    from facesearch.workers import workers
+    from facesearch.enrollment.ray_reader import workers
 
     with workers(address, embedder, verbose=options.debug) as looker:
         yield looker
@@ -179,11 +179,10 @@ def identify(
     ] = None,
 ) -> None:
     """Name every face in photos: match, unknown, ambiguous or unusable."""
-    from facesearch import images
 
     if fpir is not None and threshold is not None:
         raise typer.BadParameter("--fpir and --threshold exclude each other")
-    paths = list(images.expand(photos))
+    paths = list(photo_files.expand(photos))
     errors: list[PhotoError] = []
     matches = 0
     embedder = None if options.server else embedder_of(chosen_model())
@@ -200,7 +199,7 @@ def identify(
                 matches += sum(answer.decision.answer == "match" for answer in found)
                 if annotate is not None:
                     _annotate(path, found, annotate, several=len(paths) > 1)
-                yield from (rows.identification(answer) for answer in found)
+                yield from (serialization.identification(answer) for answer in found)
 
         show(
             answers(),
@@ -223,14 +222,14 @@ def _searched(
     prior: float,
     exact: bool,
 ) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
-    from facesearch.gallery import Gallery
+    from facesearch.gallery.gallery import Gallery
 
     if not isinstance(gallery, Gallery):
         return gallery.identify(
             paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
         )
-    from facesearch.calibrate import calibration_of
-    from facesearch.decide import Threshold, threshold_to_search
+    from facesearch.matching.calibration import calibration_of
+    from facesearch.matching.decision import Threshold, threshold_to_search
 
     assert embedder is not None
     calibration = calibration_of(embedder.model)
@@ -247,7 +246,7 @@ def _searched(
 
 
 def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
-    from facesearch.draw import annotate
+    from facesearch.vision.annotate import annotate
 
     if out.exists() and out.samefile(path):
         raise PhotoError(f"{out}: the annotated picture would overwrite the photo")
@@ -294,7 +293,7 @@ def compare(
     else:
         result = _compared(a, b, fmr, threshold, prior)
     show(
-        [rows.comparison(result)],
+        [serialization.comparison(result)],
         ["a", "b", "same", "distance", "threshold", "probability", "reason"],
         options.form,
     )
@@ -305,14 +304,14 @@ def _compared(
     a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
 ) -> "Comparison":
     embedder = embedder_of(chosen_model())
-    from facesearch import decide  # while the network is loaded
-    from facesearch.calibrate import calibration_of
+    from facesearch.matching import decision  # while the network is loaded
+    from facesearch.matching.calibration import calibration_of
 
     calibration = calibration_of(embedder.model)
     limit = (
-        decide.Threshold(threshold)
+        decision.Threshold(threshold)
         if threshold is not None
-        else decide.threshold_to_compare(calibration, fmr)
+        else decision.threshold_to_compare(calibration, fmr)
     )
     warn(limit.warning)
-    return decide.compare(embedder, calibration, a, b, limit.distance, prior)
+    return decision.compare(embedder, calibration, a, b, limit.distance, prior)

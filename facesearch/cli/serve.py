@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from facesearch.cli.common import app, gallery_place, given_keys, options
-from facesearch.errors import FacesearchError
-from facesearch.settings import find_model
-from facesearch.terminal import say
+from facesearch.cli.output import say
+from facesearch.core.errors import FacesearchError
+from facesearch.core.paths import find_model
 
 
 @app.command()
@@ -39,8 +39,8 @@ def serve(
     ] = None,
 ) -> None:
     """Serve the gallery over HTTP, and a page to use it in a browser, until Ctrl-C."""
-    from facesearch.service.access import checked, is_loopback, read_tokens
-    from facesearch.service.running import listen, run
+    from facesearch.service.auth import checked, is_loopback, read_tokens
+    from facesearch.service.server import listen, run
     from facesearch.service.settings import Settings, Token
 
     if (certificate is None) != (key is None):
@@ -89,7 +89,7 @@ def _imports(given: list[str]) -> dict[str, Path]:
 
 def _secret(where: Path | str) -> bytes | None:
     """What opens the gallery, asked for now if it is encrypted."""
-    from facesearch.database import Database, is_there
+    from facesearch.storage.database import Database, is_there
 
     if not is_there(where):
         return None

@@ -9,15 +9,15 @@ from fastapi import FastAPI
 from starlette.formparsers import MultiPartParser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from facesearch import __version__
-from facesearch.cli.internal import line_of
-from facesearch.service import curating, describing, health, jobs, people, searching
-from facesearch.service.access import Access
-from facesearch.service.bodies import Bodies
+from facesearch.core.internal_errors import line_of
+from facesearch.core.version import __version__
+from facesearch.service.auth import Access
+from facesearch.service.body_limits import Bodies
 from facesearch.service.metrics import Metrics
 from facesearch.service.openapi import described
 from facesearch.service.page import Page
 from facesearch.service.problems import Problem, handle
+from facesearch.service.routes import curation, health, jobs, models, people, search
 from facesearch.service.settings import Settings
 from facesearch.service.state import Service
 
@@ -60,7 +60,7 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.facesearch = service
     handle(app)
-    for part in (searching, people, curating, jobs, describing, health):
+    for part in (search, people, curation, jobs, models, health):
         app.include_router(part.router)
     app.mount("/", Page())
     described(app)

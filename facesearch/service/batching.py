@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch.model import BATCH, Agreements, Chips, Embeddings, Model
+from facesearch.core.arrays import Agreements, Chips, Embeddings
+from facesearch.vision.model import BATCH, Model
 
 
 @dataclass(slots=True)

@@ -10,9 +10,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from facesearch import errors
+from facesearch.core import errors
 from facesearch.service.redaction import redacted
-from facesearch.vault import Tampered
+from facesearch.storage.vault import Tampered
 
 MEDIA = "application/problem+json"
 log = logging.getLogger("facesearch.service")

@@ -12,16 +12,16 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from facesearch import rows
-from facesearch.cli.internal import line_of
-from facesearch.data import people_in
-from facesearch.database import now
-from facesearch.errors import FacesearchError, PhotoError
+from facesearch import serialization
+from facesearch.core.errors import FacesearchError, PhotoError
+from facesearch.core.internal_errors import line_of
+from facesearch.core.uploads import Upload, uploaded
 from facesearch.service.redaction import name_of, redacted
-from facesearch.service.shared import GuardedEmbedder, SharedGallery
-from facesearch.spool import FINISHED, JOB, LOCK, Job, Sent, Spool, State
-from facesearch.upload import Upload, uploaded
-from facesearch.vault import Tampered
+from facesearch.service.shared_gallery import GuardedEmbedder, SharedGallery
+from facesearch.storage.database import now
+from facesearch.storage.job_spool import FINISHED, JOB, LOCK, Job, Sent, Spool, State
+from facesearch.storage.vault import Tampered
+from facesearch.vision.photo_files import people_in
 
 log = logging.getLogger("facesearch.service")
 
@@ -147,7 +147,7 @@ class Runner:
             asked, self._embedder, progress, job.which, insist=job.insist, keep=True
         )
         for result in found:
-            row = rows.enrolment(result, name_of)
+            row = serialization.enrolment(result, name_of)
             row["reason"] = redacted(row["reason"], self._gallery)
             self._spool.tell(job, keys[id(result.photo)], row)
             progress.check()

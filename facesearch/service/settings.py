@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facesearch.settings import DETAIL, MIN_FACE
+from facesearch.core.paths import DETAIL, MIN_FACE
 
 MIB = 1 << 20
 

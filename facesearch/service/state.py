@@ -6,15 +6,15 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from facesearch.calibrate import Calibration, calibration_of
-from facesearch.errors import ModelError
+from facesearch.core.errors import ModelError
+from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.service.batching import BatchingModel
 from facesearch.service.metrics import Metrics
 from facesearch.service.runner import Runner
 from facesearch.service.settings import Settings
-from facesearch.service.shared import GuardedEmbedder, SharedGallery
+from facesearch.service.shared_gallery import GuardedEmbedder, SharedGallery
 from facesearch.service.work import Work
-from facesearch.vault import Kind, from_environment
+from facesearch.storage.vault import Kind, from_environment
 
 
 class Service:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from starlette.datastructures import UploadFile
 
+from facesearch.core.uploads import Upload, uploaded
 from facesearch.service.problems import Problem
 from facesearch.service.settings import MIB, Limits
-from facesearch.upload import Upload, uploaded
 
 
 async def photo_of(file: UploadFile, limits: Limits) -> Upload:

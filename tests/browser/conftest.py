@@ -13,9 +13,9 @@ from PIL import Image, ImageOps
 from served import PATIENCE, serving
 from served import chromium as program_of_chromium
 
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
 
 DESKTOP = {"width": 1280, "height": 860}
 

@@ -10,9 +10,9 @@ from page_driver import SHOTS, Pictures, told
 from PIL import Image, ImageEnhance
 from served import serving
 
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
 
 Open = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"

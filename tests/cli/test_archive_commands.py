@@ -10,9 +10,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from facesearch.embed import Embedder
-from facesearch.gallery import Gallery
-from facesearch.progress import Silent
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
 
 GALLERY = 6
 

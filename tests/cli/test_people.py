@@ -13,7 +13,7 @@ import pytest
 from invented_photos import MODEL, photo
 from PIL import Image
 
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 
 PHOTO, PERSON = 4, 7
 

@@ -21,14 +21,14 @@ from typer.testing import CliRunner
 from facesearch import Client
 from facesearch.cli import load
 from facesearch.cli.common import app, globals_first
-from facesearch.errors import (
+from facesearch.core.errors import (
     FacesearchError,
     GalleryError,
     PersonError,
     PhotoError,
     UnknownPerson,
 )
-from facesearch.gallery import Gallery
+from facesearch.gallery.gallery import Gallery
 
 COMMAND = [sys.executable, "-c", "from facesearch.cli import main; main()"]
 TOKEN = "a-token-of-the-tests"

@@ -1,0 +1,83 @@
+"""A face in a photo. Coordinates are pixels of the upright image, origin top left, x before y."""
+
+import math
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle; right and bottom lie just outside it. May reach beyond the photo."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def centre(self) -> Point:
+        return (self.left + self.right) / 2, (self.top + self.bottom) / 2
+
+    def overlap(self, other: "Box") -> float:
+        """The share of both together that both cover: 0 apart, 1 the same."""
+        across = min(self.right, other.right) - max(self.left, other.left)
+        down = min(self.bottom, other.bottom) - max(self.top, other.top)
+        shared = max(0.0, across) * max(0.0, down)
+        whole = self.width * self.height + other.width * other.height - shared
+        return shared / whole if whole > 0 else 0.0
+
+    def scaled(self, factor: float) -> "Box":
+        """The same rectangle in an image whose sides are `factor` times as long."""
+        return Box(*(factor * side for side in (self.left, self.top, self.right, self.bottom)))
+
+    def rounded(self) -> list[int]:
+        """[left, top, right, bottom] in whole pixels."""
+        return [round(side) for side in (self.left, self.top, self.right, self.bottom)]
+
+
+@dataclass(frozen=True, slots=True)
+class Face:
+    """One detection."""
+
+    box: Box  # its edges count from the corner of the first pixel, points from its middle
+    points: tuple[Point, ...]  # eye centres, nose tip, mouth corners; image-left before right
+    score: float  # the detector's own; higher is surer
+
+    def scaled(self, factor: float) -> "Face":
+        """The same face in an image whose sides are `factor` times as long."""
+        points = tuple((factor * (x + 0.5) - 0.5, factor * (y + 0.5) - 0.5) for x, y in self.points)
+        return Face(self.box.scaled(factor), points, self.score)
+
+    @property
+    def eye_distance(self) -> float:
+        """Pixels between the eye centres."""
+        (ax, ay), (bx, by) = self.points[:2]
+        return math.hypot(bx - ax, by - ay)
+
+
+def principal(faces: list[Face], width: int, height: int) -> Face:
+    """The face that a photo of one person is about: large and central.
+
+    By area less twice the squared offset from the middle; for data sets, whose photos are cut so.
+    faces: at least one. width, height: of the photo.
+    Source: the rule with which MTCNN-based pipelines prepare LFW.
+    """
+
+    def prominence(face: Face) -> float:
+        x, y = face.box.centre
+        offset = (x - width / 2) ** 2 + (y - height / 2) ** 2
+        return face.box.width * face.box.height - 2 * offset
+
+    return max(faces, key=prominence)
+
+
+SAME_BOX = 0.5  # intersection over union: detectors and their settings move a box by less

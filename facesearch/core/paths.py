@@ -1,0 +1,57 @@
+"""Where models and galleries are found."""
+
+import os
+from pathlib import Path
+
+from facesearch.core.errors import ModelError
+
+DEFAULT_MODEL = "default"
+DETAIL = 640  # pixels; the longest side of the copy that the network detector looks at
+MIN_FACE = 10.0  # pixels; what is narrower is not even reported
+
+
+def user_data() -> Path:
+    """The folder for a user's galleries and models."""
+    from platformdirs import user_data_path
+
+    return user_data_path("facesearch", appauthor=False)
+
+
+def model_home() -> Path:
+    """Where the user's own models are kept: FACESEARCH_MODELS, or below the user's data."""
+    chosen = os.environ.get("FACESEARCH_MODELS")
+    return Path(chosen) if chosen else user_data() / "models"
+
+
+def shipped_models() -> Path:
+    """The models that come with facesearch: inside the package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    inside = package / "models"
+    return inside if inside.is_dir() else package.parent / "models"
+
+
+def find_model(name: str | None = None) -> Path:
+    """The folder of a model: a name in the model home or among the shipped ones, or a path.
+
+    Without a name FACESEARCH_MODEL counts, then the shipped default. Raises ModelError.
+    """
+    name = name or os.environ.get("FACESEARCH_MODEL") or DEFAULT_MODEL
+    path = Path(name)
+    named = [model_home() / name, shipped_models() / name] if path.name == name else []
+    places = [*named, path]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise ModelError(f"{name}: no such model; looked in {', '.join(str(p) for p in places)}")
+
+
+def find_gallery(given: Path | str | None = None) -> Path | str:
+    """The gallery to use: the one given, FACESEARCH_GALLERY, ./index_data, or the user's own.
+
+    A folder, or the URL of a database.
+    """
+    chosen = given or os.environ.get("FACESEARCH_GALLERY")
+    if chosen:
+        return str(chosen) if "://" in str(chosen) else Path(chosen)
+    local = Path("index_data")
+    return local if local.is_dir() else user_data() / "gallery"

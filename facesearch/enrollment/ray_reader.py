@@ -1,0 +1,319 @@
+"""Photos looked at by actors of a Ray cluster, which hold the network: the only Ray code."""
+
+import os
+import signal
+import socket
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import cycle, islice
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, TypeVar
+
+from facesearch.core.errors import ClusterError, MissingExtra, ModelError, PhotoError
+from facesearch.core.paths import find_model
+from facesearch.core.version import __version__
+from facesearch.enrollment.journal import Look
+from facesearch.enrollment.local_reader import looked_at
+from facesearch.vision import images
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+
+HASHED, LOOKED = 32, 8  # photos that an actor is asked for at a time
+AHEAD = 64  # photos for each actor that are looked at before they are asked for
+PATIENCE = 5.0  # seconds for an address to answer
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """How photos are looked at: the same on every machine."""
+
+    version: str
+    model: Path
+    fingerprint: str
+    detector: str
+    precision: str
+    detail: int
+    min_face: float
+
+    @classmethod
+    def of(cls, embedder: Embedder) -> "Sight":
+        model = embedder.model
+        return cls(
+            __version__,
+            _everywhere(model.folder),
+            model.fingerprint,
+            model.preprocessing.detector,
+            model.precision,
+            embedder.detail,
+            embedder.min_face,
+        )
+
+
+class NotOnWorker(PhotoError):
+    """The machine of an actor cannot open a photo."""
+
+
+class Worker:
+    """The actor: looks at photos on one core."""
+
+    def __init__(self, sight: Sight) -> None:
+        self._sight = sight
+
+    @cached_property
+    def _embedder(self) -> Embedder:
+        sight, host = self._sight, socket.gethostname()
+        if __version__ != sight.version:
+            raise ClusterError(
+                f"{host}: facesearch {__version__} there and {sight.version} here; install the "
+                "same on every machine"
+            )
+        try:
+            folder = sight.model if sight.model.is_dir() else find_model(sight.model.name)
+            model = Model(folder, sight.detector, sight.precision)
+        except ModelError as error:
+            raise ModelError(f"{host}: {error}") from error
+        if model.fingerprint != sight.fingerprint:
+            raise ModelError(
+                f"{host}: {folder} is another model there than here; copy {sight.model} to it"
+            )
+        return Embedder(model, sight.detail, sight.min_face)
+
+    def check(self) -> None:
+        """Raises ModelError for another model, ClusterError for another facesearch."""
+        _ = self._embedder
+
+    def hashes(self, paths: list[Path]) -> list[str | PhotoError]:
+        return [_opened(path, partial(images.sha256, path)) for path in paths]
+
+    def looks(self, photos: list[tuple[Path, str]], keep: bool) -> list[Look | PhotoError]:
+        return [
+            _opened(path, partial(looked_at, self._embedder, path, sha256, keep=keep))
+            for path, sha256 in photos
+        ]
+
+
+class _Lost(Exception):
+    """An actor died over what it was asked, and so did the one after it."""
+
+
+class Workers:
+    """A Looker. Ray keeps what each actor is asked, and asks again when one is lost."""
+
+    def __init__(self, actors: list[Any], another: Callable[[], Any]) -> None:
+        """another: makes an actor that stays dead once it died."""
+        self._turn, self._another = cycle(actors), another
+        self._ahead = AHEAD * len(actors)
+
+    def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
+        asked = (
+            (batch, next(self._turn).hashes.remote([_everywhere(path) for path in batch]))
+            for batch in _batches(paths, HASHED)
+        )
+        for batch, reference in _ahead(asked, self._ahead // HASHED):
+            try:
+                found: list[str | PhotoError] = _got(reference)
+            except _Lost:
+                found = [_here(path) for path in batch]
+            for path, sha256 in zip(batch, found, strict=True):
+                yield sha256 if isinstance(sha256, str) else _as_here(path, sha256)
+
+    def looks(
+        self, photos: Sequence[tuple[Path, str]], *, keep: bool
+    ) -> Iterator[Look | PhotoError]:
+        asked = (
+            (batch, there, next(self._turn).looks.remote(there, keep))
+            for batch in _batches(photos, LOOKED)
+            for there in [[(_everywhere(path), sha256) for path, sha256 in batch]]
+        )
+        for batch, there, reference in _ahead(asked, self._ahead // LOOKED):
+            try:
+                found: list[Look | PhotoError] = _got(reference)
+            except _Lost:  # by one of these photos, or by one that the actor was asked before them
+                found = list(self._alone(there, keep))
+            for (path, _), look in zip(batch, found, strict=True):
+                yield replace(look, path=path) if isinstance(look, Look) else _as_here(path, look)
+
+    def _alone(self, photos: list[tuple[Path, str]], keep: bool) -> Iterator[Look | PhotoError]:
+        """Each photo looked at by an actor that has nothing else to do."""
+        actor = None
+        for path, sha256 in photos:
+            actor = actor or self._another()
+            try:
+                yield from _got(actor.looks.remote([(path, sha256)], keep))
+            except _Lost:
+                actor = None
+                yield PhotoError(f"{path}: whatever process looks at it dies")
+
+
+@contextmanager
+def workers(
+    address: str, embedder: Embedder, *, cpus: int | None = None, verbose: bool = False
+) -> Iterator[Workers]:
+    """An actor for each core of a Ray cluster.
+
+    address: of its head, HOST:PORT; "auto", the one that this machine belongs to; or "local", one
+    of this machine alone, with `cpus` actors. verbose: what Ray has to say, on stderr.
+    Raises MissingExtra, ClusterError, and ModelError for another model on the machines.
+    """
+    if address not in ("local", "auto"):
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 20, each of 40 seconds
+    ray = _ray(verbose)
+    if address not in ("local", "auto"):
+        _check_reachable(address)
+    terminate = signal.getsignal(signal.SIGTERM)
+    try:
+        ray.init(
+            address=address,
+            num_cpus=cpus,
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=verbose,
+            logging_level="INFO" if verbose else "CRITICAL",
+        )
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        raise ClusterError(f"{address}: {shorten(str(error), 300)}") from error
+    try:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, terminate)  # Ray takes it for itself
+        yield _workers(ray, address, Sight.of(embedder))
+    finally:
+        with nullcontext() if verbose else _hushed():
+            ray.shutdown()
+
+
+@contextmanager
+def _hushed() -> Iterator[None]:
+    """What Ray's own threads write to stderr, of tasks that are dropped, goes nowhere."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a name, not a path
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _ray(verbose: bool) -> Any:
+    """The module. Raises MissingExtra."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would go out over the network
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtra("--ray needs Ray: pip install 'facesearch[ray]'") from error
+
+    def tell(data: dict[str, Any], ignore_prefix: bool) -> None:
+        if verbose:
+            print(*data["lines"], sep="\n", file=sys.stderr)
+
+    # what befalls an actor goes to stdout, between the results, and no option keeps it off there
+    ray._private.worker.print_to_stdstream = tell
+    return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raises ClusterError: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or "/" in host:
+        raise ClusterError(f"{address}: no address; give HOST:PORT of the head, auto or local")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(f"{address}: no Ray cluster answers there ({error})") from error
+
+
+def _workers(ray: Any, address: str, sight: Sight) -> Workers:
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    # no CPU is reserved: an actor that lost its machine is started on another one at once
+    kind = ray.remote(num_cpus=0)(Worker)
+    actors = [
+        kind.options(
+            max_restarts=-1,
+            max_task_retries=1,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=True),
+        ).remote(sight)
+        for node in ray.nodes()
+        if node["Alive"]
+        for _ in range(int(node["Resources"].get("CPU", 0)))
+    ]
+    if not actors:
+        raise ClusterError(f"{address}: the cluster has no CPU")
+    try:
+        for reference in [actor.check.remote() for actor in actors]:
+            _got(reference)
+    except _Lost as error:
+        raise ClusterError(
+            f"{address}: its workers do not start; every machine needs facesearch {__version__}"
+        ) from error
+    return Workers(actors, lambda: kind.remote(sight))
+
+
+def _got(reference: Any) -> Any:
+    """What an actor was asked for. Raises what it raised, or _Lost."""
+    import ray
+    from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
+
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from error
+    except (RayActorError, ObjectLostError) as error:
+        raise _Lost from error
+
+
+def _everywhere(path: Path) -> Path:
+    """Absolute, with links as they are."""
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+def _here(path: Path) -> str | PhotoError:
+    try:
+        return images.sha256(path)
+    except PhotoError as error:
+        return error
+
+
+def _opened(path: Path, look: Callable[[], Result]) -> Result | PhotoError:
+    """What is found, or why not; also that this machine cannot open the photo."""
+    try:
+        return look()
+    except PhotoError as error:
+        if os.access(path, os.R_OK):
+            return error
+        return NotOnWorker(f"{path}: cannot be opened on {socket.gethostname()}")
+
+
+def _as_here(path: Path, error: PhotoError) -> PhotoError:
+    """What an actor said of a photo, in the words of this machine."""
+    if isinstance(error, NotOnWorker):
+        same = _here(path)
+        if isinstance(same, PhotoError):
+            return same
+    reason = str(error).removeprefix(f"{_everywhere(path)}: ")
+    if isinstance(error, NotOnWorker):
+        reason += "; every machine must have the photos under the same path"
+    return PhotoError(f"{path}: {reason}")
+
+
+def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
+    """The items, each when `count` more have been made."""
+    waiting = deque(islice(items, count))
+    for item in items:
+        waiting.append(item)
+        yield waiting.popleft()
+    yield from waiting

@@ -1,0 +1,65 @@
+"""A new calibration for a model: from folders of people to thresholds, written as one."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from facesearch.core.arrays import content_key
+from facesearch.core.errors import DataError, ModelError
+from facesearch.core.progress import Progress
+from facesearch.evaluation.evaluate import gather
+from facesearch.evaluation.model_card import CALIBRATED, thresholds_table, write_section
+from facesearch.matching.calibration import Calibration, calibrate, cohort_of
+from facesearch.matching.cohort import Cohort
+from facesearch.vision import images, model
+from facesearch.vision.embedder import Embedder
+from facesearch.vision.model import Model
+from facesearch.vision.photo_files import people_in
+
+
+def population(
+    embedder: Embedder, folder: Path, progress: Progress, *, aligned: bool = False
+) -> tuple[Cohort, int]:
+    """The people of a folder with a folder per person, and how many photos could not be used.
+
+    aligned: the pictures are chips already. Raises DataError if nobody is left.
+    """
+    people = people_in(folder)
+    photos = [path for paths in people.values() for path in paths]
+    owners = np.repeat(np.arange(len(people)), [len(paths) for paths in people.values()])
+    faces = gather(embedder, photos, progress, aligned=aligned)
+    rows = np.flatnonzero(faces.found)
+    if not len(rows):
+        raise DataError(f"{folder}: no photo in which a face can be used")
+    cohort = Cohort.drawn(
+        faces.embeddings[rows],
+        faces.agreements[rows],
+        owners[rows],
+        np.array([content_key(images.sha256(photos[row])) for row in rows], np.uint64),
+        folder.resolve().name,
+    )
+    return cohort, len(photos) - len(rows)
+
+
+def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) -> Calibration:
+    """Calibrate a model with `cohort`, beside the people it has already if `add`.
+
+    out: where the model with its new calibration goes, perhaps its own folder. Everything else
+    of the model stays as it is, and so does its fingerprint: galleries go on. Raises ModelError if
+    `out` holds another model, and CalibrationError if the cohort has no genuine or impostor pair.
+    """
+    if add:
+        cohort = cohort_of(served).joined(cohort)
+    calibration = calibrate(cohort)
+    if not (out.exists() and out.samefile(served.folder)):
+        if (out / model.CONFIG).exists() and Model(out).fingerprint != served.fingerprint:
+            raise ModelError(f"{out}: another model is here; choose another --out")
+        if not (out / model.CONFIG).exists():
+            shutil.copytree(served.folder, out, dirs_exist_ok=True)
+    for name, save in ((model.COHORT, cohort.save), (model.CALIBRATION, calibration.save)):
+        partial = out / f"{name}.new"
+        save(partial)
+        partial.replace(out / name)
+    write_section(out / model.CARD, CALIBRATED, thresholds_table(calibration))
+    return calibration

@@ -1,0 +1,1 @@
+"""From distances to decisions: calibration, thresholds, evidence, clustering."""

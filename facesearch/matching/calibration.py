@@ -1,0 +1,244 @@
+"""From an error that the user accepts to a threshold, and from a distance to a probability."""
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.core.arrays import Distances
+from facesearch.core.errors import CalibrationError, ModelError
+from facesearch.matching.cohort import Cohort
+from facesearch.matching.evidence import Evidence, evidence_trials, fit_evidence
+from facesearch.metrics.confidence import (
+    RULE_OF_30,
+    most_errors,
+    pair_rate_bound,
+    smallest_rate,
+)
+from facesearch.metrics.pairs import all_pairs, balanced, best_f1
+from facesearch.vision.model import CALIBRATION, COHORT, Model
+
+DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
+BINS = tuple(np.linspace(0, 2, 81).round(3).tolist())
+
+
+@dataclass(frozen=True, slots=True)
+class Population:
+    """What the distances between people of one population say. See Cohort."""
+
+    name: str
+    people: int
+    faces: int
+    genuine_pairs: int
+    impostor_pairs: int
+    rates: tuple[float, ...]  # upper limits of the false match rate, ascending
+    thresholds: tuple[float, ...]  # the largest distance that keeps each
+    genuine_histogram: tuple[int, ...]  # of the distances of genuine pairs, in BINS
+    impostor_histogram: tuple[int, ...]
+
+    def threshold(self, fmr: float) -> float | None:
+        """The largest distance at which the false match rate is below `fmr`; None if unknown."""
+        known = [at for rate, at in zip(self.rates, self.thresholds, strict=True) if rate <= fmr]
+        return known[-1] if known else None
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the distances of one model mean, measured on people whom its training never saw."""
+
+    populations: tuple[Population, ...]
+    f1_threshold: float
+    f1: float  # with as many impostor pairs as genuine ones
+    evidence: Evidence
+
+    @property
+    def people(self) -> int:
+        return sum(population.people for population in self.populations)
+
+    @property
+    def smallest_fmr(self) -> float:
+        """The smallest false match rate that can be promised for every population; inf if none."""
+        return max(part.rates[0] if part.rates else math.inf for part in self.populations)
+
+    @property
+    def strictest(self) -> float:
+        """The threshold of the smallest false match rate that can be promised."""
+        return min(part.thresholds[0] for part in self.populations if part.thresholds)
+
+    def threshold(self, fmr: float) -> float:
+        """The largest distance at which the false match rate is below `fmr`.
+
+        With 95 % confidence, for people like those of each population. Raises CalibrationError for
+        a rate that the data cannot support.
+        """
+        if not 0 < fmr < 1:
+            raise CalibrationError(f"a false match rate lies between 0 and 1, not at {fmr:g}")
+        found = [population.threshold(fmr) for population in self.populations]
+        known = [threshold for threshold in found if threshold is not None]
+        if len(known) < len(found):
+            support = f"{self.smallest_fmr:.2g} and more"
+            raise CalibrationError(
+                f"no threshold can be promised for a false match rate of {fmr:.2g}: the "
+                f"{self.people:,} people behind this calibration support "
+                + (support if self.smallest_fmr < 1 else "no rate at all")
+                + "; calibrate with more people"
+            )
+        return min(known)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n", "utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> "Calibration":
+        """Raises ModelError if the file is missing or damaged."""
+        try:
+            fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            populations = tuple(
+                Population(**{key: _tuple(value) for key, value in population.items()})
+                for population in fields.pop("populations")
+            )
+            evidence = Evidence(tuple(fields.pop("evidence")["weights"]))
+            return cls(populations=populations, evidence=evidence, **fields)
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"{path}: missing, so that no threshold is known; `facesearch calibrate` finds it"
+            ) from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ModelError(
+                f"{path}: damaged, or of another facesearch; calibrate the model anew ({error})"
+            ) from error
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def calibration_of(model: Model) -> Calibration:
+    """The calibration of a model. Raises ModelError."""
+    return Calibration.load(model.folder / CALIBRATION)
+
+
+def cohort_of(model: Model) -> Cohort:
+    """The people with whom a model is calibrated. Raises ModelError."""
+    return Cohort.load(model.folder / COHORT)
+
+
+def calibrate(cohort: Cohort, seed: int = 0) -> Calibration:
+    """Measure what distances mean.
+
+    Raises CalibrationError without a genuine or an impostor pair.
+    """
+    populations, f1_pairs, trials = [], [], []
+    for number, name in enumerate(cohort.names):
+        part = cohort.of(number)
+        genuine, impostor = all_pairs(part.embeddings, part.people)
+        populations.append(_population(name, part, genuine, impostor))
+        if len(genuine) and len(impostor):
+            f1_pairs.append(balanced(genuine, impostor, seed))
+            trials.append(evidence_trials(part, seed))
+    if not f1_pairs:
+        raise CalibrationError("calibration needs at least one genuine and one impostor pair")
+    distance, same = (np.concatenate(parts) for parts in zip(*f1_pairs, strict=True))
+    f1_threshold, f1 = best_f1(distance[same], distance[~same])
+    return Calibration(tuple(populations), f1_threshold, f1, fit_evidence(trials))
+
+
+def _population(name: str, part: Cohort, genuine: Distances, impostor: Distances) -> Population:
+    rates, thresholds = _false_matches(part.embeddings[part.firsts])
+    return Population(
+        name=name,
+        people=len(part.firsts),
+        faces=len(part.people),
+        genuine_pairs=len(genuine),
+        impostor_pairs=len(impostor),
+        rates=rates,
+        thresholds=thresholds,
+        genuine_histogram=tuple(np.histogram(genuine, BINS)[0].tolist()),
+        impostor_histogram=tuple(np.histogram(impostor, BINS)[0].tolist()),
+    )
+
+
+def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Upper limits of the false match rate, ascending, and the distance that keeps each.
+
+    embeddings: one face of each person, (P, D). Only what was seen is used: distances with
+    RULE_OF_30 false matches or more. A fitted tail was tried and broke its promises: see
+    docs/error-rates.md.
+    """
+    people = len(embeddings)
+    first, second = np.triu_indices(people, k=1)
+    distance = _distances(embeddings, embeddings)[first, second]
+    if len(distance) < 2 * RULE_OF_30:
+        return (), ()
+    steps = 1 + math.ceil(40 * math.log10(len(distance) / 2 / RULE_OF_30))
+    counts = np.unique(np.geomspace(RULE_OF_30, len(distance) / 2, steps).astype(int))
+    nearest = np.argsort(distance)[: counts[-1] + 1]
+    rates: list[float] = []
+    thresholds: list[float] = []
+    matches = np.zeros(people, np.int64)
+    before = 0
+    for count in counts:
+        new = nearest[before:count]
+        matches += np.bincount(first[new], minlength=people)
+        matches += np.bincount(second[new], minlength=people)
+        before = count
+        bound = pair_rate_bound(matches)
+        if not rates or bound > rates[-1]:
+            rates.append(bound)
+            # just short of the next impostor, so that a tie is refused
+            thresholds.append(float(np.nextafter(distance[nearest[count]], -np.inf)))
+    return tuple(rates), tuple(thresholds)
+
+
+@dataclass(frozen=True, slots=True)
+class Strangers:
+    """How near strangers come to one gallery: one face of each person of a cohort, searched in it.
+
+    No formula takes a rate from one comparison to many: what is counted is this gallery, with as
+    many people, and as many photos of each, as it has.
+    """
+
+    distances: Distances  # to the nearest person of the gallery, (P,)
+    populations: NDArray[np.int64]  # (P,)
+
+    def by_population(self) -> list[Distances]:
+        """Ascending."""
+        return [
+            np.sort(self.distances[self.populations == number])
+            for number in np.unique(self.populations)
+        ]
+
+    @property
+    def smallest_fpir(self) -> float:
+        """The smallest rate that can be promised for every population."""
+        return max((smallest_rate(len(part)) for part in self.by_population()), default=1.0)
+
+    def __len__(self) -> int:
+        return len(self.distances)
+
+    def threshold(self, fpir: float) -> float:
+        """The largest distance at which at most `fpir` of all strangers are given a name.
+
+        With 95 % confidence, for strangers like those of each population. A rate below
+        `smallest_fpir` gives the distance at which no stranger of the cohort has a name.
+        Needs at least one stranger.
+        """
+        found = []
+        for part in self.by_population():
+            errors = max(0, most_errors(len(part), fpir))
+            found.append(
+                float(part[-1]) if errors >= len(part) else np.nextafter(part[errors], -np.inf)
+            )
+        return float(min(found))
+
+
+def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
+    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
+    return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))
+
+
+# Probabilities

@@ -1,0 +1,116 @@
+"""From a distance to a probability."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.core.arrays import Distances
+from facesearch.core.templates import templates
+from facesearch.matching.calibration import _distances
+from facesearch.matching.cohort import Cohort
+
+FACES_BEHIND = 3  # photos behind a template, at most, when probabilities are fitted
+
+IMPOSTORS_PER_PROBE = 20  # and templates of others that a probe is compared with
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The logarithm of the likelihood ratio "one person" to "two", from what is known of a face.
+
+    Linear in the distance, with a slope that depends on the face's quality and on the number of
+    photos behind the person's template.
+    """
+
+    weights: tuple[float, ...]  # of `features`
+
+    def log_ratio(self, distance: float, agreement: float = 1.0, photos: int = 1) -> float:
+        """Natural logarithm. agreement: the worse side's, see Model.embed_rated."""
+        row = features(np.array([distance]), np.array([agreement]), np.array([photos]))
+        return float((row @ np.array(self.weights))[0])
+
+
+Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]  # features (T, F); one person? (T,)
+
+
+def features(
+    distance: Distances, agreement: NDArray[np.float64], photos: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """What the evidence is a weighted sum of, (T, 6). photos: behind the template, at least 1."""
+    doubt = -np.log(1.001 - np.clip(agreement, 0, 1))
+    more = np.log(photos)
+    one = np.ones_like(distance)
+    return np.column_stack([one, -distance, doubt, -doubt * distance, more, -more * distance])
+
+
+def evidence_trials(part: Cohort, seed: int) -> Trials:
+    """Faces against templates of 1, 2 and 3 other photos, of their own person and of others."""
+    rng = np.random.default_rng(seed)
+    rows, same = [], []
+    starts, counts = np.unique(part.people, return_index=True, return_counts=True)[1:]
+    for photos in range(1, FACES_BEHIND + 1):
+        fit = np.flatnonzero(counts > photos)
+        if not len(fit):
+            break
+        drawn = np.array(
+            [starts[p] + rng.permutation(counts[p])[: photos + 1] for p in fit]
+        )  # the probe, then the photos of the template
+        owners = np.repeat(np.arange(len(fit)), photos)
+        behind = drawn[:, 1:].ravel()
+        template = templates(part.embeddings[behind], owners)
+        best = np.maximum.reduceat(part.agreements[behind], np.arange(0, len(behind), photos))
+        others = np.array([(np.arange(1, len(fit)) + p) % len(fit) for p in range(len(fit))])
+        for probe, person in enumerate(drawn[:, 0]):
+            against = rng.permutation(others[probe])[:IMPOSTORS_PER_PROBE]
+            against = np.concatenate([[probe], against])
+            distance = _distances(part.embeddings[person : person + 1], template[against])[0]
+            agreement = np.minimum(part.agreements[person], best[against]).astype(np.float64)
+            rows.append(features(distance, agreement, np.full(len(against), photos)))
+            same.append(against == probe)
+    return np.concatenate(rows), np.concatenate(same)
+
+
+def fit_evidence(trials: list[Trials], rounds: int = 50) -> Evidence:
+    """Logistic regression; every population counts the same, and in it both kinds of trials.
+
+    Newton's method with a slight pull to zero, so that perfectly separated distances give a finite
+    answer. Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    """
+    x = np.concatenate([rows for rows, _ in trials])
+    y = np.concatenate([same for _, same in trials])
+    weight = np.concatenate(
+        [np.where(same, 0.5 / same.sum(), 0.5 / max(1, (~same).sum())) for _, same in trials]
+    ) / len(trials)
+    ridge = 1e-5 * np.eye(x.shape[1])
+    ridge[0, 0] = 1e-9
+    beta = np.zeros(x.shape[1])
+    for _ in range(rounds):
+        p = 1 / (1 + np.exp(-np.clip(x @ beta, -500, 500)))
+        gradient = x.T @ (weight * (y - p)) - ridge @ beta
+        hessian = x.T @ (x * (weight * p * (1 - p))[:, None]) + ridge
+        step = np.linalg.solve(hessian, gradient)
+        beta += np.clip(step, -20, 20)
+        if np.abs(step).max() < 1e-9:
+            break
+    return Evidence(tuple(beta.tolist()))
+
+
+def probability(log_ratio: float, prior: float) -> float:
+    """That two faces are one person, if `prior` was the probability before they were compared."""
+    odds = log_ratio + math.log(prior / (1 - prior))
+    return 1 / (1 + math.exp(min(-odds, 700)))
+
+
+def posterior(log_ratios: list[float], people: int, prior: float) -> list[float]:
+    """The probability, for each of the nearest people, that a face is theirs.
+
+    log_ratios: of the people nearest to the face. people: in the gallery, each as likely as the
+    others beforehand. prior: that the face belongs to any of them.
+    """
+    each = [ratio + math.log(prior / people) for ratio in log_ratios]
+    logs = [*each, math.log1p(-prior)]
+    top = max(logs)
+    total = sum(math.exp(log - top) for log in logs)
+    return [math.exp(log - top) / total for log in each]

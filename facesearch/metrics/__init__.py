@@ -1,0 +1,1 @@
+"""Error rates of verification and identification, with their confidence intervals."""

@@ -1,0 +1,223 @@
+"""Searches of a gallery by people who are enrolled in it and by people who are not.
+
+Draw who is enrolled, search with everybody's other photos, sum up over several draws. `Searches`
+says all that is needed of one gallery, so that other distances to a person can be summed up, too.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from facesearch.core.arrays import Distances, Embeddings
+from facesearch.core.errors import DataError
+from facesearch.core.templates import templates
+from facesearch.metrics.bootstrap import Intervals, intervals
+from facesearch.metrics.error_rates import Ranked, Tally, Weights
+from facesearch.metrics.pairs import NEVER
+
+RATES = (0.1, 0.01, 0.001)  # of FPIR, at which FNIR is told
+SIZES = (10, 100, 1000)  # people enrolled
+PHOTOS = 3  # enrolled of a person, at most
+DRAWS = 10  # galleries of each size
+RANKS = 20  # of the CMC
+
+Numbers = NDArray[np.int64]
+Figure = TypeVar("Figure")
+
+
+@dataclass(frozen=True, slots=True)
+class Draw:
+    """Who is enrolled with which photos, and which photos search. Rows of photos."""
+
+    enrolled: Numbers  # people, (G,)
+    rows: Numbers  # enrolled photos, (E,)
+    places: Numbers  # the place in `enrolled` of whom each of them shows, (E,)
+    known: Numbers  # the other photos of the people enrolled, (K,)
+    unknown: Numbers  # one photo of everybody else, (U,)
+
+
+@dataclass(frozen=True)
+class Searches:
+    """What the probes found in one gallery of G people. At a tie one's own person comes last."""
+
+    rank: Numbers  # of a known probe's own person, (K,): 1 the nearest; beyond G if never found
+    distance: Distances  # to the own person, (K,)
+    person: Numbers  # whom a known probe shows, (K,)
+    nearest: Distances  # from an unknown probe to anybody, (U,)
+    stranger: Numbers  # whom an unknown probe shows, (U,)
+
+    @cached_property
+    def _ranked(self) -> Ranked:
+        return Ranked(np.where(self.rank == 1, self.distance, NEVER), self.nearest)
+
+    def tally(self, people: Weights | None = None) -> Tally:
+        """Known probes whose own person is the nearest, and unknown probes, by distance.
+
+        FPIR and FNIR are its rates. people: how often each was drawn, (P,).
+        """
+        if people is None:
+            return self._ranked.tally()
+        return self._ranked.tally(people[self.person], people[self.stranger])
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSet:
+    """Errors of searches in galleries of one size: means over the draws."""
+
+    enrolled: int  # people
+    known_probes: int  # of a draw, on average
+    unknown_probes: int  # of a draw
+    rank1: float
+    fnir_at_fpir: dict[str, float | None]  # None: fewer unknown probes than 1 / FPIR
+    intervals: Intervals
+    draws: int
+    cmc: list[float]  # the share of known probes whose own person has rank 1, 2, ...
+    dir: list[tuple[float, float]]  # FPIR, detection and identification rate
+
+
+def check(counts: Numbers, enrolled: int) -> None:
+    """Raises DataError if people with so many photos each are too few to enrol `enrolled`."""
+    if not 1 <= enrolled < len(counts):
+        raise DataError(
+            f"{len(counts)} people are too few to enrol {enrolled} and leave somebody unknown"
+        )
+    if counts.max() < 2:
+        raise DataError("nobody has two photos, one to be enrolled and one to search with")
+
+
+def draw(people: Numbers, enrolled: int, photos: int, rng: np.random.Generator) -> Draw:
+    """Enrol people with up to `photos` photos each, and leave each of them one to search with.
+
+    people: who is on each photo, (N,). People with one photo are enrolled only where the others
+    are too few; nobody then searches for them. Raises DataError for too few people.
+    """
+    order = rng.permutation(len(people))
+    order = order[np.argsort(people[order], kind="stable")]
+    names, starts, counts = np.unique(people[order], return_index=True, return_counts=True)
+    check(counts, enrolled)
+    shuffled = rng.permutation(len(names))
+    by_number = np.argsort(counts[shuffled] < 2, kind="stable")  # who has several comes first
+    chosen, others = np.split(shuffled[by_number], [enrolled])
+    kept = np.minimum(photos, np.maximum(counts - 1, 1))
+    rows, known = [], []
+    for person in chosen:
+        own = order[starts[person] : starts[person] + counts[person]]
+        rows.append(own[: kept[person]])
+        known.append(own[kept[person] :])
+    return Draw(
+        enrolled=names[chosen],
+        rows=np.concatenate(rows),
+        places=np.repeat(np.arange(enrolled), kept[chosen]),
+        known=np.concatenate(known),
+        unknown=order[starts[others]],
+    )
+
+
+def search(
+    embeddings: Embeddings, people: Numbers, found: NDArray[np.bool_], drawn: Draw
+) -> Searches:
+    """Search with each probe of a draw; a person is as near as their template.
+
+    A probe without a face finds nobody; a person enrolled without a face is never found.
+    """
+    usable = found[drawn.rows]
+    present, places = np.unique(drawn.places[usable], return_inverse=True)
+    gallery = templates(embeddings[drawn.rows[usable]], places.astype(np.int64))
+
+    def distances(rows: Numbers) -> Distances:
+        apart = np.full((len(rows), len(drawn.enrolled)), NEVER)
+        cosine = (embeddings[rows] @ gallery.T).astype(np.float64)
+        apart[:, present] = np.sqrt(np.maximum(2 - 2 * cosine, 0))
+        apart[~found[rows]] = NEVER
+        return apart
+
+    known = distances(drawn.known)
+    order = np.argsort(drawn.enrolled)
+    place = order[np.searchsorted(drawn.enrolled[order], people[drawn.known])]
+    own = known[np.arange(len(known)), place]
+    rank = np.count_nonzero(known <= own[:, None], axis=1)
+    return Searches(
+        rank=np.where(own < NEVER, rank, len(drawn.enrolled) + 1),
+        distance=own,
+        person=people[drawn.known],
+        nearest=distances(drawn.unknown).min(axis=1),
+        stranger=people[drawn.unknown],
+    )
+
+
+def open_set(
+    embeddings: Embeddings,
+    people: Numbers,
+    found: NDArray[np.bool_],
+    enrolled: int,
+    *,
+    photos: int = PHOTOS,
+    draws: int = DRAWS,
+    seed: int = 0,
+) -> OpenSet:
+    """Errors of searches in seeded galleries of `enrolled` people.
+
+    embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1.
+    found: whether there is a face, (N,). Raises DataError for too few people or photos.
+    """
+    rng = np.random.default_rng(seed)
+    searches = [
+        search(embeddings, people, found, draw(people, enrolled, photos, rng)) for _ in range(draws)
+    ]
+    return summary(searches, enrolled, int(people.max()) + 1)
+
+
+def summary(searches: Sequence[Searches], enrolled: int, people: int) -> OpenSet:
+    """The means over searches of several galleries of one size; intervals over `people` people."""
+    unknown = len(searches[0].nearest)
+    told = [rate * unknown >= 1 - 1e-9 for rate in RATES]
+
+    def figures(weights: Weights) -> list[float]:
+        tallies = [one.tally(weights) for one in searches]
+        fnir = [_mean(tally.fnmr_at_fmr(rate) for tally in tallies) for rate in RATES]
+        return [_mean(_within(one, 1, weights) for one in searches), *fnir]
+
+    def by_rate(values: Sequence[Figure | None]) -> dict[str, Figure | None]:
+        return {
+            str(rate): value if supported else None
+            for rate, value, supported in zip(RATES, values, told, strict=True)
+        }
+
+    ones = np.ones(people)
+    rank1, *fnir = figures(ones)
+    around_rank1, *around_fnir = intervals(figures, people)
+    tallies = [one.tally() for one in searches]
+    grid = np.unique(np.geomspace(1 / unknown, 1, 60))[:-1]
+    found = [(float(fpir), 1 - _mean(t.fnmr_at_fmr(fpir) for t in tallies)) for fpir in grid]
+    return OpenSet(
+        enrolled=enrolled,
+        known_probes=round(_mean(len(one.rank) for one in searches)),
+        unknown_probes=unknown,
+        rank1=rank1,
+        fnir_at_fpir=by_rate(fnir),
+        intervals={"rank1": around_rank1, "fnir_at_fpir": by_rate(around_fnir)},
+        draws=len(searches),
+        cmc=[
+            _mean(_within(one, rank, ones) for one in searches)
+            for rank in range(1, min(RANKS, enrolled) + 1)
+        ],
+        dir=[*found, (1.0, rank1)],
+    )
+
+
+def _within(one: Searches, rank: int, people: Weights) -> float:
+    """The share of known probes whose own person is among the nearest `rank`."""
+    weights = people[one.person]
+    total = float(weights.sum())
+    return float(weights[one.rank <= rank].sum()) / total if total else math.nan
+
+
+def _mean(values: Iterable[float]) -> float:
+    """The mean over the draws that have a value."""
+    known = [value for value in values if not math.isnan(value)]
+    return sum(known) / len(known) if known else math.nan

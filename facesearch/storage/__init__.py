@@ -1,0 +1,1 @@
+"""A gallery's database and files: SQL, checksums, encryption, caches."""

@@ -1,0 +1,64 @@
+"""The states that a gallery went through, and who changed since one of them."""
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from facesearch.storage.schema import changes, revisions, settings
+from facesearch.storage.state import State
+
+KEPT = 100_000  # changes, and states; who is further behind begins anew
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """People whose faces may be others than they were."""
+
+    state: State  # as it is now
+    people: list[int]  # ascending
+
+
+def record(connection: sa.Connection, revision: str) -> None:
+    """The transaction leads to this revision; what is too old to be asked for is dropped."""
+    last = _last_change(connection)
+    connection.execute(revisions.insert().values(revision=revision, change=last))
+    connection.execute(changes.delete().where(changes.c.id <= last - KEPT))
+    newest = connection.execute(sa.select(sa.func.max(revisions.c.id))).scalar_one()
+    connection.execute(revisions.delete().where(revisions.c.id <= newest - KEPT))
+
+
+def state(connection: sa.Connection) -> State:
+    """The gallery's, in this transaction."""
+    query = sa.select(settings.c.value).where(settings.c.key == "revision")
+    return State(connection.execute(query).scalar() or "", _last_change(connection))
+
+
+def changed(connection: sa.Connection, since: State) -> Changed | None:
+    """Who changed since a state.
+
+    None if it is none of this gallery's, or so old that it is forgotten, or if anything of what was
+    noted is not what it was: then only the faces themselves tell.
+    """
+    now = state(connection)
+    newest = sa.select(revisions.c.revision, revisions.c.change).order_by(revisions.c.id.desc())
+    if connection.execute(newest.limit(1)).first() != (now.revision, now.change):
+        return None
+    known = sa.select(revisions.c.change).where(revisions.c.revision == since.revision)
+    if connection.execute(known).scalar() != since.change:
+        return None
+    noted = sa.select(changes.c.id, changes.c.person, changes.c.checksum)
+    rows = connection.execute(noted.where(changes.c.id > since.change).order_by(changes.c.id)).all()
+    if [row.id for row in rows] != list(range(since.change + 1, now.change + 1)):
+        return None
+    if any(row.checksum != _checksum(row.id, row.person) for row in rows):
+        return None
+    return Changed(now, sorted({row.person for row in rows}))
+
+
+def _last_change(connection: sa.Connection) -> int:
+    return int(connection.execute(sa.select(sa.func.max(changes.c.id))).scalar() or 0)
+
+
+def _checksum(number: int, person: object) -> int | None:
+    """As `schema.change_checksum`."""
+    return (number * 1000003 + person * 8191) % 2147483647 if isinstance(person, int) else None

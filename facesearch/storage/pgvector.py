@@ -1,0 +1,263 @@
+"""People's templates in PostgreSQL, kept beside the faces and searched by pgvector there."""
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from facesearch.core.arrays import Embeddings
+from facesearch.core.errors import GalleryError
+from facesearch.core.templates import templates
+from facesearch.storage.database import RECORD, get_setting
+from facesearch.storage.schema import face_is_sound, face_rows, faces, people
+
+if TYPE_CHECKING:
+    from facesearch.storage.postgres import Postgres
+
+TABLE, EXTENSION = "person_templates", "vector"
+EXACT = 10_000  # people up to whom all are compared; docs/scaling.md says what that costs
+NEIGHBOURS, BUILD = 16, 128  # of a node, and looked at to place one (pgvector: m, ef_construction)
+LOOKED_AT = 200  # candidates of a search (hnsw.ef_search)
+BATCH = 1000  # people in memory
+MEMORY = "512MB"  # to build the graph in
+
+# a row without a template: it is made anew at the end of the transaction
+_MAKE = (
+    f"CREATE TABLE {TABLE} (person INTEGER PRIMARY KEY, template vector(%d))",
+    f"CREATE INDEX {TABLE}_stale ON {TABLE} (person) WHERE template IS NULL",
+    f"""
+CREATE FUNCTION {TABLE}_mark() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+    former INTEGER; latter INTEGER;
+BEGIN
+    IF TG_TABLE_NAME = 'people' THEN
+        former := OLD.id;
+    ELSE
+        IF TG_OP <> 'INSERT' THEN former := OLD.person; END IF;
+        IF TG_OP <> 'DELETE' THEN latter := NEW.person; END IF;
+    END IF;
+    INSERT INTO {TABLE} (person)
+    SELECT DISTINCT number FROM unnest(ARRAY[former, latter]) AS number WHERE number IS NOT NULL
+    ON CONFLICT (person) DO UPDATE SET template = NULL WHERE {TABLE}.template IS NOT NULL;
+    RETURN NULL;
+END $$""",
+    f"""
+CREATE TRIGGER {TABLE}_faces AFTER INSERT OR DELETE OR UPDATE OF person, embedding ON faces
+FOR EACH ROW EXECUTE FUNCTION {TABLE}_mark()""",
+    f"""
+CREATE TRIGGER {TABLE}_people AFTER DELETE OR UPDATE OF removed ON people
+FOR EACH ROW EXECUTE FUNCTION {TABLE}_mark()""",
+)
+_SET = f"""
+INSERT INTO {TABLE} SELECT person, CAST(template AS vector)
+FROM unnest(CAST(:people AS integer[]), CAST(:templates AS text[])) AS made (person, template)
+ON CONFLICT (person) DO UPDATE SET template = excluded.template
+"""
+_INDEX = f"""
+CREATE INDEX {TABLE}_nearest ON {TABLE} USING hnsw (template vector_l2_ops)
+WITH (m = {NEIGHBOURS}, ef_construction = {BUILD})
+"""
+_DROP = f"DROP TABLE {TABLE}", f"DROP FUNCTION {TABLE}_mark() CASCADE"
+_SENT = "vector_send(template) AS sent"
+_DIMENSION = f"""
+SELECT atttypmod FROM pg_attribute WHERE attname = 'template'
+AND attrelid = to_regclass(quote_ident(current_schema()) || '.{TABLE}')
+"""
+
+
+def is_chosen(connection: sa.Connection) -> bool:
+    """Whether the database is to search, with `gallery set search pgvector`."""
+    return get_setting(connection, "search") == "pgvector"
+
+
+def follow(connection: sa.Connection, gallery: str) -> None:
+    """Make the templates those of the faces as this transaction leaves them.
+
+    gallery: its name. Raises GalleryError without pgvector, in an encrypted gallery, and for a
+    damaged row.
+    """
+    chosen = is_chosen(connection)
+    there = _dimension(connection)
+    dimension = get_setting(connection, "dimension") or ""
+    wanted = int(dimension) if chosen and dimension.isdecimal() else 0
+    if chosen and get_setting(connection, RECORD) is not None:
+        raise GalleryError(
+            f"{gallery}: encrypted faces cannot be searched in the database, which has no key; "
+            "`facesearch gallery set search local` comes first"
+        )
+    if there is not None and there != wanted:
+        _drop(connection)
+        there = None
+    if there is None and wanted:
+        _make(connection, gallery, wanted)
+    elif wanted:
+        stale = sa.text(f"SELECT person FROM {TABLE} WHERE template IS NULL ORDER BY person")
+        _fill(connection, gallery, wanted, list(connection.execute(stale).scalars()))
+        connection.execute(sa.text(f"DELETE FROM {TABLE} WHERE template IS NULL"))
+
+
+def _drop(connection: sa.Connection) -> None:
+    for statement in _DROP:
+        connection.execute(sa.text(statement))
+
+
+def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.text(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}"))
+    except sa.exc.DBAPIError as error:
+        raise GalleryError(
+            f"{gallery}: pgvector is not there and cannot be made; install it on the server and "
+            "have `CREATE EXTENSION vector` run in this database"
+        ) from error
+    for statement in _MAKE:
+        connection.exec_driver_sql(statement.replace("%d", str(dimension)))
+    everybody = connection.execute(sa.select(people.c.id).order_by(people.c.id)).scalars()
+    _fill(connection, gallery, dimension, list(everybody))
+    connection.execute(sa.text(f"SET LOCAL maintenance_work_mem = '{MEMORY}'"))
+    connection.execute(sa.text(_INDEX))
+
+
+def _fill(connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]) -> None:
+    """The templates of those of these people who have faces and are not removed."""
+    for at in range(0, len(numbers), BATCH):
+        owners, vectors = _faces_of(connection, gallery, dimension, numbers[at : at + BATCH])
+        if len(owners):
+            known, rows = np.unique(owners, return_inverse=True)
+            texts = [_text(template) for template in templates(vectors, rows)]
+            connection.execute(sa.text(_SET), {"people": known.tolist(), "templates": texts})
+
+
+def _faces_of(
+    connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]
+) -> tuple[NDArray[np.int64], Embeddings]:
+    """Of the people who are not removed: whose each face is, (N,), and its embedding, (N, D)."""
+    query = (
+        face_rows()
+        .join(people, people.c.id == faces.c.person)
+        .where(people.c.id.in_(numbers), people.c.removed.is_(None))
+        .order_by(faces.c.id)
+    )
+    rows = connection.execute(query).all()
+    for row in rows:
+        if not face_is_sound(row) or len(row.embedding) != 4 * dimension:
+            raise GalleryError(
+                f"{gallery}: damaged: face {row.id} is not what was written; "
+                "`facesearch gallery doctor` says more"
+            )
+    owners = np.array([row.person for row in rows], np.int64)
+    vectors = [np.frombuffer(row.embedding, "<f4") for row in rows]
+    return owners, np.stack(vectors) if vectors else np.empty((0, 1), np.float32)
+
+
+def _text(template: NDArray[np.float32]) -> str:
+    """As pgvector reads it, to the last bit."""
+    return json.dumps(template.tolist())
+
+
+def _dimension(connection: sa.Connection) -> int | None:
+    """Of the templates that are there."""
+    found = connection.execute(sa.text(_DIMENSION)).scalar()
+    return None if found is None else int(found)
+
+
+class TemplateTable:
+    """The people of a gallery as the database has them when asked, as PersonIndex is."""
+
+    def __init__(self, engine: "Postgres") -> None:
+        self._engine = engine
+        with engine.explained(), engine.reading() as connection:
+            there = _dimension(connection) is not None  # not before the first face
+            query = sa.text(f"SELECT count(*) FROM {TABLE}")
+            self._count = int(connection.execute(query).scalar_one()) if there else 0
+
+    def __len__(self) -> int:
+        """When it was opened."""
+        return self._count
+
+    @property
+    def dimension(self) -> int:
+        """See `SearchIndex`."""
+        with self._engine.explained(), self._engine.reading() as connection:
+            return _dimension(connection) or 0
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Of the people, in the order of `templates`, (P,)."""
+        return self._everybody()[0]
+
+    @property
+    def templates(self) -> Embeddings:
+        """All of them, (P, D)."""
+        return self._everybody()[1]
+
+    def of(self, numbers: NDArray[np.int64]) -> Embeddings:
+        """The templates of these people, (P, D); fewer if some are gone."""
+        asked = f"SELECT person, {_SENT} FROM {TABLE} WHERE person = ANY(:numbers)"
+        with self._engine.explained(), self._engine.reading() as connection:
+            rows = connection.execute(sa.text(asked), {"numbers": numbers.tolist()}).all()
+        found = {row.person: row.sent for row in rows}
+        return _vectors([found[number] for number in numbers.tolist() if number in found])
+
+    def search(
+        self, query: Embeddings, count: int, *, exact: bool = False
+    ) -> tuple[NDArray[np.int64], Embeddings]:
+        """See `SearchIndex`. Up to EXACT people all are compared, among more those that the graph
+        leads to; distances are exact.
+        """
+        count = min(count, len(self))
+        empty = np.empty((len(query), 0))
+        if count == 0:
+            return empty.astype(np.int64), empty.astype(np.float32)
+        asked = f"SELECT person, {_SENT} FROM {TABLE} "
+        asked += "ORDER BY template <-> CAST(:query AS vector) LIMIT :count"
+        found = []
+        with self._engine.explained(), self._engine.reading() as connection:
+            for setting in _how(0 if exact else len(self), count):
+                connection.execute(sa.text(f"SET LOCAL {setting}"))
+            for vector in query:
+                values = {"query": _text(vector), "count": count}
+                rows = connection.execute(sa.text(asked), values).all()
+                near = _vectors([row.sent for row in rows])
+                distances = np.linalg.norm(near - vector, axis=1) if rows else empty[0]
+                order = np.argsort(distances, kind="stable")
+                numbers = np.array([row.person for row in rows], np.int64)
+                found.append((numbers[order], distances[order].astype(np.float32)))
+        least = min(len(numbers) for numbers, _ in found)  # some may have gone
+        return (
+            np.stack([numbers[:least] for numbers, _ in found]),
+            np.stack([distances[:least] for _, distances in found]),
+        )
+
+    def forget(self, connection: sa.Connection) -> None:
+        """`follow` makes all of them anew."""
+        _drop(connection)
+
+    def _everybody(self) -> tuple[NDArray[np.int64], Embeddings]:
+        asked = f"SELECT person, {_SENT} FROM {TABLE} ORDER BY person"
+        with self._engine.explained(), self._engine.reading() as connection:
+            there = _dimension(connection) is not None
+            rows = connection.execute(sa.text(asked)).all() if there else []
+        numbers = np.array([row.person for row in rows], np.int64)
+        return numbers, _vectors([row.sent for row in rows])
+
+
+def _how(people: int, count: int) -> list[str]:
+    """The settings of a search."""
+    if people <= EXACT:
+        return ["enable_indexscan = off"]
+    looked_at = min(max(LOOKED_AT, 2 * count), 1000)
+    return [
+        "enable_seqscan = off",
+        f"hnsw.ef_search = {looked_at}",
+        "hnsw.iterative_scan = strict_order",  # goes on where rows that were changed are in the way
+    ]
+
+
+def _vectors(sent: list[bytes]) -> Embeddings:
+    """What pgvector sends: two numbers of 16 bits, and then the vector, big end first."""
+    if not sent:
+        return np.empty((0, 1), np.float32)
+    return np.stack([np.frombuffer(each, ">f4", offset=4) for each in sent]).astype(np.float32)

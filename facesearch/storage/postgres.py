@@ -1,0 +1,246 @@
+"""A gallery in PostgreSQL: connections, one writer at a time, errors without secrets."""
+
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from facesearch.core import secure_files
+from facesearch.core.errors import GalleryError, MissingExtra
+from facesearch.storage import pgvector
+from facesearch.storage.database import get_setting, set_setting
+from facesearch.storage.schema import people
+
+OLDEST = 14  # version of the server
+CONNECT_SECONDS = 10
+IDENTITY = "identity"  # the setting with what the caches are named after
+SHOWN = ("host", "port", "dbname")  # of the options of a URL; others may be secrets
+EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
+# beside those of the schema, and made by commands
+OTHER_TABLES = ("reembedded", "looked", pgvector.TABLE)
+WAITED = ("55P03",)  # lock_not_available
+LOST = ("08", "57P")  # the class of a broken connection, and of a server that stops
+# one gallery a schema: the lock is its own
+LOCK = "hashtextextended('facesearch ' || coalesce(current_schema(), ''), 0)"
+
+
+class Postgres:
+    """What `Database` asks of one PostgreSQL database."""
+
+    def __init__(self, url: str, *, create: bool) -> None:
+        """Raises GalleryError, see `Database`, and MissingExtra without psycopg."""
+        parsed = _parsed(url)
+        self.name = _shown(parsed)
+        hidden = (str(value) for key, value in parsed.query.items() if key not in SHOWN)
+        self._secrets = [secret for secret in (parsed.password, *hidden) if secret]
+        limits = {} if "connect_timeout" in parsed.query else {"connect_timeout": CONNECT_SECONDS}
+        try:
+            self._engine = sa.create_engine(
+                parsed,
+                hide_parameters=True,
+                pool_pre_ping=True,  # a server may have been started anew
+                connect_args=limits,
+            )
+        except ImportError as error:
+            raise MissingExtra(
+                f"{self.name}: galleries in PostgreSQL need psycopg, which comes with "
+                "`pip install 'facesearch[postgres]'`"
+            ) from error
+        self._reading = self._engine.execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
+        self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        try:
+            with self.explained(), self.reading() as connection:
+                self._check_server(connection)
+                if not create and self.is_new(connection):
+                    raise GalleryError(f"{self.name}: no gallery here yet; enrol somebody first")
+                self.writable = self._may_write(connection)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _check_server(self, connection: sa.Connection) -> None:
+        version = self._engine.dialect.server_version_info or (0,)
+        if int(version[0]) < OLDEST:
+            raise GalleryError(
+                f"{self.name}: PostgreSQL {version[0]} is too old; {OLDEST} is the oldest that does"
+            )
+        encoding = connection.execute(sa.text("SHOW server_encoding")).scalar_one()
+        if encoding != "UTF8":
+            raise GalleryError(
+                f"{self.name}: keeps texts as {encoding}, which does not hold every name; make a "
+                "database with `createdb --encoding UTF8 --template template0`"
+            )
+
+    def _may_write(self, connection: sa.Connection) -> bool:
+        """Not on a standby, and not with a role that may only read."""
+        asked = "SELECT NOT pg_is_in_recovery() AND (to_regclass('faces') IS NULL"
+        asked += " OR has_table_privilege(to_regclass('faces'), 'INSERT'))"
+        return bool(connection.execute(sa.text(asked)).scalar_one())
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where this user's caches of this database are, on this machine."""
+        from platformdirs import user_cache_path
+
+        with self.explained(), self.reading() as connection:
+            identity = get_setting(connection, IDENTITY) or ""
+        if not re.fullmatch("[0-9a-f]{32}", identity):
+            raise GalleryError(f"{self.name}: damaged: the setting {IDENTITY!r} is not ours")
+        folder = user_cache_path("facesearch", appauthor=False) / identity
+        with suppress(OSError):  # they are only caches
+            folder.mkdir(mode=secure_files.FOLDER, parents=True, exist_ok=True)
+        return folder
+
+    # Transactions
+
+    def busy(self) -> AbstractContextManager[None]:
+        """While many transactions follow one another: connections are kept open in any case."""
+        return nullcontext()
+
+    def reading(self) -> sa.Connection:
+        """One state of the gallery, whoever writes meanwhile."""
+        return self._reading.connect()
+
+    @contextmanager
+    def writing(self, seconds: float) -> Iterator[sa.Connection]:
+        """As the only writer. Raises GalleryError if another one goes on for `seconds`."""
+        with self._engine.begin() as connection:  # READ COMMITTED: sees what it waited for
+            self._wait(connection, "LOCAL", seconds, "pg_advisory_xact_lock")
+            yield connection
+
+    @contextmanager
+    def alone(self, seconds: float) -> Iterator[sa.Connection]:
+        """As the only writer, without a transaction. Raises GalleryError as `writing` does."""
+        with self._alone.connect() as connection:
+            connection.detach()  # the lock and the limit end with the connection
+            self._wait(connection, "SESSION", seconds, "pg_advisory_lock")
+            yield connection
+
+    def _wait(self, connection: sa.Connection, scope: str, seconds: float, lock: str) -> None:
+        milliseconds = max(1, int(1000 * seconds))  # 0 would be for ever
+        connection.execute(sa.text(f"SET {scope} lock_timeout = {milliseconds}"))
+        try:
+            connection.execute(sa.text(f"SELECT {lock}({LOCK})"))
+        except sa.exc.OperationalError as error:
+            if _state(error) not in WAITED:
+                raise
+            raise GalleryError(
+                f"{self.name}: another facesearch has been writing for {seconds} "
+                "seconds; try again when it is done"
+            ) from error
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of PostgreSQL and of the file system become a GalleryError."""
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            raise GalleryError(f"{self.name}: {self._reason(error)}") from error
+        except OSError as error:
+            raise GalleryError(f"{self.name}: {error.strerror or error}") from error
+
+    def _reason(self, error: sa.exc.DBAPIError) -> str:
+        """One line. What PostgreSQL says in detail may be somebody's name, and is left out."""
+        state = _state(error)
+        diagnosis = getattr(error.orig, "diag", None)
+        said = getattr(diagnosis, "message_primary", None) or str(error.orig)
+        for secret in self._secrets:
+            said = said.replace(secret, "***")
+        said = " ".join(said.split())
+        if error.connection_invalidated or state.startswith(LOST):
+            return f"the connection was lost, and what was not finished is undone ({said})"
+        if error.statement is None and not state:
+            return f"cannot be reached ({said})"
+        return f"PostgreSQL refuses: {said}"
+
+    # The life of a gallery
+
+    def is_new(self, connection: sa.Connection) -> bool:
+        """Whether nothing was ever written."""
+        return not sa.inspect(connection).has_table("alembic_version")
+
+    def prepare(self, seconds: float) -> None:
+        """Before tables are made or changed."""
+
+    def made(self, connection: sa.Connection) -> None:
+        """After tables were made or changed, in the same transaction."""
+        if get_setting(connection, IDENTITY) is None:
+            set_setting(connection, IDENTITY, secrets.token_hex(16))
+
+    def settle(self, connection: sa.Connection) -> None:
+        """At the end of every change: the templates that the database searches follow the faces."""
+        pgvector.follow(connection, self.name)
+
+    def templates(self) -> pgvector.TemplateTable | None:
+        """What searches in the database, if that was chosen."""
+        with self.explained(), self.reading() as connection:
+            chosen = pgvector.is_chosen(connection)
+        return pgvector.TemplateTable(self) if chosen else None
+
+    def check_sound(self, connection: sa.Connection) -> None:
+        """PostgreSQL checks its own pages as it reads them."""
+
+    def as_stored(self, connection: sa.Connection) -> None:
+        """It always does: PostgreSQL takes nothing but whole texts."""
+
+    def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
+        """Write the tables anew without what was freed; the files before are deleted.
+
+        What lies in PostgreSQL's log, in copies and in freed blocks is out of reach. False if
+        other programs are in the way. Raises GalleryError for tables of another role.
+        """
+        query = sa.text(
+            "SELECT relname, pg_has_role(relowner, 'USAGE') FROM pg_class WHERE relkind = 'r' "
+            "AND relnamespace = to_regnamespace(quote_ident(current_schema()))"
+            "AND relname = ANY(:names)"
+        )
+        names = [*people.metadata.tables, *OTHER_TABLES]
+        for table, mine in connection.execute(query, {"names": names}).all():
+            if not mine:
+                raise GalleryError(
+                    f"{self.name}: what was removed is not overwritten yet: the tables belong to "
+                    "another role, which has to open the gallery for it"
+                )
+            try:
+                connection.execute(sa.text(f"VACUUM FULL {table}"))
+            except sa.exc.OperationalError as error:
+                if _state(error) not in WAITED:
+                    raise
+                return False
+        return True
+
+
+def _parsed(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as error:
+        raise GalleryError(f"--gallery: not a URL of a database; write {EXAMPLE}") from error
+    if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
+        raise GalleryError(
+            f"--gallery: {parsed.drivername}: no such kind of gallery; write {EXAMPLE}"
+        )
+    return parsed.set(drivername="postgresql+psycopg")
+
+
+def _shown(url: sa.URL) -> str:
+    """The URL without what may be a secret."""
+    query = {key: value for key, value in url.query.items() if key in SHOWN}
+    place = (url.host, url.port, url.database)
+    shown = sa.URL.create(url.drivername, url.username, None, *place, query)
+    return shown.render_as_string(hide_password=False).replace("%2F", "/")
+
+
+def _state(error: sa.exc.DBAPIError) -> str:
+    """The SQLSTATE, five characters, or nothing if the server was not reached."""
+    state: Any = getattr(error.orig, "sqlstate", None)
+    return str(state or "")

@@ -1,0 +1,151 @@
+"""Checksums of all rows but people's names, photos and faces.
+
+Whoever adds or changes such a row leaves its checksum empty: triggers see to that, so that no
+writer can forget it. At the end of each transaction `settle` sums what is empty. A damaged row was
+changed by nobody, and its checksum is another's.
+"""
+
+import json
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from facesearch.core.errors import GalleryError
+from facesearch.storage.schema import (
+    as_text,
+    chips,
+    events,
+    face_is_sound,
+    people,
+    rejections,
+    searches,
+    settings,
+)
+
+PAGE = 500  # rows in memory
+
+
+class Damaged(GalleryError):
+    """A row is not what was written; `Database.explained` says in which gallery."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The rows of a table with a checksum over some of their columns."""
+
+    what: str  # one of them, as messages call it
+    key: sa.Column[Any]
+    covered: tuple[sa.Column[Any], ...]
+    checksum: sa.Column[Any]
+
+    @property
+    def table(self) -> sa.Table:
+        return self.key.table
+
+    def stored(self) -> list[sa.ColumnElement[Any]]:
+        """The columns as `is_sound` wants them: JSON is text, as it is stored."""
+        return [
+            as_text(each).label(each.name) if isinstance(each.type, sa.JSON) else each
+            for each in (self.key, *self.covered, self.checksum)
+        ]
+
+    def select(self) -> sa.Select[Any]:
+        return sa.select(*self.stored()).order_by(self.key)
+
+    def is_sound(self, row: Any) -> bool:
+        """Whether a row with these columns is what was written; or is yet to be summed."""
+        kept = getattr(row, self.checksum.name)
+        return kept is None or bool(kept == self.sum(row))
+
+    def sum(self, row: Any) -> int:
+        total = zlib.crc32(_text(getattr(row, self.key.name)))
+        for each in self.covered:
+            value = getattr(row, each.name)
+            content = value if isinstance(value, bytes) else _text(value)
+            total = zlib.crc32(content, zlib.crc32(b"\x1f", total))
+        return total
+
+    def check(self, row: Any) -> None:
+        """Raises Damaged."""
+        if not self.is_sound(row):
+            raise Damaged(_damaged(self.what, getattr(row, self.key.name)))
+
+
+TERMS = Rows(
+    "the terms of person",
+    people.c.id,
+    (people.c.created, people.c.removed, people.c.expires, people.c.consent),
+    people.c.terms_checksum,
+)
+CHIPS = Rows("the chip of face", chips.c.face, (chips.c.image,), chips.c.checksum)
+REJECTIONS = Rows(
+    "rejection",
+    rejections.c.id,
+    (
+        rejections.c.person,
+        rejections.c.sha256,
+        rejections.c.box,
+        rejections.c.embedding,
+        rejections.c.at,
+        rejections.c.near,
+    ),
+    rejections.c.checksum,
+)
+SETTINGS = Rows("the setting", settings.c.key, (settings.c.value,), settings.c.checksum)
+EVENTS = Rows(
+    "event", events.c.id, (events.c.at, events.c.action, events.c.detail), events.c.checksum
+)
+SEARCHES = Rows("search", searches.c.id, (searches.c.at, searches.c.detail), searches.c.checksum)
+
+EVERY = (TERMS, CHIPS, REJECTIONS, SETTINGS, EVENTS, SEARCHES)
+
+_EMPTY = sa.union_all(
+    *(
+        sa.select(sa.literal(place)).where(sa.exists().where(rows.checksum.is_(None)))
+        for place, rows in enumerate(EVERY)
+    )
+)
+
+
+def _damaged(what: str, key: object) -> str:
+    return f"damaged: {what} {key} is not what was written; `facesearch gallery doctor` says more"
+
+
+def _text(value: object) -> bytes:
+    return repr(value).encode("utf-8", "surrogatepass")
+
+
+def settle(connection: sa.Connection) -> None:
+    """Sum the rows that were added or changed."""
+    for place in connection.execute(_EMPTY).scalars().all():
+        rows = EVERY[place]
+        query = rows.select().where(rows.checksum.is_(None)).limit(PAGE)
+        change = sa.update(rows.table).where(rows.key == sa.bindparam("row"))
+        change = change.values({rows.checksum.name: sa.bindparam("sum")})
+        while some := connection.execute(query).all():
+            sums = [{"row": getattr(row, rows.key.name), "sum": rows.sum(row)} for row in some]
+            connection.execute(change, sums)
+
+
+def told(row: Any) -> dict[str, Any]:
+    """The detail of an event. Raises Damaged."""
+    EVENTS.check(row)
+    detail: dict[str, Any] = json.loads(row.detail)
+    return detail
+
+
+def check_face(row: Any) -> None:
+    """Of one of `face_rows`. Raises Damaged."""
+    if not face_is_sound(row):
+        raise Damaged(_damaged("face", row.id))
+
+
+def damaged(connection: sa.Connection, rows: Rows) -> Iterator[Any]:
+    """Those of a table that are not what was written."""
+    with connection.execute(rows.select(), execution_options={"yield_per": PAGE}) as every:
+        for row in every:
+            if getattr(row, rows.checksum.name) is None or not rows.is_sound(row):
+                yield row

@@ -1,0 +1,208 @@
+"""The tables of a gallery, and what is kept to notice that a row was damaged."""
+
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from facesearch.core.uploads import stored
+
+SCHEMA = "0005"  # the newest migration
+NONE = -1  # the checksum of what was never written: a field that is not of its type
+
+
+class PathBytes(sa.types.TypeDecorator[Path]):
+    """Paths as the bytes that they are; not every path is UTF-8."""
+
+    impl = sa.LargeBinary
+    cache_ok = True
+
+    def process_bind_param(self, value: Path | None, dialect: sa.Dialect) -> bytes | None:
+        return None if value is None else os.fsencode(value)
+
+    def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Path | None:
+        if value is not None and not isinstance(value, bytes):
+            return Path()  # damaged: its checksum is another's
+        return None if value is None else stored(Path(os.fsdecode(value)))
+
+
+class PersonName(sa.types.TypeDecorator[str]):
+    """Texts of PostgreSQL cannot hold the character 0, which `removed_name` puts in."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        inside = value is not None and dialect.name == "postgresql"
+        return value.replace("\0", "\1") if inside and value else value
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        inside = value is not None and dialect.name == "postgresql"
+        return value.replace("\1", "\0") if inside and value else value
+
+
+# 32 bits without a sign; SQLite's whole numbers have 64 anyway
+Checksum = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+_tables = sa.MetaData()
+people = sa.Table(
+    "people",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("name", PersonName),  # unique; of a removed person see `removed_name`
+    sa.Column("created", sa.Text),
+    sa.Column("removed", sa.Text),  # when; such a person is in no answer and can be brought back
+    sa.Column("expires", sa.Text),  # a date, ISO 8601; None: never
+    sa.Column("consent", sa.Text),  # a note
+    sa.Column("checksum", Checksum),  # of the name
+    sa.Column("terms_checksum", Checksum),  # of all else; this one and those below: see `guarded`
+)
+photos = sa.Table(
+    "photos",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("path", PathBytes),
+    sa.Column("sha256", sa.Text),
+    sa.Column("width", sa.Integer),
+    sa.Column("height", sa.Integer),
+    sa.Column("added", sa.Text),
+    sa.Column("checksum", Checksum),
+)
+faces = sa.Table(
+    "faces",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("photo", sa.Integer),
+    sa.Column("person", sa.Integer),
+    sa.Column("box", sa.JSON),
+    sa.Column("points", sa.JSON),
+    sa.Column("score", sa.Float),
+    sa.Column("embedding", sa.LargeBinary),
+    sa.Column("agreement", sa.Float),
+    sa.Column("checksum", Checksum),
+)
+chips = sa.Table(  # kept where the user asks for it
+    "chips",
+    _tables,
+    sa.Column("face", sa.Integer, primary_key=True),
+    sa.Column("image", sa.LargeBinary),
+    sa.Column("checksum", Checksum),
+)
+rejections = sa.Table(  # "this face is not theirs"
+    "rejections",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("person", sa.Integer),
+    sa.Column("sha256", sa.Text),  # of the photo
+    sa.Column("box", sa.JSON),
+    sa.Column("embedding", sa.LargeBinary),
+    sa.Column("at", sa.Text),
+    sa.Column("near", sa.Float),  # the distance within which another face is a copy of this one
+    sa.Column("checksum", Checksum),
+)
+settings = sa.Table(
+    "settings",
+    _tables,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("value", sa.Text),
+    sa.Column("checksum", Checksum),
+)
+events = sa.Table(
+    "events",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text),
+    sa.Column("action", sa.Text),
+    sa.Column("detail", sa.JSON),
+    sa.Column("checksum", Checksum),
+)
+searches = sa.Table(  # the audit log: no face data
+    "searches",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Text),
+    sa.Column("detail", sa.JSON),
+    sa.Column("checksum", Checksum),
+)
+
+# Filled by triggers; numbers alone, no face data
+changes = sa.Table(  # people whose template may be another since, without a gap
+    "changes",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("person", sa.Integer),
+    sa.Column("checksum", sa.BigInteger),
+)
+totals = sa.Table(  # how many faces a person has, so that a missing one is noticed
+    "totals",
+    _tables,
+    sa.Column("person", sa.Integer, primary_key=True),
+    sa.Column("faces", sa.Integer),
+    sa.Column("numbers", sa.BigInteger),  # the sum of the faces' numbers
+)
+revisions = sa.Table(  # the gallery's states, each with the last change that it holds
+    "revisions",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("revision", sa.Text),
+    sa.Column("change", sa.Integer),
+)
+
+
+def change_checksum(number: str, person: str) -> str:
+    """SQL, since triggers compute it; a flipped bit of either makes another."""
+    return f"(CAST({number} AS BIGINT) * 1000003 + CAST({person} AS BIGINT) * 8191) % 2147483647"
+
+
+def removed_name(name: str, number: int) -> str:
+    """What the row of a removed person bears, so that the name is free for another."""
+    return f"{name}\0{number}"
+
+
+def person_checksum(number: int, name: str) -> int:
+    return _checksum(number, name)
+
+
+def photo_checksum(number: int, path: Path, sha256: str) -> int:
+    return _checksum(number, os.fsencode(path), sha256) if isinstance(path, Path) else NONE
+
+
+def face_checksum(
+    photo: int, person: int, box: str, points: str, agreement: float, embedding: bytes
+) -> int:
+    """box, points: the JSON text as it is stored; embedding: the bytes as they are stored."""
+    if not isinstance(embedding, bytes) or not isinstance(agreement, float | int):
+        return NONE
+    return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
+
+
+def as_text(column: sa.Column[Any]) -> sa.ColumnElement[str]:
+    """JSON as it is stored."""
+    return sa.cast(column, sa.Text)
+
+
+def face_rows(*more: Any) -> sa.Select[Any]:
+    """Faces with everything that their checksum covers, as it is stored."""
+    return sa.select(
+        faces.c.id,
+        faces.c.photo,
+        faces.c.person,
+        as_text(faces.c.box).label("box"),
+        as_text(faces.c.points).label("points"),
+        faces.c.agreement,
+        faces.c.embedding,
+        faces.c.checksum,
+        *more,
+    )
+
+
+def face_is_sound(row: Any) -> bool:
+    """Whether one of `face_rows` is what was written."""
+    fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
+    return bool(row.checksum == face_checksum(*fields))
+
+
+def _checksum(*fields: object) -> int:
+    return zlib.crc32("\x1f".join(map(repr, fields)).encode("utf-8", "surrogatepass"))

@@ -1,0 +1,274 @@
+"""A gallery in a folder: its SQLite file, opened, locked, checked, and overwritten where freed."""
+
+import errno
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from facesearch.core import secure_files
+from facesearch.core.errors import GalleryError
+from facesearch.storage import cache_file
+
+if TYPE_CHECKING:
+    from facesearch.storage.pgvector import TemplateTable
+
+FILE = "gallery.db"
+# what a network file system says that has no locks
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+DAMAGED = "not a gallery, or a damaged one"
+ALONE = "AUTOCOMMIT"
+
+
+# errors that lie outside of the file, by SQLite's primary code
+OUTSIDE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+}
+
+
+def is_outside(error: Exception) -> bool:
+    """Whether an error of SQLite says nothing about the file: no space, no rights, a lock."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # a file that ends too early is damaged
+    return code is not None and code & 0xFF in OUTSIDE and code != sqlite3.SQLITE_IOERR_SHORT_READ
+
+
+class Sqlite:
+    """What `Database` asks of one file."""
+
+    def __init__(self, folder: Path, *, create: bool, seconds: float) -> None:
+        """seconds: to wait for other programs. Raises GalleryError, see `Database`."""
+        self.folder = folder
+        self.path = folder / FILE
+        self.name = str(folder)
+        self._seconds = seconds
+        exists = is_file_there(folder)
+        # a file that lost its end may look as if nothing had ever been written into it
+        self._may_be_new = not exists or not (
+            0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
+        )
+        if not exists:
+            if not create:
+                raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
+            _make_folder(folder)
+        self.writable = os.access(folder, os.W_OK) and (
+            not self.path.exists() or os.access(self.path, os.W_OK)
+        )
+        self._tighten()
+        self._single = self._pooled(sa.NullPool)
+        self._many = self._pooled(sa.QueuePool)
+        self._busy, self._turn = 0, threading.Lock()
+
+    @property
+    def _engine(self) -> sa.Engine:
+        return self._many if self._busy else self._single
+
+    def _pooled(self, pool: type[sa.Pool]) -> sa.Engine:
+        more = {"max_overflow": -1} if pool is sa.QueuePool else {}
+        engine = sa.create_engine(
+            "sqlite://", creator=self._connect, poolclass=pool, hide_parameters=True, **more
+        )
+        # sqlite3 itself begins no transaction before the first write, nor for CREATE TABLE
+        sa.event.listen(engine, "begin", _begin)
+        return engine
+
+    def close(self) -> None:
+        self._many.dispose()
+
+    @contextmanager
+    def busy(self) -> Iterator[None]:
+        """Keep connections open from one transaction to the next, where many follow.
+
+        Otherwise each opens the file anew, and so sees one that was put in its place.
+        """
+        with self._turn:
+            self._busy += 1
+        try:
+            yield
+        finally:
+            with self._turn:
+                self._busy -= 1
+                if not self._busy:
+                    self._many.dispose()
+
+    def _tighten(self) -> None:
+        """The gallery's files are the owner's alone, those of an earlier facesearch too.
+
+        Nobody's faces are shared by accident; whoever shares a gallery on purpose lets the others
+        use the owner's account or a service. The folder stays as it was if we did not make it: it
+        may be a project's, and its files are closed. SQLite gives its log the database's mode.
+        """
+        if not self.writable:
+            return
+        with self.explained():
+            secure_files.make(self.path)
+        sides = [self.path.with_name(f"{self.path.name}{end}") for end in ("", "-wal", "-shm")]
+        for path in [*sides, *(self.path.with_name(name) for name in ("lock", *cache_file.NAMES))]:
+            secure_files.tighten(path)
+
+    def _connect(self) -> sqlite3.Connection:
+        if self.writable:
+            connection = sqlite3.connect(
+                self.path, timeout=self._seconds, isolation_level=None, check_same_thread=False
+            )
+            connection.execute("PRAGMA secure_delete = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")  # nothing of it in temporary files
+        else:
+            uri = f"{self.path.absolute().as_uri()}?mode=ro"
+            log = self.path.with_name(f"{self.path.name}-wal")
+            if not (log.exists() and log.stat().st_size):
+                uri += "&immutable=1"  # SQLite could not make the files beside it that WAL needs
+            connection = sqlite3.connect(
+                uri, uri=True, isolation_level=None, check_same_thread=False
+            )
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    # Transactions
+
+    def reading(self) -> sa.Connection:
+        """One state of the gallery, whoever writes meanwhile."""
+        return self._engine.connect()
+
+    @contextmanager
+    def writing(self, seconds: float) -> Iterator[sa.Connection]:
+        """As the only writer. Raises GalleryError if another one goes on for `seconds`."""
+        writing = self._engine.execution_options(writes=True)
+        with locked(self.folder, seconds), writing.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def alone(self, seconds: float) -> Iterator[sa.Connection]:
+        """As the only writer, without a transaction. Raises GalleryError as `writing` does."""
+        alone = self._engine.execution_options(isolation_level=ALONE)
+        with locked(self.folder, seconds), alone.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Errors of SQLite and of the file system become a GalleryError."""
+        try:
+            yield
+        except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
+            full = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
+            hint = "; is the disk full?" if full else ""
+            message = f"{self.path}: cannot be read or written ({error.orig}{hint})"
+            raise GalleryError(message) from error
+        except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
+            cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
+            message = f"{self.path}: {DAMAGED} ({cause})"
+            raise GalleryError(message) from error
+        except OSError as error:
+            raise GalleryError(f"{self.path}: {error.strerror}") from error
+
+    # The life of a gallery
+
+    def is_new(self, connection: sa.Connection) -> bool:
+        """Whether nothing was ever written, as far as can be told."""
+        # a page or less: new, or left by a program that was killed while it made it
+        pages = connection.execute(sa.text("PRAGMA page_count")).scalar_one()
+        return bool(pages <= 1) and self._may_be_new
+
+    def prepare(self, seconds: float) -> None:
+        """Before tables are made or changed."""
+        with locked(self.folder, seconds), closing(self._connect()) as plain:
+            plain.execute("PRAGMA journal_mode = WAL")  # for good: it is kept in the file
+
+    def made(self, connection: sa.Connection) -> None:
+        """After tables were made or changed, in the same transaction."""
+
+    def settle(self, connection: sa.Connection) -> None:
+        """At the end of every change: nothing more is derived from the faces in here."""
+
+    def templates(self) -> "TemplateTable | None":
+        """What searches in the database; here nothing does."""
+        return None
+
+    def check_sound(self, connection: sa.Connection) -> None:
+        """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
+        said = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
+        if said != "ok":
+            raise GalleryError(
+                f"{self.path}: damaged ({said.splitlines()[-1]}); "
+                "`facesearch gallery doctor` says more"
+            )
+
+    def as_stored(self, connection: sa.Connection) -> None:
+        """From now on this transaction reads texts that are no UTF-8, too."""
+        raw = connection.connection.driver_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.text_factory = lambda text: text.decode(errors="replace")
+
+    def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
+        """Of what was freed nothing is left, in the file and in the log; see `alone`.
+
+        False if other programs are in the way.
+        """
+        connection.execute(sa.text(f"PRAGMA busy_timeout = {int(1000 * seconds)}"))
+        connection.execute(sa.text("VACUUM"))
+        busy, _, _ = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
+        return not busy
+
+
+def is_file_there(folder: Path) -> bool:
+    """Whether there is a gallery in a folder. Raises GalleryError if that cannot be told."""
+    try:
+        return (folder / FILE).exists()
+    except OSError as error:
+        raise GalleryError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
+@contextmanager
+def locked(folder: Path, seconds: float, name: str = "lock") -> Iterator[None]:
+    """As the gallery's only writer, or the only one who holds the lock of another name.
+
+    Raises GalleryError if another one goes on for too long.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / name, timeout=seconds, mode=secure_files.FILE)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise GalleryError(
+            f"{folder}: another facesearch has been writing for {seconds} "
+            "seconds; try again when it is done"
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        raise GalleryError(
+            f"{folder}: this file system does not lock files ({error.strerror}), so "
+            "that two programs could write at once; keep the gallery on a local disk"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _begin(connection: sa.Connection) -> None:
+    options = connection.get_execution_options()
+    if options.get("isolation_level") != ALONE:
+        # a transaction that begins to write only later does not wait, but fails if it has to
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=secure_files.FOLDER, exist_ok=True)
+    except OSError as error:
+        raise GalleryError(f"{folder}: no gallery can be made here ({error.strerror})") from error

@@ -1,0 +1,1 @@
+"""Making a model: data, network, losses, the loop, export."""

@@ -1,0 +1,125 @@
+"""Photos to faces and chips."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from facesearch.core.arrays import Chips, Pixels
+from facesearch.core.face import Face, principal
+from facesearch.core.paths import DETAIL, MIN_FACE
+from facesearch.vision import images
+from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, align
+from facesearch.vision.dlib_detector import DlibDetector
+from facesearch.vision.images import Reduced
+from facesearch.vision.model import Preprocessing
+from facesearch.vision.network_detector import NetworkDetector
+from facesearch.vision.quality import unusable
+from facesearch.vision.stored_chips import kept_chip
+
+
+@dataclass(frozen=True, slots=True)
+class Portrait:
+    """One photo read: its size, its faces and their chips, the largest face first."""
+
+    width: int
+    height: int
+    faces: list[Face]
+    chips: Chips  # (len(faces), S, S, 3)
+    reasons: list[str]  # why each face cannot be recognised; empty for one that can
+    kept: list[bytes] | None = None  # each face's chip to keep, where that was asked for
+
+
+class FaceReader:
+    """Photos to faces and chips, as a model's preprocessing wants them."""
+
+    def __init__(
+        self,
+        preprocessing: Preprocessing,
+        finders: Sequence[Path],
+        detail: int = DETAIL,
+        min_face: float = MIN_FACE,
+    ) -> None:
+        """finders: the files that the detector named in `preprocessing` needs.
+
+        detail: the longest side, in pixels, of what the network looks at. min_face: pixels of the
+        photo; narrower faces are left out.
+        """
+        self.preprocessing = preprocessing
+        self.finders = finders
+        self.detail = detail
+        self.min_face = min_face
+        self._detector: DlibDetector | NetworkDetector = (
+            NetworkDetector(*finders, detail=detail)
+            if preprocessing.detector == NetworkDetector.name
+            else DlibDetector(*finders)
+        )
+        (ax, ay), (bx, by) = preprocessing.template[:2]
+        self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
+
+    def read(self, path: Path, *, keep: bool = False) -> Portrait:
+        """Every face of a photo. keep: with chips to keep. Raises PhotoError."""
+        photo, faces = self._find(path)
+        size = self.preprocessing.size
+        chips = [self._chip(photo.pixels, face, 0) for face in faces]
+        shape = (len(faces), size, size, 3)
+        whole = [face.scaled(photo.factor) for face in faces]
+        reasons = [self._unusable(*pair, photo) for pair in zip(whole, chips, strict=True)]
+        stacked = np.array(chips, np.uint8).reshape(shape)
+        kept = [kept_chip(photo.pixels, face.points) for face in faces] if keep else None
+        return Portrait(photo.width, photo.height, whole, stacked, reasons, kept)
+
+    def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
+        """The chip of the face that a photo is about, `margin` pixels more on every side.
+
+        None if there is no usable face. Raises PhotoError.
+        """
+        photo, faces = self._find(path)
+        if not faces:
+            return None
+        height, width = photo.pixels.shape[:2]
+        face = principal(faces, width, height)
+        chip = self._chip(photo.pixels, face, 0)
+        if self._unusable(face.scaled(photo.factor), chip, photo):
+            return None
+        return self._chip(photo.pixels, face, margin) if margin else chip
+
+    def read_aligned(self, path: Path) -> Pixels:
+        """The chip of a picture that is aligned onto TEMPLATE already. Raises PhotoError."""
+        how = self.preprocessing
+        picture = images.read(path)
+        if how.template == TEMPLATE:
+            resized = Image.fromarray(picture).resize(
+                (how.size, how.size), Image.Resampling.BILINEAR
+            )
+            return np.asarray(resized)
+        points = np.array(TEMPLATE) * (np.array(picture.shape[1::-1]) / TEMPLATE_SIZE)
+        return align(picture, points, how.size, template=how.template)
+
+    def _find(self, path: Path) -> tuple[Reduced, list[Face]]:
+        """A photo and its faces, in the pixels it was read with.
+
+        A large JPEG is read smaller, unless a face then has fewer pixels than its chip.
+        """
+        photo = images.read_reduced(path, self._detector.least_side)
+        faces = [
+            face
+            for face in self._detector(photo.pixels)
+            if face.box.width * photo.factor >= self.min_face
+        ]
+        if photo.factor > 1 and any(face.eye_distance < self._chip_eyes for face in faces):
+            whole = images.read_reduced(path, None)
+            return whole, [face.scaled(photo.factor) for face in faces]
+        return photo, faces
+
+    def _chip(self, pixels: Pixels, face: Face, margin: int) -> Pixels:
+        how = self.preprocessing
+        return align(pixels, face.points, how.size, margin, how.template)
+
+    def _unusable(self, face: Face, chip: Pixels, photo: Reduced) -> str:
+        """face: in the pixels of the photo as it is, however small it was read."""
+        detector = self.preprocessing.detector
+        return unusable(face, chip, photo.width, photo.height, detector)

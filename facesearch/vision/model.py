@@ -1,0 +1,207 @@
+"""A model folder: the network on ONNX Runtime, how chips are made for it, its calibration."""
+
+import hashlib
+import json
+import threading
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from facesearch.core.arrays import Agreements, Chips, Embeddings
+from facesearch.core.errors import ModelError
+from facesearch.core.face import Point
+from facesearch.core.parallel import in_order
+from facesearch.core.paths import model_home, shipped_models
+from facesearch.vision.alignment import TEMPLATE
+from facesearch.vision.onnx import session
+
+CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
+GRAPH_INT8 = "network-int8.onnx"
+GRAPHS = {"fp32": GRAPH, "int8": GRAPH_INT8}
+LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
+DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
+# the files with which each detector finds faces
+FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
+CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
+BATCH = 32
+LEAST_AGREEMENT = 0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """How a face becomes the network's input; part of the fingerprint."""
+
+    size: int = 112  # pixels of a chip's side
+    template: tuple[Point, ...] = TEMPLATE
+    mean: float = 127.5
+    scale: float = 127.5  # the network sees (value - mean) / scale, RGB
+    flip_average: bool = True  # the embedding is that of the chip and its mirror image together
+    detector: str = "dlib"
+    channels: str = "rgb"  # or "bgr", the order in which the network sees them
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> "Preprocessing":
+        template = tuple((float(x), float(y)) for x, y in fields["template"])
+        return cls(**{**fields, "template": template})
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model that is found by name."""
+
+    name: str
+    folder: Path
+    calibrated: bool
+
+
+def known_models() -> list[KnownModel]:
+    """The shipped ones, then the user's own, who stand for shipped ones of their name."""
+    folders = {
+        path.name: path
+        for home in (shipped_models(), model_home())
+        if home.is_dir()
+        for path in sorted(home.iterdir())
+        if (path / CONFIG).is_file()
+    }
+    return [
+        KnownModel(name, path, (path / CALIBRATION).is_file()) for name, path in folders.items()
+    ]
+
+
+class Model:
+    """Chips in, unit vectors out."""
+
+    def __init__(
+        self, folder: Path, detector: str | None = None, precision: str | None = None
+    ) -> None:
+        """detector: which one finds faces, instead of the model's own; a key of FINDERS.
+
+        precision: in which the network computes, instead of the model's own; a key of GRAPHS.
+        Raises ModelError if the folder is not a whole model.
+        """
+        self.folder = folder
+        self._loading = threading.Lock()
+        if not folder.is_dir():
+            raise ModelError(f"{folder}: no such model")
+        try:
+            self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
+            self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
+            own = self.preprocessing.detector
+            if own not in FINDERS:
+                raise ValueError(f"its detector {own!r} is not known here")
+            self.preprocessing = replace(self.preprocessing, detector=detector or own)
+            self.name = folder.name
+            if detector not in (None, own):
+                self.name += f" --detector {detector}"
+            own_precision = self.config.get("precision", "fp32")
+            if precision not in (None, own_precision):
+                self.name += f" --precision {precision}"
+            self.precision = precision or own_precision
+            self.graph = GRAPHS[self.precision]
+        except FileNotFoundError as error:
+            raise ModelError(f"{folder}: no model ({CONFIG} is missing)") from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise ModelError(
+                f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
+            ) from error
+        for needed in (self.graph, *FINDERS[self.preprocessing.detector]):
+            if not (folder / needed).is_file():
+                raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
+
+    @property
+    def finders(self) -> list[Path]:
+        """The files with which its detector finds faces and their points."""
+        return [self.folder / file for file in FINDERS[self.preprocessing.detector]]
+
+    @property
+    def least_agreement(self) -> float:
+        """Below it the network is unsure of a face; see `embed_rated`."""
+        return float(self.config.get("least_agreement", LEAST_AGREEMENT))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256, in hexadecimal, of everything that an embedding depends on."""
+        digest = hashlib.sha256()
+        for part in (self.graph, *FINDERS[self.preprocessing.detector]):
+            digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
+        fields = asdict(self.preprocessing)
+        if fields["channels"] == "rgb":  # older models do not say it, and are the same
+            del fields["channels"]
+        digest.update(json.dumps(fields, sort_keys=True).encode())
+        return digest.hexdigest()
+
+    def begin(self) -> None:
+        """Load the network beside whatever else is done until it is needed."""
+
+        def load() -> None:
+            with suppress(ModelError):  # whoever needs it is told
+                _ = self._session
+
+        threading.Thread(target=load).start()
+
+    @property
+    def _session(self) -> onnxruntime.InferenceSession:
+        with self._loading:
+            return self._loaded
+
+    @cached_property
+    def _loaded(self) -> onnxruntime.InferenceSession:
+        try:
+            return session(self.folder / self.graph)
+        # ONNX Runtime's own errors share no base but Exception
+        except Exception as error:
+            raise ModelError(
+                f"{self.folder / self.graph}: no graph that ONNX Runtime can run"
+            ) from error
+
+    def embed(self, chips: Chips) -> Embeddings:
+        """Unit vectors, (N, D), of chips, (N, size, size, 3) RGB."""
+        return self.embed_rated(chips)[0]
+
+    def embed_rated(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+        """Unit vectors, (N, D), and how well each chip agrees with its mirror image, (N,).
+
+        The agreement is the length of the mean of both unit vectors: 1 where the network sees the
+        same face in both, less where it is unsure of what it sees. 1 for a model that looks at no
+        mirror image.
+        """
+        parts = [chips[at : at + BATCH] for at in range(0, len(chips), BATCH)]
+        if not parts:
+            return np.empty((0, self.dimension), np.float32), np.empty(0, np.float32)
+        if len(parts) == 1:
+            return self._run(chips)
+        runs = [future.result() for _, future in in_order(self._run, parts, "network")]
+        vectors, agreements = zip(*runs, strict=True)
+        return np.concatenate(vectors), np.concatenate(agreements)
+
+    @property
+    def dimension(self) -> int:
+        """D, the length of an embedding."""
+        return int(self._session.get_outputs()[0].shape[1])
+
+    def _run(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+        how = self.preprocessing
+        if how.channels == "bgr":
+            chips = chips[..., ::-1]
+        count, side = chips.shape[:2]
+        pixels = np.empty((count * (1 + how.flip_average), 3, side, side), np.float32)
+        np.subtract(chips.transpose(0, 3, 1, 2), how.mean, out=pixels[:count])
+        pixels[:count] *= 1 / how.scale
+        if how.flip_average:
+            pixels[count:] = pixels[:count, :, :, ::-1]
+        feeds = {self._session.get_inputs()[0].name: pixels}
+        vectors = _unit(np.asarray(self._session.run(None, feeds)[0], np.float32))
+        if not how.flip_average:
+            return vectors, np.ones(len(chips), np.float32)
+        mean = np.asarray((vectors[: len(chips)] + vectors[len(chips) :]) / 2, np.float32)
+        return _unit(mean), np.linalg.norm(mean, axis=1)
+
+
+def _unit(vectors: Embeddings) -> Embeddings:
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(norms, 1e-12), np.float32)

@@ -1,0 +1,24 @@
+"""The door to ONNX Runtime: graphs loaded for use by several threads."""
+
+from pathlib import Path
+
+import onnxruntime
+
+PROVIDERS = [  # a GPU is used where the onnxruntime that is installed can
+    name
+    for name in ("CUDAExecutionProvider", "CPUExecutionProvider")
+    if name in onnxruntime.get_available_providers()
+]
+
+
+def session(graph: Path, *, arena: bool = True) -> onnxruntime.InferenceSession:
+    """A graph to be run by several threads at once, each of which does all of its own run.
+
+    arena: keep the memory of a run for the next; not for inputs of many shapes. Raises whatever
+    ONNX Runtime raises, which shares no base but Exception.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = arena
+    return onnxruntime.InferenceSession(str(graph), options, providers=PROVIDERS)

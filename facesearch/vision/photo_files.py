@@ -1,0 +1,54 @@
+"""Which files of a folder are photos."""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from facesearch.core.errors import DataError
+from facesearch.vision import photo_files
+
+SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .avif .ppm .pgm .jp2".split()
+)
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Every image file below `folder`, sorted, by its suffix; hidden files and folders left out."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+def expand(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are, folders replaced by the photos in them; each once, in order.
+
+    A path that does not exist and a folder without a photo stay: `read` says what is wrong.
+    """
+    found: dict[Path, None] = {}
+    for path in paths:
+        inside = photos_in(path) if os.path.isdir(path) else []  # noqa: PTH112 - never raises
+        found.update(dict.fromkeys(inside or [path]))
+    return list(found)
+
+
+People = dict[str, list[Path]]  # a person's name to their photos
+
+
+def people_in(folder: Path) -> People:
+    """The photos of a folder that holds a folder per person. Raises DataError if there are none."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder")
+    people = {
+        inner.name: photos
+        for inner in sorted(folder.iterdir())
+        if inner.is_dir()
+        and not inner.name.startswith(".")
+        and (photos := photo_files.photos_in(inner))
+    }
+    if not people:
+        raise DataError(f"{folder}: no folder of photos in it; give a folder with one per person")
+    return people
