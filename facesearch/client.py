@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from facesearch.gallery.curation import Change
-    from facesearch.gallery.gallery import Enrolment, GalleryInfo, Identification, Rejected
+    from facesearch.gallery.gallery import EnrolledPhoto, GalleryInfo, Identification, Rejected
     from facesearch.gallery.profile import Profile
     from facesearch.gallery.purge import Kept
     from facesearch.matching.decision import Candidate, Comparison
@@ -283,7 +283,7 @@ class Client:
         *,
         insist: bool = False,
         dry_run: bool = False,
-    ) -> "Iterator[Enrolment]":
+    ) -> "Iterator[EnrolledPhoto]":
         """Enrol photos; yields what became of each; see Gallery.enroll.
 
         Many become a job, which the service goes on with if this program ends.
@@ -312,7 +312,7 @@ class Client:
         which: Which,
         insist: bool,
         dry_run: bool,
-    ) -> "Iterator[Enrolment]":
+    ) -> "Iterator[EnrolledPhoto]":
         there, missing = _there(name, paths)
         for result in missing:
             progress.advance()
@@ -330,7 +330,7 @@ class Client:
 
     def _enroll_job(
         self, asked: list[tuple[str, Path]], progress: Progress, which: Which, insist: bool
-    ) -> "Iterator[Enrolment]":
+    ) -> "Iterator[EnrolledPhoto]":
         there = []
         for name, path in asked:
             found, missing = _there(name, [path])
@@ -490,9 +490,9 @@ def _requests(asked: list[tuple[str, Path]]) -> Iterator[list[tuple[str, Path]]]
         yield some
 
 
-def _there(name: str, paths: list[Path]) -> "tuple[list[Path], list[Enrolment]]":
+def _there(name: str, paths: list[Path]) -> "tuple[list[Path], list[EnrolledPhoto]]":
     """The photos that can be sent, and what became of the others."""
-    from facesearch.gallery.gallery import Enrolment
+    from facesearch.gallery.gallery import EnrolledPhoto
 
     there, missing = [], []
     for path in paths:
@@ -500,7 +500,7 @@ def _there(name: str, paths: list[Path]) -> "tuple[list[Path], list[Enrolment]]"
             there.append(path)
         else:
             reason = "cannot be read" if path.exists() else "no such file"
-            missing.append(Enrolment(path, name, "skipped", reason, 0, error=True))
+            missing.append(EnrolledPhoto(path, name, "skipped", reason, 0, error=True))
     return there, missing
 
 
@@ -549,11 +549,11 @@ def _identification(path: Path, row: dict[str, Any]) -> "Identification":
     )
 
 
-def _enrolment(row: dict[str, Any], paths: _Paths) -> "Enrolment":
-    from facesearch.gallery.gallery import Enrolment
+def _enrolment(row: dict[str, Any], paths: _Paths) -> "EnrolledPhoto":
+    from facesearch.gallery.gallery import EnrolledPhoto
 
     other = row["other"]
-    return Enrolment(
+    return EnrolledPhoto(
         paths.taken(row["photo"]),
         row["name"],
         row["status"],

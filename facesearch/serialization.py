@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from facesearch.gallery.gallery import Enrolment, Identification, Rejected
+    from facesearch.gallery.gallery import EnrolledPhoto, Identification, Rejected
     from facesearch.gallery.profile import Profile
     from facesearch.matching.decision import Candidate, Comparison
     from facesearch.matching.rejection import Rejection
@@ -14,7 +14,7 @@ Row = dict[str, Any]
 Shown = Callable[[Path], str]  # how a photo's path is told
 
 
-def enrolment(result: "Enrolment", shown: Shown = str) -> Row:
+def enrolment(result: "EnrolledPhoto", shown: Shown = str) -> Row:
     other = result.other
     return {
         "photo": shown(result.photo),

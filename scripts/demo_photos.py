@@ -1,6 +1,6 @@
 """The pictures of the demo: two public-domain portraits from packages, and people drawn here.
 
-    python scripts/demo_photos.py OUT
+    python -m scripts.demo_photos OUT
 
 writes OUT/people/<name>/*.jpg to enrol, and OUT/queries/*.jpg to ask about. The portraits are of
 Grace Hopper (US Navy, in matplotlib's sample data) and Eileen Collins (NASA, in scikit-image); both
@@ -11,9 +11,10 @@ import argparse
 from pathlib import Path
 
 import matplotlib as mpl
-from drawn import portrait
 from PIL import Image, ImageEnhance
 from skimage import data
+
+from tests.support.drawn import portrait
 
 DRAWN = {"Ada": 0, "Bo": 3, "Cleo": 5}
 STRANGER = 9  # to the network drawn people are much alike; this one least of all

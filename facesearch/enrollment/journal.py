@@ -15,7 +15,7 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.face import Box, Face
 from facesearch.storage.database import Database
 from facesearch.storage.schema import Checksum
-from facesearch.vision.embedder import Embedder, SeenFace
+from facesearch.vision.embedder import EmbeddedFace, Embedder
 
 _looked = sa.Table(
     "looked",
@@ -28,17 +28,17 @@ _looked = sa.Table(
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class PhotoScan:
     """A photo that was read."""
 
     path: Path
     sha256: str
     width: int
     height: int
-    faces: list[SeenFace]  # the largest first
+    faces: list[EmbeddedFace]  # the largest first
 
 
-class Looked:
+class ScanJournal:
     """The photos that one way of looking has seen, by their content."""
 
     def __init__(self, database: Database, embedder: Embedder, *, keep: bool) -> None:
@@ -46,9 +46,9 @@ class Looked:
         self._database = database
         self._how = f"{embedder.model.fingerprint} {embedder.detail} {embedder.min_face} {keep}"
 
-    def recall(self, photos: dict[str, Path]) -> dict[str, Look]:
+    def recall(self, photos: dict[str, Path]) -> dict[str, PhotoScan]:
         """Those seen before of some photos, by SHA-256."""
-        found: dict[str, Look] = {}
+        found: dict[str, PhotoScan] = {}
         with self._database.read() as connection:
             if not sa.inspect(connection).has_table("looked"):
                 return found
@@ -66,11 +66,11 @@ class Looked:
                 found[row.sha256] = _read(photos[row.sha256], row.sha256, json.loads(content))
         return found
 
-    def keep(self, looks: Iterable[Look]) -> None:
+    def keep(self, scans: Iterable[PhotoScan]) -> None:
         """Until they are forgotten."""
         with self._database.append() as connection:
             _looked.create(connection, checkfirst=True)
-            for look in looks:
+            for look in scans:
                 content = self._database.sealed(json.dumps(_written(look)).encode(), "face")
                 row: dict[str, Any] = {"sha256": look.sha256, "how": self._how, "content": content}
                 row["checksum"] = zlib.crc32(content)
@@ -90,7 +90,7 @@ def forget_all(connection: sa.Connection) -> None:
     connection.execute(sa.text("DROP TABLE IF EXISTS looked"))
 
 
-def _written(look: Look) -> dict[str, Any]:
+def _written(look: PhotoScan) -> dict[str, Any]:
     faces = [
         {
             "box": astuple(seen.face.box),
@@ -106,9 +106,9 @@ def _written(look: Look) -> dict[str, Any]:
     return {"width": look.width, "height": look.height, "faces": faces}
 
 
-def _read(path: Path, sha256: str, content: dict[str, Any]) -> Look:
+def _read(path: Path, sha256: str, content: dict[str, Any]) -> PhotoScan:
     faces = [
-        SeenFace(
+        EmbeddedFace(
             Face(Box(*face["box"]), tuple((x, y) for x, y in face["points"]), face["score"]),
             np.frombuffer(base64.b64decode(face["embedding"]), "<f4"),
             face["agreement"],
@@ -117,4 +117,4 @@ def _read(path: Path, sha256: str, content: dict[str, Any]) -> Look:
         )
         for face in content["faces"]
     ]
-    return Look(path, sha256, content["width"], content["height"], faces)
+    return PhotoScan(path, sha256, content["width"], content["height"], faces)

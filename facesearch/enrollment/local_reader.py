@@ -5,24 +5,24 @@ from pathlib import Path
 from typing import Protocol
 
 from facesearch.core.errors import PhotoError
-from facesearch.enrollment.journal import Look
+from facesearch.enrollment.journal import PhotoScan
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder, in_order
 
 
-class Looker(Protocol):
+class PhotoReader(Protocol):
     """Reads photos, in their order, ahead of who asks for them."""
 
     def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
         """The SHA-256 of each photo, or why it cannot be opened."""
 
-    def looks(
+    def scans(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
-    ) -> Iterator[Look | PhotoError]:
+    ) -> Iterator[PhotoScan | PhotoError]:
         """What is on each photo, given with its SHA-256. keep: with chips to keep."""
 
 
-class Here:
+class LocalReader:
     """Looks at photos in this process, on all cores."""
 
     def __init__(self, embedder: Embedder) -> None:
@@ -31,16 +31,16 @@ class Here:
     def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
         return (sha256 for _, sha256 in in_order(images.sha256, paths))
 
-    def looks(
+    def scans(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
-    ) -> Iterator[Look | PhotoError]:
-        def look(photo: tuple[Path, str]) -> Look:
-            return looked_at(self._embedder, *photo, keep=keep)
+    ) -> Iterator[PhotoScan | PhotoError]:
+        def look(photo: tuple[Path, str]) -> PhotoScan:
+            return scan_photo(self._embedder, *photo, keep=keep)
 
         return (found for _, found in in_order(look, photos))
 
 
-def looked_at(embedder: Embedder, path: Path, sha256: str, *, keep: bool) -> Look:
+def scan_photo(embedder: Embedder, path: Path, sha256: str, *, keep: bool) -> PhotoScan:
     """What is on a photo. keep: with chips to keep. Raises PhotoError."""
-    seen = embedder.see(path, keep=keep)
-    return Look(path, sha256, seen.width, seen.height, seen.faces)
+    seen = embedder.embed_photo(path, keep=keep)
+    return PhotoScan(path, sha256, seen.width, seen.height, seen.faces)

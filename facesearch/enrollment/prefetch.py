@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facesearch.core.errors import PhotoError
-from facesearch.enrollment.journal import Look, Looked
-from facesearch.enrollment.local_reader import Looker
+from facesearch.enrollment.journal import PhotoScan, ScanJournal
+from facesearch.enrollment.local_reader import PhotoReader
 from facesearch.storage.store import MOST_VARIABLES, Store
 
 
@@ -16,14 +16,16 @@ class Found:
     """What is known of a photo before it is judged."""
 
     sha256: str  # empty if it could not be read
-    sight: Look | PhotoError | set[str]  # or the names under which it is enrolled already
+    sight: PhotoScan | PhotoError | set[str]  # or the names under which it is enrolled already
     fresh: bool = False  # looked at now, not in an enrolment that was interrupted
 
 
-class Ahead:
+class Prefetcher:
     """Looks at what is neither enrolled nor was looked at before a break."""
 
-    def __init__(self, looker: Looker, store: Store, looked: Looked, *, keep: bool) -> None:
+    def __init__(
+        self, looker: PhotoReader, store: Store, looked: ScanJournal, *, keep: bool
+    ) -> None:
         """keep: with chips to keep."""
         self._looker, self._store, self._looked, self._keep = looker, store, looked, keep
 
@@ -39,8 +41,8 @@ class Ahead:
         names = self._store.known(list(times))
         recalled = self._looked.recall({each: places[each] for each in times if each not in names})
         new = [each for each in times if each not in names and each not in recalled]
-        looks = self._looker.looks([(places[each], each) for each in new], keep=self._keep)
-        again: dict[str, Look | PhotoError] = {}
+        scans = self._looker.scans([(places[each], each) for each in new], keep=self._keep)
+        again: dict[str, PhotoScan | PhotoError] = {}
         for sha256 in hashes:
             if isinstance(sha256, PhotoError):
                 yield Found("", sha256)
@@ -49,7 +51,7 @@ class Ahead:
             elif sha256 in recalled:
                 yield Found(sha256, recalled[sha256])
             else:
-                look = again[sha256] if sha256 in again else next(looks)
+                look = again[sha256] if sha256 in again else next(scans)
                 if times[sha256] > 1:
                     again[sha256] = look
                 yield Found(sha256, look, fresh=True)

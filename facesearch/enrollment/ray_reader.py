@@ -18,8 +18,8 @@ from typing import Any, TypeVar
 from facesearch.core.errors import ClusterError, MissingExtra, ModelError, PhotoError
 from facesearch.core.paths import find_model
 from facesearch.core.version import __version__
-from facesearch.enrollment.journal import Look
-from facesearch.enrollment.local_reader import looked_at
+from facesearch.enrollment.journal import PhotoScan
+from facesearch.enrollment.local_reader import scan_photo
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ReaderConfig:
     """How photos are looked at: the same on every machine."""
 
     version: str
@@ -45,7 +45,7 @@ class Sight:
     min_face: float
 
     @classmethod
-    def of(cls, embedder: Embedder) -> "Sight":
+    def of(cls, embedder: Embedder) -> "ReaderConfig":
         model = embedder.model
         return cls(
             __version__,
@@ -65,7 +65,7 @@ class NotOnWorker(PhotoError):
 class Worker:
     """The actor: looks at photos on one core."""
 
-    def __init__(self, sight: Sight) -> None:
+    def __init__(self, sight: ReaderConfig) -> None:
         self._sight = sight
 
     @cached_property
@@ -94,9 +94,9 @@ class Worker:
     def hashes(self, paths: list[Path]) -> list[str | PhotoError]:
         return [_opened(path, partial(images.sha256, path)) for path in paths]
 
-    def looks(self, photos: list[tuple[Path, str]], keep: bool) -> list[Look | PhotoError]:
+    def scans(self, photos: list[tuple[Path, str]], keep: bool) -> list[PhotoScan | PhotoError]:
         return [
-            _opened(path, partial(looked_at, self._embedder, path, sha256, keep=keep))
+            _opened(path, partial(scan_photo, self._embedder, path, sha256, keep=keep))
             for path, sha256 in photos
         ]
 
@@ -105,7 +105,7 @@ class _Lost(Exception):
     """An actor died over what it was asked, and so did the one after it."""
 
 
-class Workers:
+class RayReader:
     """A Looker. Ray keeps what each actor is asked, and asks again when one is lost."""
 
     def __init__(self, actors: list[Any], another: Callable[[], Any]) -> None:
@@ -126,29 +126,35 @@ class Workers:
             for path, sha256 in zip(batch, found, strict=True):
                 yield sha256 if isinstance(sha256, str) else _as_here(path, sha256)
 
-    def looks(
+    def scans(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
-    ) -> Iterator[Look | PhotoError]:
+    ) -> Iterator[PhotoScan | PhotoError]:
         asked = (
-            (batch, there, next(self._turn).looks.remote(there, keep))
+            (batch, there, next(self._turn).scans.remote(there, keep))
             for batch in _batches(photos, LOOKED)
             for there in [[(_everywhere(path), sha256) for path, sha256 in batch]]
         )
         for batch, there, reference in _ahead(asked, self._ahead // LOOKED):
             try:
-                found: list[Look | PhotoError] = _got(reference)
+                found: list[PhotoScan | PhotoError] = _got(reference)
             except _Lost:  # by one of these photos, or by one that the actor was asked before them
                 found = list(self._alone(there, keep))
             for (path, _), look in zip(batch, found, strict=True):
-                yield replace(look, path=path) if isinstance(look, Look) else _as_here(path, look)
+                yield (
+                    replace(look, path=path)
+                    if isinstance(look, PhotoScan)
+                    else _as_here(path, look)
+                )
 
-    def _alone(self, photos: list[tuple[Path, str]], keep: bool) -> Iterator[Look | PhotoError]:
+    def _alone(
+        self, photos: list[tuple[Path, str]], keep: bool
+    ) -> Iterator[PhotoScan | PhotoError]:
         """Each photo looked at by an actor that has nothing else to do."""
         actor = None
         for path, sha256 in photos:
             actor = actor or self._another()
             try:
-                yield from _got(actor.looks.remote([(path, sha256)], keep))
+                yield from _got(actor.scans.remote([(path, sha256)], keep))
             except _Lost:
                 actor = None
                 yield PhotoError(f"{path}: whatever process looks at it dies")
@@ -157,7 +163,7 @@ class Workers:
 @contextmanager
 def workers(
     address: str, embedder: Embedder, *, cpus: int | None = None, verbose: bool = False
-) -> Iterator[Workers]:
+) -> Iterator[RayReader]:
     """An actor for each core of a Ray cluster.
 
     address: of its head, HOST:PORT; "auto", the one that this machine belongs to; or "local", one
@@ -183,7 +189,7 @@ def workers(
     try:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, terminate)  # Ray takes it for itself
-        yield _workers(ray, address, Sight.of(embedder))
+        yield _workers(ray, address, ReaderConfig.of(embedder))
     finally:
         with nullcontext() if verbose else _hushed():
             ray.shutdown()
@@ -230,7 +236,7 @@ def _check_reachable(address: str) -> None:
         raise ClusterError(f"{address}: no Ray cluster answers there ({error})") from error
 
 
-def _workers(ray: Any, address: str, sight: Sight) -> Workers:
+def _workers(ray: Any, address: str, sight: ReaderConfig) -> RayReader:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     # no CPU is reserved: an actor that lost its machine is started on another one at once
@@ -254,7 +260,7 @@ def _workers(ray: Any, address: str, sight: Sight) -> Workers:
         raise ClusterError(
             f"{address}: its workers do not start; every machine needs facesearch {__version__}"
         ) from error
-    return Workers(actors, lambda: kind.remote(sight))
+    return RayReader(actors, lambda: kind.remote(sight))
 
 
 def _got(reference: Any) -> Any:

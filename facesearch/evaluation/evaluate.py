@@ -49,7 +49,7 @@ def gather(
 
     def embed() -> None:
         if chips:
-            chosen = embedder.model.embed_rated(np.array(chips, np.uint8))
+            chosen = embedder.model.embed_with_consistency(np.array(chips, np.uint8))
             embeddings[rows], agreements[rows] = chosen
         rows.clear()
         chips.clear()

@@ -14,7 +14,7 @@ from facesearch.core.names import is_clean
 from facesearch.gallery.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.storage.database import Database
 from facesearch.storage.faces import face_numbers, move_faces
-from facesearch.storage.row_checksums import EVENTS, check_face, told
+from facesearch.storage.row_checksums import EVENTS, check_face, event_detail
 from facesearch.storage.schema import events, face_rows, faces, people, photos, rejections
 from facesearch.storage.store import hide_person, new_person, person_number, set_name
 
@@ -225,14 +225,14 @@ _UNDO = {
 def undone_events(connection: sa.Connection) -> set[int]:
     """The numbers of what was undone."""
     query = EVENTS.select().where(events.c.action == "undo")
-    return {told(row).get("event", 0) for row in connection.execute(query)}
+    return {event_detail(row).get("event", 0) for row in connection.execute(query)}
 
 
 def _done(connection: sa.Connection) -> list[tuple[int, str, str, dict[str, Any]]]:
     """The events that can be undone, the latest first: number, time, action, detail."""
     undone = undone_events(connection)
     query = EVENTS.select().where(events.c.action.in_(UNDOABLE))
-    done = [(row.id, row.at, row.action, told(row)) for row in connection.execute(query)]
+    done = [(row.id, row.at, row.action, event_detail(row)) for row in connection.execute(query)]
     return [row for row in reversed(done) if row[0] not in undone and _can_be(row[2], row[3])]
 
 

@@ -24,7 +24,7 @@ from facesearch.gallery.rejections import drop_rejection
 from facesearch.index import milvus
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.local_index import apply, behind
-from facesearch.index.milvus_sync import Mirror
+from facesearch.index.milvus_sync import MilvusSync
 from facesearch.storage import cache_file, recovery, row_checksums
 from facesearch.storage.database import Database, is_there, now, set_setting, stored_setting
 from facesearch.storage.preferences import PREFERENCES
@@ -435,14 +435,14 @@ class _Examination:
                 self._remove(path)
         server = milvus.chosen()
         if server is not None:
-            self._collection(Mirror(store, server))
+            self._collection(MilvusSync(store, server))
             return
         inside = store.database.engine.templates()
         if inside is not None:
             self._templates(store, inside, owners, embeddings)
             return
         found = PersonIndex.load(index, store.database.vault)
-        delta = None if found is None else store.since(found[1])
+        delta = None if found is None else store.changes_since(found[1])
         if found is None and index.exists():
             self.found("index", f"{index}: damaged", "warning", "makes it anew")
         elif found is None or delta is None or behind(len(delta.people), index):
@@ -456,7 +456,7 @@ class _Examination:
                 gallery.refresh()
                 self._done()
 
-    def _collection(self, mirror: Mirror) -> None:
+    def _collection(self, mirror: MilvusSync) -> None:
         """The index in Milvus."""
         try:
             wrong = mirror.wrong()
@@ -488,7 +488,7 @@ class _Examination:
         if self.repair:
             with store.database.append() as connection:
                 inside.forget(connection)
-                store.database.engine.settle(connection)
+                store.database.engine.update_templates(connection)
             self._done()
 
     def _leftovers(self, folder: Path) -> None:

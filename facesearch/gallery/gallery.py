@@ -17,15 +17,15 @@ from facesearch.core.face import Box
 from facesearch.core.names import clean_name as clean_name
 from facesearch.core.progress import Progress
 from facesearch.core.templates import templates
-from facesearch.enrollment.enroller import BATCH, Enroller, Enrolment, Which, new_photo, stamp
-from facesearch.enrollment.local_reader import Here, Looker
+from facesearch.enrollment.enroller import BATCH, EnrolledPhoto, Enroller, Which, new_photo, stamp
+from facesearch.enrollment.local_reader import LocalReader, PhotoReader
 from facesearch.gallery import curation, encryption, purge, rejections
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive, Contents
 from facesearch.gallery.archive_import import Merged, merge
 from facesearch.gallery.curation import Change
 from facesearch.gallery.face_picture import picture_of
-from facesearch.gallery.impostor_search import strangers_of
+from facesearch.gallery.impostor_search import impostor_scores
 from facesearch.gallery.profile import Profile, profile_of
 from facesearch.gallery.purge import Kept
 from facesearch.gallery.reindex import Reindexed, reindex, unfinished
@@ -34,18 +34,18 @@ from facesearch.gallery.relink import Link, relink
 from facesearch.gallery.review_report import reviewed, strangers_row
 from facesearch.index import milvus
 from facesearch.index.faiss_index import SearchIndex
-from facesearch.index.local_index import FollowingIndex
-from facesearch.index.milvus_sync import Mirror, forget_name, name_of
+from facesearch.index.local_index import LocalIndex
+from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of
 from facesearch.matching import rejection
-from facesearch.matching.calibration import Calibration, Strangers, calibration_of
+from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of
 from facesearch.matching.decision import EVEN, Candidate, Decision, decide, threshold_to_search
 from facesearch.matching.identification import LISTED, Identification, answered
 from facesearch.matching.rejection import Rejection
 from facesearch.storage import audit_log, cache_file, job_spool, preferences
-from facesearch.storage.store import Person, Samples, Store, StoredFace
+from facesearch.storage.store import Person, PersonFaces, Store, StoredFace
 from facesearch.storage.vault import Keys, Kind, Secret, Vault, from_environment
 from facesearch.vision import images
-from facesearch.vision.embedder import Embedder, Seen, SeenFace, in_order
+from facesearch.vision.embedder import EmbeddedFace, EmbeddedPhoto, Embedder, in_order
 from facesearch.vision.model import Model
 
 if TYPE_CHECKING:
@@ -53,7 +53,15 @@ if TYPE_CHECKING:
 
 INDEX, STRANGERS = cache_file.INDEX, cache_file.STRANGERS
 
-__all__ = ["BATCH", "Enrolment", "Gallery", "GalleryInfo", "Identification", "Which", "clean_name"]
+__all__ = [
+    "BATCH",
+    "EnrolledPhoto",
+    "Gallery",
+    "GalleryInfo",
+    "Identification",
+    "Which",
+    "clean_name",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +118,8 @@ class Gallery:
         self.name = self._store.database.name
         self.folder = self._store.database.folder  # of the caches
         server = milvus.chosen()
-        self._following: FollowingIndex | Mirror = (
-            FollowingIndex(self._store) if server is None else Mirror(self._store, server)
+        self._following: LocalIndex | MilvusSync = (
+            LocalIndex(self._store) if server is None else MilvusSync(self._store, server)
         )
         self._said: tuple[str, list[Rejection]] | None = None  # at which revision
 
@@ -236,7 +244,7 @@ class Gallery:
                 "was removed is not overwritten yet; the next start without one does it, or "
                 "`facesearch gallery purge-expired`"
             )
-        if isinstance(self._following, Mirror):
+        if isinstance(self._following, MilvusSync):
             self._following.clean()
         elif name_of(self._store) is not None:
             raise GalleryError(
@@ -254,7 +262,7 @@ class Gallery:
             raise GalleryError(f"{self.name}: has nothing in Milvus")
         if lost:
             forget_name(self._store)
-        elif isinstance(self._following, Mirror):
+        elif isinstance(self._following, MilvusSync):
             self._following.leave()
         else:
             raise GalleryError(
@@ -269,7 +277,7 @@ class Gallery:
         next search makes it, or says why not.
         """
         derived = [self.folder / STRANGERS, *self.folder.glob("*.new")]
-        if isinstance(self._following, Mirror):
+        if isinstance(self._following, MilvusSync):
             derived += [self.folder / name for name in cache_file.NAMES]  # of the time before
         for path in derived:
             with suppress(IsADirectoryError, PermissionError):
@@ -295,7 +303,7 @@ class Gallery:
         """
         self._store.database.check_writable()
         self.check_model(embedder)
-        seen = embedder.see(photo).faces
+        seen = embedder.embed_photo(photo).faces
         if not seen:
             raise PhotoError(f"{photo}: no face found")
         if face is None:
@@ -353,7 +361,7 @@ class Gallery:
         """See `rejections.rejected_pairs`."""
         return rejections.rejected_pairs(self._store.database)
 
-    def _barred(self, path: Path, faces: list[SeenFace]) -> list[set[str]]:
+    def _barred(self, path: Path, faces: list[EmbeddedFace]) -> list[set[str]]:
         """For each face of a photo the people whose it is known not to be. Raises PhotoError."""
         said = self.rejections()
         sha256 = images.sha256(path) if said else ""
@@ -460,9 +468,9 @@ class Gallery:
         *,
         insist: bool = False,
         dry_run: bool = False,
-        looker: Looker | None = None,
+        looker: PhotoReader | None = None,
         keep: bool = False,
-    ) -> Iterator[Enrolment]:
+    ) -> Iterator[EnrolledPhoto]:
         """Enrol photos; yields what became of each, person by person, as it is written.
 
         photos: each with the name of the person on it. A person's photos are looked at together,
@@ -483,7 +491,7 @@ class Gallery:
         enroller = Enroller(
             self._store,
             embedder,
-            looker or Here(embedder),
+            looker or LocalReader(embedder),
             calibration,
             self._nearest_each,
             self.rejections,
@@ -546,7 +554,7 @@ class Gallery:
         return decision, near[:top]
 
     def names(
-        self, path: Path, photo: Seen, threshold: float, calibration: Calibration
+        self, path: Path, photo: EmbeddedPhoto, threshold: float, calibration: Calibration
     ) -> list[bool]:
         """For each face of a photo whether a search names it, or hesitates between two people.
 
@@ -566,7 +574,7 @@ class Gallery:
         model, and ModelError without a calibration.
         """
         self._check_fingerprint(model)
-        strangers = self.strangers(model)
+        strangers = self.impostor_scores(model)
         calibration = calibration_of(model)
         limit = threshold_to_search(calibration, strangers, fpir).distance
         yield from reviewed(self._store, calibration, limit, progress, photos=photos)
@@ -598,7 +606,7 @@ class Gallery:
         paths = list(photos)
         progress.start("identifying", len(paths))
         with self._store.database.engine.busy():
-            for path, photo in in_order(embedder.see, paths):
+            for path, photo in in_order(embedder.embed_photo, paths):
                 progress.advance()
                 if isinstance(photo, PhotoError):
                     yield path, photo
@@ -618,7 +626,7 @@ class Gallery:
     def _answers(
         self,
         path: Path,
-        photo: Seen,
+        photo: EmbeddedPhoto,
         threshold: float,
         calibration: Calibration,
         top: int = LISTED,
@@ -639,7 +647,7 @@ class Gallery:
         people = len(self._current_index())
         return answered(path, photo.faces, near, barred, threshold, people, prior, top)
 
-    def strangers(self, model: Model) -> Strangers:
+    def impostor_scores(self, model: Model) -> ImpostorScores:
         """How near the people with whom a model was calibrated come to this gallery as it is.
 
         Raises GalleryError if nobody is enrolled, ModelError without a cohort.
@@ -647,24 +655,24 @@ class Gallery:
         if not len(self._current_index()):
             raise self._empty()
         try:
-            return strangers_of(self._store, self._following, model)
+            return impostor_scores(self._store, self._following, model)
         except (milvus.Gone, KeyError):
             if not self._distrusts():
                 raise
-            return self.strangers(model)
+            return self.impostor_scores(model)
 
     def _empty(self) -> GalleryError:
         return GalleryError(f"{self.name}: nobody is enrolled yet; enrol somebody first")
 
     def _nearest_people(
-        self, seen: SeenFace, count: int, calibration: Calibration
+        self, seen: EmbeddedFace, count: int, calibration: Calibration
     ) -> list[Candidate]:
         """The `count` nearest people, nearest first. Raises GalleryError."""
         return self._nearest_each([seen], count, calibration)[0]
 
     def _nearest_each(
         self,
-        faces: "Sequence[SeenFace | _Vector]",
+        faces: "Sequence[EmbeddedFace | _Vector]",
         count: int,
         calibration: Calibration,
         *,
@@ -712,7 +720,7 @@ class Gallery:
 
     def _distrusts(self) -> bool:
         """Whether the index may be at fault, and is another one next time."""
-        return isinstance(self._following, Mirror) and self._following.distrust()
+        return isinstance(self._following, MilvusSync) and self._following.distrust()
 
     def check_model(self, embedder: Embedder) -> None:
         """Raises GalleryError if its embeddings mean nothing to this model."""
@@ -738,7 +746,7 @@ class _Vector:
 
 
 def _candidate(
-    seen: SeenFace | _Vector, person: Samples, distance: float, calibration: Calibration
+    seen: EmbeddedFace | _Vector, person: PersonFaces, distance: float, calibration: Calibration
 ) -> Candidate:
     nearest = int((person.embeddings @ seen.embedding).argmax())
     worse = min(seen.agreement, person.agreement)
@@ -747,7 +755,7 @@ def _candidate(
     return Candidate(person.name, distance, photo, ratio, face)
 
 
-def _agree(index: SearchIndex, numbers: NDArray[np.int64], samples: dict[int, Samples]) -> bool:
+def _agree(index: SearchIndex, numbers: NDArray[np.int64], samples: dict[int, PersonFaces]) -> bool:
     """Whether these are still the faces that the index was made from."""
     if samples.keys() != set(numbers.tolist()):
         return False

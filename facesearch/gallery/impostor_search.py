@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.gallery.nearness import Nearness, nearest, strange
-from facesearch.index.local_index import FollowingIndex
-from facesearch.index.milvus_sync import Mirror
-from facesearch.matching.calibration import Strangers, cohort_of
+from facesearch.index.local_index import LocalIndex
+from facesearch.index.milvus_sync import MilvusSync
+from facesearch.matching.calibration import ImpostorScores, cohort_of
 from facesearch.matching.cohort import Cohort
 from facesearch.storage import cache_file
 from facesearch.storage.state import State
@@ -22,7 +22,9 @@ from facesearch.vision.model import COHORT, Model
 Rows = NDArray[np.float64]  # (4, R)
 
 
-def strangers_of(store: Store, following: FollowingIndex | Mirror, model: Model) -> Strangers:
+def impostor_scores(
+    store: Store, following: LocalIndex | MilvusSync, model: Model
+) -> ImpostorScores:
     """To a gallery in which somebody is enrolled.
 
     After a change only who changed is looked at. Raises ModelError without a cohort, GalleryError.
@@ -36,7 +38,7 @@ def strangers_of(store: Store, following: FollowingIndex | Mirror, model: Model)
     if kept is None or kept[0] != state:
         rows = _rows(store, following, cohort_of(model), kept)
         if following.state != state:  # somebody wrote a moment ago
-            return strangers_of(store, following, model)
+            return impostor_scores(store, following, model)
         with suppress(OSError):
             cache_file.save(path, [rows.tobytes()], f"{state} {of}", vault)
             if store.revision() != state.revision:  # removed or encrypted meanwhile
@@ -44,17 +46,17 @@ def strangers_of(store: Store, following: FollowingIndex | Mirror, model: Model)
     else:
         rows = kept[1]
     distances, populations, _, _ = rows[:, rows[3] > 0]
-    return Strangers(distances, populations.astype(np.int64))
+    return ImpostorScores(distances, populations.astype(np.int64))
 
 
 def _rows(
     store: Store,
-    following: FollowingIndex | Mirror,
+    following: LocalIndex | MilvusSync,
     cohort: Cohort,
     kept: tuple[State, Rows] | None,
 ) -> Rows:
     faces = cohort.embeddings[cohort.firsts]
-    delta = None if kept is None else store.since(kept[0])
+    delta = None if kept is None else store.changes_since(kept[0])
     index = following.current()
     if kept is None or delta is None or delta.state != following.state:
         near = nearest(faces, index)
@@ -66,7 +68,7 @@ def _rows(
             near.distances,
             cohort.populations[cohort.firsts].astype(np.float64),
             near.people.astype(np.float64),
-            strange(cohort, store.among(cohort.photos)).astype(np.float64),
+            strange(cohort, store.enrolled_content_keys(cohort.photos)).astype(np.float64),
         ]
     )
 

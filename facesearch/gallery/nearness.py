@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances, Embeddings
 from facesearch.index.faiss_index import Numbers, PersonIndex, SearchIndex
-from facesearch.matching.calibration import Strangers
+from facesearch.matching.calibration import ImpostorScores
 from facesearch.matching.cohort import Cohort
+from facesearch.metrics.pairs import pairwise_distances
 
 QUERIES = 1024  # faces of the cohort that are searched at once
 TEMPLATES = 4096  # that they are compared with at once
@@ -33,7 +34,7 @@ class Nearness:
         again = np.isin(people, changed)  # the nearest is gone, or elsewhere
         for at in range(0, len(there), TEMPLATES):
             some = there[at : at + TEMPLATES]
-            apart = _distances(faces, index.of(some))
+            apart = pairwise_distances(faces, index.of(some))
             best = apart.argmin(axis=1)
             least = apart[np.arange(len(faces)), best]
             nearer = least < distances
@@ -57,9 +58,9 @@ def nearest(faces: Embeddings, index: SearchIndex) -> Nearness:
     return Nearness(people, distances)
 
 
-def strangers_to(
+def impostor_scores_of(
     cohort: Cohort, enrolled: NDArray[np.float32], photos: NDArray[np.uint64]
-) -> Strangers:
+) -> ImpostorScores:
     """The people of a cohort as strangers to a gallery.
 
     enrolled: templates, (P, D), at least one. photos: see `strange`.
@@ -68,7 +69,7 @@ def strangers_to(
         cohort.embeddings[cohort.firsts], PersonIndex(np.arange(len(enrolled)), enrolled)
     )
     rows = strange(cohort, photos)
-    return Strangers(near.distances[rows], cohort.populations[cohort.firsts][rows])
+    return ImpostorScores(near.distances[rows], cohort.populations[cohort.firsts][rows])
 
 
 def strange(cohort: Cohort, photos: NDArray[np.uint64]) -> NDArray[np.bool_]:
@@ -78,8 +79,3 @@ def strange(cohort: Cohort, photos: NDArray[np.uint64]) -> NDArray[np.bool_]:
     """
     known = cohort.photo_people[np.isin(cohort.photos, photos)]
     return ~np.isin(cohort.people[cohort.firsts], known)
-
-
-def _distances(a: Embeddings, b: Embeddings) -> Distances:
-    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
-    return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))

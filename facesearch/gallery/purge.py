@@ -23,7 +23,7 @@ from facesearch.storage.database import (
 )
 from facesearch.storage.faces import enrolled
 from facesearch.storage.recovery import DAMAGED, WORK
-from facesearch.storage.row_checksums import EVENTS, SEARCHES, TERMS, Rows, told
+from facesearch.storage.row_checksums import EVENTS, SEARCHES, TERMS, Rows, event_detail
 from facesearch.storage.schema import events, faces, people, photos
 
 PURGED = "(purged)"  # instead of a name in a log
@@ -142,7 +142,7 @@ def _merged(connection: sa.Connection) -> dict[int, int]:
     """Who was merged into whom; a purge takes them together with the latter."""
     undone = undone_events(connection)
     query = EVENTS.select().where(events.c.action == "merge")
-    done = [told(row) for row in connection.execute(query) if row.id not in undone]
+    done = [event_detail(row) for row in connection.execute(query) if row.id not in undone]
     return {detail["other"]: detail["person"] for detail in done if "person" in detail}
 
 
@@ -203,7 +203,7 @@ def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
     removed = {row[0]: int(row[1]) for row in connection.execute(counts)}
     undone = undone_events(connection)
     query = EVENTS.select().where(events.c.action.in_(("merge", "split", "reject")))
-    done = [(row.id, row.action, told(row)) for row in connection.execute(query)]
+    done = [(row.id, row.action, event_detail(row)) for row in connection.execute(query)]
     parts = [
         (detail["person"], detail["other"])
         for event, action, detail in done
@@ -254,7 +254,7 @@ def _scrub_events(connection: sa.Connection, numbers: set[int], gone: set[int]) 
     """
     names: set[str] = set()
     for row in connection.execute(EVENTS.select()).all():
-        detail = told(row)
+        detail = event_detail(row)
         person, other = detail.get("person"), detail.get("other")
         listed = detail.get("faces")
         named = gone.intersection(listed) if isinstance(listed, list) else set()

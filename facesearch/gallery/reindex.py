@@ -275,7 +275,9 @@ class _Reindex:
             cut += [(photo, *face) for face in found]
         if not cut:
             return
-        vectors, agreements = self.embedder.model.embed_rated(np.array([one[2] for one in cut]))
+        vectors, agreements = self.embedder.model.embed_with_consistency(
+            np.array([one[2] for one in cut])
+        )
         # sealed within the transaction: another program may encrypt the gallery at any time
         with self.database.append() as connection:
             self._check_mine(connection)

@@ -14,7 +14,7 @@ from facesearch.core.face import SAME_BOX, Box
 from facesearch.matching.rejection import NEAR, Rejection
 from facesearch.storage.database import Database, now
 from facesearch.storage.faces import EnrolledFace, enrolled, move_faces
-from facesearch.storage.row_checksums import EVENTS, REJECTIONS, told
+from facesearch.storage.row_checksums import EVENTS, REJECTIONS, event_detail
 from facesearch.storage.schema import events, faces, people, photos, rejections
 from facesearch.storage.store import hide_person, new_person, person_number
 
@@ -141,7 +141,7 @@ def drop_rejection(connection: sa.Connection, number: int) -> bool:
         return False
     query = EVENTS.select().where(events.c.action.in_(("reject", "merge", "split")))
     for row in connection.execute(query).all():
-        detail = told(row)
+        detail = event_detail(row)
         changed = dict(detail)
         if changed.get("rejection") == number:
             changed["rejection"] = None

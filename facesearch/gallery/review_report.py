@@ -9,8 +9,8 @@ from facesearch.core.face import Point
 from facesearch.core.progress import Progress
 from facesearch.gallery.rejections import rejected_pairs
 from facesearch.gallery.review import Finding, Review
-from facesearch.matching.calibration import Calibration, Strangers
-from facesearch.storage.store import Roster, Store
+from facesearch.matching.calibration import Calibration, ImpostorScores
+from facesearch.storage.store import EnrolledFaces, Store
 from facesearch.vision.near_duplicates import Sketch, copies, sketch, sketch_of
 from facesearch.vision.stored_chips import points_inside, read_kept
 
@@ -42,7 +42,7 @@ def reviewed(
     progress.advance()
 
 
-def strangers_row(strangers: Strangers, limit: float, people: int) -> dict[str, Any]:
+def strangers_row(strangers: ImpostorScores, limit: float, people: int) -> dict[str, Any]:
     """The share of strangers to whom a search gives a name, now and with ten times the people.
 
     The latter is what it would be if every stranger were as likely as any other to be named: some
@@ -64,7 +64,7 @@ def _empty(kind: str, reason: str) -> dict[str, Any]:
     return {"kind": kind, **dict.fromkeys(fields), "reason": reason, "rates": None}
 
 
-def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
+def _row(store: Store, roster: EnrolledFaces, finding: Finding) -> dict[str, Any]:
     asked = [one for one in (finding.face, finding.other_face) if one is not None]
     where = store.where(asked)
     row = _empty(finding.kind, finding.reason) | {
@@ -82,7 +82,7 @@ def _row(store: Store, roster: Roster, finding: Finding) -> dict[str, Any]:
     return row
 
 
-def _rejected(store: Store, roster: Roster) -> frozenset[tuple[int, int]]:
+def _rejected(store: Store, roster: EnrolledFaces) -> frozenset[tuple[int, int]]:
     """Pairs of a face and a person whose face it is said not to be."""
     numbers = {name: number for number, name in roster.names.items()}
     return frozenset(

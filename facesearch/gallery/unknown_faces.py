@@ -12,7 +12,7 @@ from facesearch.matching.calibration import Calibration
 from facesearch.matching.clustering import group_limit, groups
 from facesearch.matching.decision import threshold_to_search
 from facesearch.vision import images
-from facesearch.vision.embedder import Embedder, SeenFace, in_order
+from facesearch.vision.embedder import EmbeddedFace, Embedder, in_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class UnknownFace:
     sha256: str
     width: int
     height: int
-    seen: SeenFace
+    seen: EmbeddedFace
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ def group_unknown(
     gallery.check_model(embedder)
     limit = None
     if gallery.people():
-        strangers = gallery.strangers(embedder.model)
+        strangers = gallery.impostor_scores(embedder.model)
         limit = threshold_to_search(calibration, strangers, None).distance
     faces: list[UnknownFace] = []
     errors: list[PhotoError] = []
     seen_before: set[str] = set()
     known = unusable = 0
     progress.start("looking", len(paths))
-    for path, photo in in_order(embedder.see, paths):
+    for path, photo in in_order(embedder.embed_photo, paths):
         progress.advance()
         if isinstance(photo, PhotoError):
             errors.append(photo)

@@ -62,7 +62,7 @@ class PeopleIndex(SearchIndex, Protocol):
         ...
 
 
-class Coarse:
+class IvfPqIndex:
     """Short codes of very many people's templates, in cells of which a search looks into a few.
 
     What it finds is compared again by the templates themselves. docs/performance.md says what was
@@ -74,7 +74,7 @@ class Coarse:
         index.nprobe = max(1, index.nlist // SHARE)
 
     @classmethod
-    def of(cls, index: "PersonIndex") -> "Coarse":
+    def of(cls, index: "PersonIndex") -> "IvfPqIndex":
         """Of all people of an index; takes minutes."""
         numbers, blocks = index.numbers, index._blocks()
         dimension = index.dimension
@@ -102,7 +102,7 @@ class Coarse:
         cache_file.save(path, [faiss.serialize_index(self._index).tobytes()], str(state), vault)
 
     @classmethod
-    def load(cls, path: Path, vault: Vault = cache_file.PLAIN) -> "tuple[Coarse, State] | None":
+    def load(cls, path: Path, vault: Vault = cache_file.PLAIN) -> "tuple[IvfPqIndex, State] | None":
         """That of a file with the state that it is of, or None if it is missing or damaged."""
         found = cache_file.read(path, vault)
         state = State.of(found[0]) if found else None
@@ -120,10 +120,10 @@ class PersonIndex:
         self._gone = np.zeros(len(numbers), np.bool_)  # of the rows: changed or dropped since
         self._new_numbers = np.empty(0, np.int64)
         self._new = np.empty((0, templates.shape[1]), np.float32)
-        self._coarse: Coarse | None = None
+        self._coarse: IvfPqIndex | None = None
         self._beside = np.empty(0, np.int64)
 
-    def hasten(self, coarse: Coarse, changed: Numbers) -> None:
+    def use_codes(self, coarse: IvfPqIndex, changed: Numbers) -> None:
         """Search with the help of codes, which know nothing of who changed since they were made."""
         self._coarse = coarse
         self._beside = self._there(changed)
@@ -208,7 +208,7 @@ class PersonIndex:
         return np.take_along_axis(numbers, order, axis=1), np.sqrt(np.maximum(squared, 0))
 
     def _hastened(
-        self, coarse: Coarse, query: Embeddings, count: int
+        self, coarse: IvfPqIndex, query: Embeddings, count: int
     ) -> tuple[Numbers, Embeddings]:
         numbers = np.empty((len(query), count), np.int64)
         distances = np.empty((len(query), count), np.float32)

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from facesearch.core.templates import templates
-from facesearch.index.faiss_index import Coarse, PeopleIndex, PersonIndex, SearchIndex
+from facesearch.index.faiss_index import IvfPqIndex, PeopleIndex, PersonIndex, SearchIndex
 from facesearch.storage import cache_file
 from facesearch.storage.state import State
 from facesearch.storage.store import Delta, Store
@@ -18,7 +18,7 @@ MANY = 2_000_000  # people from whom on codes are used
 BESIDE = 50_000  # people who may differ from the codes
 
 
-class FollowingIndex:
+class LocalIndex:
     """The people of a gallery as they are whenever it is asked."""
 
     def __init__(self, store: Store) -> None:
@@ -27,7 +27,7 @@ class FollowingIndex:
         self._index: PersonIndex | None = None
         self.state = State("", 0)  # that `current` gave an index of
         self._codes = self._path.with_name(cache_file.COARSE)
-        self._coarse: Coarse | None = None
+        self._coarse: IvfPqIndex | None = None
         self._since_codes: State | None = None
 
     def current(self) -> SearchIndex:
@@ -54,7 +54,7 @@ class FollowingIndex:
         index = self.current()
         if not isinstance(index, PersonIndex) or len(index) < MANY or self._since_codes is not None:
             return
-        coarse = Coarse.of(index)
+        coarse = IvfPqIndex.of(index)
         with suppress(OSError):
             coarse.save(self._codes, self.state, self._store.database.vault)
             self._drop_late(self._store.database.vault, self._codes)
@@ -78,7 +78,7 @@ class FollowingIndex:
             return
         vault = self._store.database.vault
         if self._coarse is None:
-            found = Coarse.load(self._codes, vault)
+            found = IvfPqIndex.load(self._codes, vault)
             if found is None:
                 return
             self._coarse, self._since_codes = found
@@ -93,12 +93,12 @@ class FollowingIndex:
                 self._coarse.save(self._codes, self._since_codes, vault)
             except OSError:
                 _remove(self._codes)
-        index.hasten(self._coarse, changed)
+        index.use_codes(self._coarse, changed)
 
     def _caught_up(self) -> PersonIndex | None:
         if self._index is None:
             return None
-        delta = self._store.since(self.state)
+        delta = self._store.changes_since(self.state)
         if delta is None or not apply(delta, self._index):
             self._index = None
             return None
@@ -138,7 +138,7 @@ class FollowingIndex:
         """What was made while somebody was removed, or all was encrypted, is not left behind."""
         if self._store.revision() == self.state.revision:
             return
-        delta = self._store.since(self.state)
+        delta = self._store.changes_since(self.state)
         sealed = self._store.database.vault is not vault
         if delta is None or sealed or np.setdiff1d(delta.people, delta.owners).size:
             _remove(path)

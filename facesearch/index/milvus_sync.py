@@ -58,7 +58,7 @@ class Held:
 Current = tuple[MilvusIndex, State]
 
 
-class Mirror:
+class MilvusSync:
     """The people of a gallery, in a collection, as they are whenever it is asked."""
 
     def __init__(self, store: Store, server: Server) -> None:
@@ -201,7 +201,7 @@ class Mirror:
         # was put back), nobody knows who was changed
         if held.towards and (begun is None or not self._knows(begun)):
             return None
-        delta = self._store.since(since)
+        delta = self._store.changes_since(since)
         if delta is None:
             return None
         there, owners = np.unique(delta.owners, return_inverse=True)

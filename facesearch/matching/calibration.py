@@ -19,7 +19,7 @@ from facesearch.metrics.confidence import (
     pair_rate_bound,
     smallest_rate,
 )
-from facesearch.metrics.pairs import all_pairs, balanced, best_f1
+from facesearch.metrics.pairs import all_pairs, balanced, best_f1, pairwise_distances
 from facesearch.vision.model import CALIBRATION, COHORT, Model
 
 DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
@@ -171,7 +171,7 @@ def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], 
     """
     people = len(embeddings)
     first, second = np.triu_indices(people, k=1)
-    distance = _distances(embeddings, embeddings)[first, second]
+    distance = pairwise_distances(embeddings, embeddings)[first, second]
     if len(distance) < 2 * RULE_OF_30:
         return (), ()
     steps = 1 + math.ceil(40 * math.log10(len(distance) / 2 / RULE_OF_30))
@@ -195,7 +195,7 @@ def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], 
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class ImpostorScores:
     """How near strangers come to one gallery: one face of each person of a cohort, searched in it.
 
     No formula takes a rate from one comparison to many: what is counted is this gallery, with as
@@ -234,11 +234,6 @@ class Strangers:
                 float(part[-1]) if errors >= len(part) else np.nextafter(part[errors], -np.inf)
             )
         return float(min(found))
-
-
-def _distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
-    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
-    return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))
 
 
 # Probabilities

@@ -10,7 +10,7 @@ from facesearch.core.arrays import Embeddings
 from facesearch.matching.calibration import Calibration
 
 # The false match rate at whose threshold two groups are one person's, on the mean over their
-# pairs; chosen on the people who calibrate, see scripts/bench_clusters.py
+# pairs; chosen on the people who calibrate, see benchmarks/clusters.py
 GROUP_FMR = 0.003
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Literal
 
 from facesearch.core.errors import CalibrationError, PhotoError
-from facesearch.matching.calibration import DEFAULT_FMR, DEFAULT_FPIR, Calibration, Strangers
+from facesearch.matching.calibration import DEFAULT_FMR, DEFAULT_FPIR, Calibration, ImpostorScores
 from facesearch.matching.evidence import posterior, probability
-from facesearch.vision.embedder import Embedder, SeenFace, in_order
+from facesearch.vision.embedder import EmbeddedFace, Embedder, in_order
 
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
@@ -61,7 +61,7 @@ def threshold_to_compare(calibration: Calibration, fmr: float | None) -> Thresho
 
 
 def threshold_to_search(
-    calibration: Calibration, strangers: Strangers, fpir: float | None
+    calibration: Calibration, strangers: ImpostorScores, fpir: float | None
 ) -> Threshold:
     """For a search of the gallery that the strangers were searched in.
 
@@ -146,7 +146,7 @@ class Comparison:
     threshold: float
     probability: float | None
     reason: str
-    faces: tuple[SeenFace, ...] = ()  # that were compared, as far as they were found
+    faces: tuple[EmbeddedFace, ...] = ()  # that were compared, as far as they were found
 
     @property
     def same(self) -> bool | None:
@@ -170,8 +170,8 @@ def compare(
     keep: give the faces that were compared chips to keep. Raises PhotoError.
     """
     notes: list[str] = []
-    faces: list[SeenFace] = []
-    for path, photo in in_order(partial(embedder.see, keep=keep), (a, b)):
+    faces: list[EmbeddedFace] = []
+    for path, photo in in_order(partial(embedder.embed_photo, keep=keep), (a, b)):
         if isinstance(photo, PhotoError):
             raise photo
         face, why = _main_face(photo.faces)
@@ -188,7 +188,7 @@ def compare(
     return Comparison(a, b, answer, distance, threshold, likely, "; ".join(notes), tuple(faces))
 
 
-def _main_face(faces: list[SeenFace]) -> tuple[SeenFace | None, str]:
+def _main_face(faces: list[EmbeddedFace]) -> tuple[EmbeddedFace | None, str]:
     """The largest usable face, or None, and what there is to say about it."""
     if not faces:
         return None, "no face found"

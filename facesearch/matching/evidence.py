@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances
 from facesearch.core.templates import templates
-from facesearch.matching.calibration import _distances
 from facesearch.matching.cohort import Cohort
+from facesearch.metrics.pairs import pairwise_distances
 
 FACES_BEHIND = 3  # photos behind a template, at most, when probabilities are fitted
 
@@ -65,7 +65,9 @@ def evidence_trials(part: Cohort, seed: int) -> Trials:
         for probe, person in enumerate(drawn[:, 0]):
             against = rng.permutation(others[probe])[:IMPOSTORS_PER_PROBE]
             against = np.concatenate([[probe], against])
-            distance = _distances(part.embeddings[person : person + 1], template[against])[0]
+            distance = pairwise_distances(part.embeddings[person : person + 1], template[against])[
+                0
+            ]
             agreement = np.minimum(part.agreements[person], best[against]).astype(np.float64)
             rows.append(features(distance, agreement, np.full(len(against), photos)))
             same.append(against == probe)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from facesearch.core.face import Box
 from facesearch.matching.decision import Candidate, Decision, decide
-from facesearch.vision.embedder import SeenFace
+from facesearch.vision.embedder import EmbeddedFace
 
 LISTED = 10  # people near a face that its probability is shared among, at least
 
@@ -24,7 +24,7 @@ class Identification:
 
 def answered(
     path: Path,
-    faces: list[SeenFace],
+    faces: list[EmbeddedFace],
     near: list[list[Candidate]],
     barred: list[set[str]],
     threshold: float,

@@ -11,7 +11,9 @@ from facesearch.matching.calibration import calibration_of
 from facesearch.matching.duplicates import near_enough
 from facesearch.vision.model import Model
 
-NEAR = 0.15  # where no calibration says more; scripts/copy_distances.py shows how far copies move
+NEAR = (
+    0.15  # where no calibration says more; experiments/copy_distances.py shows how far copies move
+)
 
 
 def near_of(model: Model) -> float:

@@ -192,3 +192,8 @@ def balanced(
     count = min(len(genuine), len(impostor))
     drawn = np.random.default_rng(seed).choice(impostor, count, replace=False)
     return np.concatenate([genuine, drawn]), np.arange(len(genuine) + count) < len(genuine)
+
+
+def pairwise_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
+    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
+    return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))

@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from facesearch.core.internal_errors import line_of
 from facesearch.core.version import __version__
 from facesearch.service.auth import Access
-from facesearch.service.body_limits import Bodies
+from facesearch.service.body_limits import BodyLimits
 from facesearch.service.metrics import Metrics
 from facesearch.service.openapi import described
 from facesearch.service.page import Page
@@ -64,13 +64,13 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(part.router)
     app.mount("/", Page())
     described(app)
-    app.add_middleware(Bodies, limits=settings.limits)
+    app.add_middleware(BodyLimits, limits=settings.limits)
     app.add_middleware(Access, settings=settings)
-    app.add_middleware(Outermost, metrics=service.metrics)
+    app.add_middleware(ResponseMiddleware, metrics=service.metrics)
     return app
 
 
-class Outermost:
+class ResponseMiddleware:
     """Headers for every answer, a line in the log for every request, and no error gets past it."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:

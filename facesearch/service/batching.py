@@ -34,9 +34,9 @@ class BatchingModel(Model):
         self._thread = threading.Thread(target=self._collect, name="network", daemon=True)
         self._thread.start()
 
-    def embed_rated(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, Agreements]:
         if not len(chips):
-            return super().embed_rated(chips)
+            return super().embed_with_consistency(chips)
         asked = _Asked(chips, Future())
         self._asked.put(asked)
         return asked.answer.result()
@@ -68,7 +68,7 @@ class BatchingModel(Model):
 
     def _run_batch(self, batch: list[_Asked]) -> None:
         try:
-            found = super().embed_rated(np.concatenate([asked.chips for asked in batch]))
+            found = super().embed_with_consistency(np.concatenate([asked.chips for asked in batch]))
         except BaseException as error:  # whoever asked is told
             for asked in batch:
                 asked.answer.set_exception(error)

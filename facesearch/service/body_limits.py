@@ -10,7 +10,7 @@ from facesearch.service.problems import Problem
 from facesearch.service.settings import MIB, Limits
 
 
-class Bodies:
+class BodyLimits:
     """Receives the body of a request without holding a thread, and hands it on whole."""
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:

@@ -183,14 +183,14 @@ class _Told:
         self._spool, self._stopping = spool, stopping
 
     def begin(self, done: int, left: int) -> None:
-        self.job = replace(self.job, looked_at=done, total=done + left)
+        self.job = replace(self.job, scan_photo=done, total=done + left)
         self._spool.save(self.job)
 
     def start(self, stage: str, total: int) -> None:
         pass
 
     def advance(self, note: str = "") -> None:
-        self.job = replace(self.job, looked_at=self.job.looked_at + 1)
+        self.job = replace(self.job, scan_photo=self.job.scan_photo + 1)
         self._spool.save(self.job)
         self.check()
 

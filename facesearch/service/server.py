@@ -47,7 +47,7 @@ def run(settings: Settings, workers: int, listening: socket.socket) -> None:
     create_app(settings).state.facesearch.close()  # what is wrong is said once
     with TemporaryDirectory(prefix="facesearch-") as shared:
         os.environ[metrics.SHARED] = shared  # the processes started from now on find it there
-        Workers(settings, workers, listening).run()
+        RayReader(settings, workers, listening).run()
 
 
 def serve(settings: Settings, sockets: list[socket.socket]) -> None:
@@ -62,7 +62,7 @@ def server_of(settings: Settings) -> "Server":
     limits = settings.limits
     config = uvicorn.Config(
         app,
-        http=partial(Impatient, settings.limits.head_seconds),  # type: ignore[arg-type]
+        http=partial(HeaderTimeoutProtocol, settings.limits.head_seconds),  # type: ignore[arg-type]
         ws="none",
         lifespan="on",
         log_config=None,
@@ -78,7 +78,7 @@ def server_of(settings: Settings) -> "Server":
     return Server(config, app.state.facesearch.stopping.set)
 
 
-class Workers:
+class RayReader:
     """Processes that serve; one that dies is replaced."""
 
     def __init__(self, settings: Settings, count: int, listening: socket.socket) -> None:
@@ -126,7 +126,7 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-class Impatient(H11Protocol):
+class HeaderTimeoutProtocol(H11Protocol):
     """Leaves a client that does not send its request line and headers in time."""
 
     def __init__(self, seconds: float, *args: Any, **kwargs: Any) -> None:

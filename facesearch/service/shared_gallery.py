@@ -12,7 +12,7 @@ from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
 from facesearch.gallery.gallery import Gallery
 from facesearch.index.faiss_index import SearchIndex
-from facesearch.matching.calibration import Calibration, Strangers
+from facesearch.matching.calibration import Calibration, ImpostorScores
 from facesearch.matching.decision import Candidate
 from facesearch.matching.rejection import Rejection
 from facesearch.service.settings import Limits
@@ -20,7 +20,7 @@ from facesearch.storage.store import Person
 from facesearch.storage.vault import Keys
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
-from facesearch.vision.face_reader import Portrait
+from facesearch.vision.face_reader import AlignedPhoto
 from facesearch.vision.model import Model
 
 
@@ -33,7 +33,7 @@ class SharedGallery(Gallery):
 
     def __init__(self, where: Path | str, keys: Keys) -> None:
         self._turn = threading.RLock()
-        self._searched: tuple[str, str, Strangers] | None = None  # at which revision, by whom
+        self._searched: tuple[str, str, ImpostorScores] | None = None  # at which revision, by whom
         self._people: tuple[str, list[Person]] | None = None
         self._reviewing = threading.Lock()
         self._review: tuple[tuple[str, str, float | None], list[dict[str, Any]]] | None = None
@@ -73,12 +73,12 @@ class SharedGallery(Gallery):
             return super().rejections()
 
     @override
-    def strangers(self, model: Model) -> Strangers:
+    def impostor_scores(self, model: Model) -> ImpostorScores:
         with self._turn:
             self._current_index()
             known = self._searched
             if known is None or known[:2] != (self._following.state.revision, model.fingerprint):
-                found = super().strangers(model)
+                found = super().impostor_scores(model)
                 known = self._searched = self._following.state.revision, model.fingerprint, found
             return known[2]
 
@@ -122,7 +122,7 @@ class GuardedEmbedder(Embedder):
         self._limits = limits
 
     @override
-    def read(self, path: Path, *, keep: bool = False) -> Portrait:
+    def read(self, path: Path, *, keep: bool = False) -> AlignedPhoto:
         width, height = images.size(path)
         if width * height > self._limits.pixels:
             raise TooManyPixels(

@@ -92,14 +92,14 @@ class Database:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.explained():
+        with self.translate_errors():
             self.engine.prepare(LOCK_SECONDS)
             try:
                 with self.engine.writing(LOCK_SECONDS) as connection:
                     config.attributes["connection"] = connection
                     command.upgrade(config, "head")
                     self.engine.made(connection)
-                    row_checksums.settle(connection)
+                    row_checksums.fill_checksums(connection)
             except CommandError as error:  # there never was such a version
                 raise GalleryError(f"{self.name}: {DAMAGED} ({error})") from error
         self._migrated = True
@@ -108,10 +108,10 @@ class Database:
         self.engine.close()
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Errors of the database and of the file system become a GalleryError."""
         try:
-            with self.engine.explained():
+            with self.engine.translate_errors():
                 yield
         except Damaged as error:
             raise GalleryError(f"{self.name}: {error}") from error
@@ -176,7 +176,7 @@ class Database:
         """
         seconds = LOCK_SECONDS if wait else 0
         try:
-            with self.explained(), self.engine.alone(seconds) as connection:
+            with self.translate_errors(), self.engine.alone(seconds) as connection:
                 cache_file.clear(self.folder)
                 done = self.engine.overwrite(connection, seconds)
                 if done:
@@ -189,7 +189,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        with self.explained(), self.engine.reading() as connection:
+        with self.translate_errors(), self.engine.reading() as connection:
             self._look(connection)
             yield connection
 
@@ -209,17 +209,17 @@ class Database:
         with self.append() as connection:
             yield connection
             connection.execute(events.insert().values(at=now(), action=action, detail=detail))
-            renew(connection)
-            self.engine.settle(connection)
+            new_revision(connection)
+            self.engine.update_templates(connection)
 
     @contextmanager
     def append(self) -> Iterator[sa.Connection]:
         """A transaction of the only writer that leaves the people as they are: no new revision."""
         self.check_writable()
-        with self.explained(), self.engine.writing(LOCK_SECONDS) as connection:
+        with self.translate_errors(), self.engine.writing(LOCK_SECONDS) as connection:
             self._look(connection)
             yield connection
-            row_checksums.settle(connection)
+            row_checksums.fill_checksums(connection)
 
 
 def is_there(where: Path | str) -> bool:
@@ -228,7 +228,7 @@ def is_there(where: Path | str) -> bool:
         return is_file_there(where)
     engine = _engine(where, create=True)
     try:
-        with engine.explained(), engine.reading() as connection:
+        with engine.translate_errors(), engine.reading() as connection:
             return not engine.is_new(connection)
     finally:
         engine.close()
@@ -268,7 +268,7 @@ def set_setting(connection: sa.Connection, key: str, value: str) -> None:
         connection.execute(settings.insert().values(key=key, value=value))
 
 
-def renew(connection: sa.Connection) -> None:
+def new_revision(connection: sa.Connection) -> None:
     """The transaction leads to another revision.
 
     It is drawn, not counted: a database that was put back must not look like a later one.

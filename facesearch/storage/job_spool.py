@@ -45,7 +45,7 @@ class Job:
     state: State = "open"
     folder: str | None = None  # that was allowed by this name, instead of photos
     photos: tuple[Sent, ...] = ()
-    looked_at: int = 0
+    scan_photo: int = 0
     total: int = 0
     reason: str = ""  # why it failed
     finished: str | None = None

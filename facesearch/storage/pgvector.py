@@ -168,7 +168,7 @@ class TemplateTable:
 
     def __init__(self, engine: "Postgres") -> None:
         self._engine = engine
-        with engine.explained(), engine.reading() as connection:
+        with engine.translate_errors(), engine.reading() as connection:
             there = _dimension(connection) is not None  # not before the first face
             query = sa.text(f"SELECT count(*) FROM {TABLE}")
             self._count = int(connection.execute(query).scalar_one()) if there else 0
@@ -180,7 +180,7 @@ class TemplateTable:
     @property
     def dimension(self) -> int:
         """See `SearchIndex`."""
-        with self._engine.explained(), self._engine.reading() as connection:
+        with self._engine.translate_errors(), self._engine.reading() as connection:
             return _dimension(connection) or 0
 
     @property
@@ -196,7 +196,7 @@ class TemplateTable:
     def of(self, numbers: NDArray[np.int64]) -> Embeddings:
         """The templates of these people, (P, D); fewer if some are gone."""
         asked = f"SELECT person, {_SENT} FROM {TABLE} WHERE person = ANY(:numbers)"
-        with self._engine.explained(), self._engine.reading() as connection:
+        with self._engine.translate_errors(), self._engine.reading() as connection:
             rows = connection.execute(sa.text(asked), {"numbers": numbers.tolist()}).all()
         found = {row.person: row.sent for row in rows}
         return _vectors([found[number] for number in numbers.tolist() if number in found])
@@ -214,7 +214,7 @@ class TemplateTable:
         asked = f"SELECT person, {_SENT} FROM {TABLE} "
         asked += "ORDER BY template <-> CAST(:query AS vector) LIMIT :count"
         found = []
-        with self._engine.explained(), self._engine.reading() as connection:
+        with self._engine.translate_errors(), self._engine.reading() as connection:
             for setting in _how(0 if exact else len(self), count):
                 connection.execute(sa.text(f"SET LOCAL {setting}"))
             for vector in query:
@@ -237,7 +237,7 @@ class TemplateTable:
 
     def _everybody(self) -> tuple[NDArray[np.int64], Embeddings]:
         asked = f"SELECT person, {_SENT} FROM {TABLE} ORDER BY person"
-        with self._engine.explained(), self._engine.reading() as connection:
+        with self._engine.translate_errors(), self._engine.reading() as connection:
             there = _dimension(connection) is not None
             rows = connection.execute(sa.text(asked)).all() if there else []
         numbers = np.array([row.person for row in rows], np.int64)
@@ -248,10 +248,10 @@ def _how(people: int, count: int) -> list[str]:
     """The settings of a search."""
     if people <= EXACT:
         return ["enable_indexscan = off"]
-    looked_at = min(max(LOOKED_AT, 2 * count), 1000)
+    scan_photo = min(max(LOOKED_AT, 2 * count), 1000)
     return [
         "enable_seqscan = off",
-        f"hnsw.ef_search = {looked_at}",
+        f"hnsw.ef_search = {scan_photo}",
         "hnsw.iterative_scan = strict_order",  # goes on where rows that were changed are in the way
     ]
 

@@ -56,7 +56,7 @@ class Postgres:
         )
         self._alone = self._engine.execution_options(isolation_level="AUTOCOMMIT")
         try:
-            with self.explained(), self.reading() as connection:
+            with self.translate_errors(), self.reading() as connection:
                 self._check_server(connection)
                 if not create and self.is_new(connection):
                     raise GalleryError(f"{self.name}: no gallery here yet; enrol somebody first")
@@ -92,7 +92,7 @@ class Postgres:
         """Where this user's caches of this database are, on this machine."""
         from platformdirs import user_cache_path
 
-        with self.explained(), self.reading() as connection:
+        with self.translate_errors(), self.reading() as connection:
             identity = get_setting(connection, IDENTITY) or ""
         if not re.fullmatch("[0-9a-f]{32}", identity):
             raise GalleryError(f"{self.name}: damaged: the setting {IDENTITY!r} is not ours")
@@ -140,7 +140,7 @@ class Postgres:
             ) from error
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Errors of PostgreSQL and of the file system become a GalleryError."""
         try:
             yield
@@ -177,13 +177,13 @@ class Postgres:
         if get_setting(connection, IDENTITY) is None:
             set_setting(connection, IDENTITY, secrets.token_hex(16))
 
-    def settle(self, connection: sa.Connection) -> None:
+    def update_templates(self, connection: sa.Connection) -> None:
         """At the end of every change: the templates that the database searches follow the faces."""
         pgvector.follow(connection, self.name)
 
     def templates(self) -> pgvector.TemplateTable | None:
         """What searches in the database, if that was chosen."""
-        with self.explained(), self.reading() as connection:
+        with self.translate_errors(), self.reading() as connection:
             chosen = pgvector.is_chosen(connection)
         return pgvector.TemplateTable(self) if chosen else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage.database import LOCK_SECONDS, Database, renew
+from facesearch.storage.database import LOCK_SECONDS, Database, new_revision
 from facesearch.storage.schema import SCHEMA
 from facesearch.storage.sqlite import FILE, is_outside, locked
 
@@ -76,7 +76,9 @@ def recover(path: Path) -> Recovered:
             with closing(_damaged(path)) as old, closing(_connect(file)) as new:
                 rows = _copy(old, new)
             with fresh.append() as connection:
-                renew(connection)  # its own history: what was made of the old one is none of it
+                new_revision(
+                    connection
+                )  # its own history: what was made of the old one is none of it
             with closing(_connect(file)) as new:
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             fresh.close()

@@ -1,8 +1,8 @@
 """Checksums of all rows but people's names, photos and faces.
 
 Whoever adds or changes such a row leaves its checksum empty: triggers see to that, so that no
-writer can forget it. At the end of each transaction `settle` sums what is empty. A damaged row was
-changed by nobody, and its checksum is another's.
+writer can forget it. At the end of each transaction `fill_checksums` sums what is empty. A row that
+was damaged was changed by nobody, and its checksum is another's.
 """
 
 import json
@@ -118,7 +118,7 @@ def _text(value: object) -> bytes:
     return repr(value).encode("utf-8", "surrogatepass")
 
 
-def settle(connection: sa.Connection) -> None:
+def fill_checksums(connection: sa.Connection) -> None:
     """Sum the rows that were added or changed."""
     for place in connection.execute(_EMPTY).scalars().all():
         rows = EVERY[place]
@@ -130,7 +130,7 @@ def settle(connection: sa.Connection) -> None:
             connection.execute(change, sums)
 
 
-def told(row: Any) -> dict[str, Any]:
+def event_detail(row: Any) -> dict[str, Any]:
     """The detail of an event. Raises Damaged."""
     EVENTS.check(row)
     detail: dict[str, Any] = json.loads(row.detail)

@@ -112,7 +112,7 @@ class Sqlite:
         """
         if not self.writable:
             return
-        with self.explained():
+        with self.translate_errors():
             secure_files.make(self.path)
         sides = [self.path.with_name(f"{self.path.name}{end}") for end in ("", "-wal", "-shm")]
         for path in [*sides, *(self.path.with_name(name) for name in ("lock", *cache_file.NAMES))]:
@@ -157,7 +157,7 @@ class Sqlite:
             yield connection
 
     @contextmanager
-    def explained(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Errors of SQLite and of the file system become a GalleryError."""
         try:
             yield
@@ -189,7 +189,7 @@ class Sqlite:
     def made(self, connection: sa.Connection) -> None:
         """After tables were made or changed, in the same transaction."""
 
-    def settle(self, connection: sa.Connection) -> None:
+    def update_templates(self, connection: sa.Connection) -> None:
         """At the end of every change: nothing more is derived from the faces in here."""
 
     def templates(self) -> "TemplateTable | None":

@@ -85,7 +85,7 @@ class StoredFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Roster:
+class EnrolledFaces:
     """The enrolled faces of everybody, or of one person, in the order of their enrolment."""
 
     numbers: NDArray[np.int64]  # of the faces, (N,)
@@ -95,13 +95,13 @@ class Roster:
     names: dict[int, str]  # of the people
 
 
-NOBODY = Roster(
+NOBODY = EnrolledFaces(
     np.empty(0, np.int64), np.empty(0, np.int64), np.empty((0, 1), np.float32), np.empty(0), {}
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
+class FaceLocation:
     """Where an enrolled face is from."""
 
     photo: Path
@@ -110,7 +110,7 @@ class Where:
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
+class PersonFaces:
     """The enrolled faces of a person, to compare with."""
 
     name: str
@@ -182,7 +182,7 @@ class Store:
             with connection.execute(query, execution_options=streamed) as rows:
                 return change_log.state(connection), *self._gathered(connection, rows)
 
-    def since(self, state: State) -> Delta | None:
+    def changes_since(self, state: State) -> Delta | None:
         """Who changed since a state; None if that cannot be told. Raises GalleryError.
 
         Every face of theirs is there: they are counted by what the database itself notes.
@@ -223,7 +223,7 @@ class Store:
             found = change_log.changed(connection, state)
         return None if found is None else np.array(found.people, np.int64)
 
-    def samples(self, numbers: list[int]) -> dict[int, Samples]:
+    def samples(self, numbers: list[int]) -> dict[int, PersonFaces]:
         """The faces of people by their numbers, in the order of their enrolment.
 
         Raises GalleryError for a damaged row.
@@ -250,7 +250,7 @@ class Store:
             for row in rows:
                 sound = row.photo_checksum == photo_checksum(row.photo, row.path, row.sha256)
                 self._check(sound, "photo", row.photo)
-            found[person] = Samples(
+            found[person] = PersonFaces(
                 first.name,
                 [row.id for row in rows],
                 [row.path for row in rows],
@@ -259,7 +259,7 @@ class Store:
             )
         return found
 
-    def among(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    def enrolled_content_keys(self, keys: NDArray[np.uint64]) -> NDArray[np.uint64]:
         """Those of these `content_key` that a photo with an enrolled face has."""
         asked = (
             "WITH asked (prefix) AS (VALUES {}) SELECT photos.sha256 FROM asked "
@@ -324,7 +324,7 @@ class Store:
                 found.update(connection.execute(query).scalars())
         return found
 
-    def several(self, names: Collection[str]) -> set[str]:
+    def with_two_photos(self, names: Collection[str]) -> set[str]:
         """Those of these people who are in two photos at least."""
         found: set[str] = set()
         asked = sorted(names)
@@ -334,7 +334,7 @@ class Store:
                 found |= {row.name for row in connection.execute(query) if row.photos > 1}
         return found
 
-    def several_count(self) -> int:
+    def with_two_photos_count(self) -> int:
         """How many people have two faces at least."""
         several = totals.c.faces > sa.literal_column("1")  # as the index over them says it
         every = sa.select(sa.func.count()).select_from(totals).where(several)
@@ -357,7 +357,7 @@ class Store:
             self._check_face(row)
         return [StoredFace(row.id, name, row.path, Box(*json.loads(row.box))) for row in rows]
 
-    def roster(self, name: str | None = None) -> Roster:
+    def roster(self, name: str | None = None) -> EnrolledFaces:
         """Everybody's faces, or those of one person, who may be nobody.
 
         Raises GalleryError for a damaged row.
@@ -383,7 +383,7 @@ class Store:
                 numbers.append(row.id)
                 owners.append(row.person)
                 agreements.append(row.agreement)
-        return Roster(
+        return EnrolledFaces(
             np.array(numbers, np.int64),
             np.array(owners, np.int64),
             self._joined(vectors, dimension),
@@ -391,9 +391,9 @@ class Store:
             names,
         )
 
-    def where(self, numbers: list[int]) -> dict[int, Where]:
+    def where(self, numbers: list[int]) -> dict[int, FaceLocation]:
         """Where faces are from, by their numbers. Raises GalleryError for a damaged row."""
-        found: dict[int, Where] = {}
+        found: dict[int, FaceLocation] = {}
         if not numbers:
             return found
         with self.database.read() as connection:
@@ -410,7 +410,7 @@ class Store:
                     self._check_face(row)
                     points = tuple((float(x), float(y)) for x, y in json.loads(row.points))
                     face = Face(Box(*json.loads(row.box)), points, row.score)
-                    found[row.id] = Where(row.path, row.sha256, face)
+                    found[row.id] = FaceLocation(row.path, row.sha256, face)
         return found
 
     def _embedding(self, row: Any) -> bytes:

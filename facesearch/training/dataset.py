@@ -152,13 +152,15 @@ class ChipCache:
 
     def _key(self) -> dict[str, object]:
         how = self._reader.preprocessing
-        finders = [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._reader.finders]
+        detector_files = [
+            hashlib.sha256(path.read_bytes()).hexdigest() for path in self._reader.detector_files
+        ]
         return {
             "size": how.size,
             "margin": self._margin,
             "template": [list(point) for point in how.template],
             "detector": how.detector,
-            "finders": finders,
+            "finders": detector_files,
             "detail": self._reader.detail,
             "min_face": self._reader.min_face,
         }

@@ -77,7 +77,7 @@ def import_network(
         made = Path(work) / out.name
         made.mkdir()
         (made / GRAPH).write_bytes(graph)
-        for path in (*finder.finders, finder.folder / LANDMARKS_ERROR):
+        for path in (*finder.detector_files, finder.folder / LANDMARKS_ERROR):
             if path.is_file():
                 shutil.copyfile(path, made / path.name)
         (made / CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")

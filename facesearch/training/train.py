@@ -194,7 +194,7 @@ def train(
     data: Path,
     out: Path,
     config: TrainConfig,
-    finders: Sequence[Path],
+    detector_files: Sequence[Path],
     progress: Progress,
     *,
     detail: int = DETAIL,
@@ -227,10 +227,10 @@ def train(
         raise ModelError(f"{out}: this model is finished; --restart makes it anew, --out another")
     split = split_people(data, people_in(data), config.seed)
     place = _device(device)
-    names = tuple(path.name for path in finders)
-    detector = {files: name for name, files in model.FINDERS.items()}[names]
+    names = tuple(path.name for path in detector_files)
+    detector = {files: name for name, files in model.DETECTOR_FILES.items()}[names]
     how = Preprocessing(size=config.size, detector=detector)
-    reader = FaceReader(how, finders, detail, min_face)
+    reader = FaceReader(how, detector_files, detail, min_face)
     with processes(place) as group, _alone(work, group):
         if restart and group.first:
             checkpoint.unlink(missing_ok=True)
@@ -310,15 +310,15 @@ def _make(
     command: str,
 ) -> Path:
     """The whole model, in a folder below `work`."""
-    finders, parts, cache = ready.reader.finders, ready.parts, ready.cache
+    detector_files, parts, cache = ready.reader.detector_files, ready.parts, ready.cache
     staging = work / "model"
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
     save_weights(run.average, staging / model.WEIGHTS)
     export_onnx(run.average, config.size, staging / model.GRAPH)
-    for finder in finders:
+    for finder in detector_files:
         shutil.copyfile(finder, staging / finder.name)
-    landmarks_error = finders[-1].with_name(model.LANDMARKS_ERROR)
+    landmarks_error = detector_files[-1].with_name(model.LANDMARKS_ERROR)
     if landmarks_error.is_file():
         shutil.copyfile(landmarks_error, staging / model.LANDMARKS_ERROR)
     record = {
@@ -364,7 +364,9 @@ def _measure(
     embeddings: dict[str, Embeddings] = {}
     agreements: dict[str, Agreements] = {}
     for name, faces in parts.items():
-        embeddings[name], agreements[name] = serving.embed_rated(faces.inner(config.size))
+        embeddings[name], agreements[name] = serving.embed_with_consistency(
+            faces.inner(config.size)
+        )
         progress.advance(name)
     cohort = Cohort.drawn(
         embeddings["validation"],

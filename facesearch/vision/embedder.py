@@ -10,13 +10,13 @@ from facesearch.core.errors import PhotoError
 from facesearch.core.face import Face
 from facesearch.core.parallel import Item, Result
 from facesearch.core.paths import DETAIL, MIN_FACE
-from facesearch.vision.face_reader import FaceReader, Portrait
+from facesearch.vision.face_reader import AlignedPhoto, FaceReader
 from facesearch.vision.model import Model
 from facesearch.vision.quality import unrecognisable
 
 
 @dataclass(frozen=True, slots=True)
-class SeenFace:
+class EmbeddedFace:
     """A face as the model sees it."""
 
     face: Face
@@ -27,38 +27,38 @@ class SeenFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class EmbeddedPhoto:
     """One photo as the model sees it: its size and its faces, the largest first."""
 
     width: int
     height: int
-    faces: list[SeenFace]
+    faces: list[EmbeddedFace]
 
 
 class Embedder(FaceReader):
     """A model with its detector: photos to faces with embeddings."""
 
     def __init__(self, model: Model, detail: int = DETAIL, min_face: float = MIN_FACE) -> None:
-        super().__init__(model.preprocessing, model.finders, detail, min_face)
+        super().__init__(model.preprocessing, model.detector_files, detail, min_face)
         self.model = model
-        model.begin()
+        model.load_in_background()
 
-    def see(self, path: Path, *, keep: bool = False) -> Seen:
+    def embed_photo(self, path: Path, *, keep: bool = False) -> EmbeddedPhoto:
         """A photo with its faces. keep: with chips to keep. Raises PhotoError."""
         portrait = self.read(path, keep=keep)
-        return Seen(portrait.width, portrait.height, self.faces(portrait))
+        return EmbeddedPhoto(portrait.width, portrait.height, self.faces(portrait))
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D)."""
         return self.model.embed(chips)
 
-    def faces(self, portrait: Portrait) -> list[SeenFace]:
+    def faces(self, portrait: AlignedPhoto) -> list[EmbeddedFace]:
         """The faces of a photo with their embeddings, in its order."""
-        embeddings, agreements = self.model.embed_rated(portrait.chips)
+        embeddings, agreements = self.model.embed_with_consistency(portrait.chips)
         least = self.model.least_agreement
         kept: list[bytes] | list[None] = portrait.kept or [None] * len(portrait.faces)
         return [
-            SeenFace(
+            EmbeddedFace(
                 face, embedding, float(agreement), reason or unrecognisable(agreement, least), chip
             )
             for face, reason, embedding, agreement, chip in zip(

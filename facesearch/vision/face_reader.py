@@ -22,7 +22,7 @@ from facesearch.vision.stored_chips import kept_chip
 
 
 @dataclass(frozen=True, slots=True)
-class Portrait:
+class AlignedPhoto:
     """One photo read: its size, its faces and their chips, the largest face first."""
 
     width: int
@@ -39,7 +39,7 @@ class FaceReader:
     def __init__(
         self,
         preprocessing: Preprocessing,
-        finders: Sequence[Path],
+        detector_files: Sequence[Path],
         detail: int = DETAIL,
         min_face: float = MIN_FACE,
     ) -> None:
@@ -49,18 +49,18 @@ class FaceReader:
         photo; narrower faces are left out.
         """
         self.preprocessing = preprocessing
-        self.finders = finders
+        self.detector_files = detector_files
         self.detail = detail
         self.min_face = min_face
         self._detector: DlibDetector | NetworkDetector = (
-            NetworkDetector(*finders, detail=detail)
+            NetworkDetector(*detector_files, detail=detail)
             if preprocessing.detector == NetworkDetector.name
-            else DlibDetector(*finders)
+            else DlibDetector(*detector_files)
         )
         (ax, ay), (bx, by) = preprocessing.template[:2]
         self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
 
-    def read(self, path: Path, *, keep: bool = False) -> Portrait:
+    def read(self, path: Path, *, keep: bool = False) -> AlignedPhoto:
         """Every face of a photo. keep: with chips to keep. Raises PhotoError."""
         photo, faces = self._find(path)
         size = self.preprocessing.size
@@ -70,7 +70,7 @@ class FaceReader:
         reasons = [self._unusable(*pair, photo) for pair in zip(whole, chips, strict=True)]
         stacked = np.array(chips, np.uint8).reshape(shape)
         kept = [kept_chip(photo.pixels, face.points) for face in faces] if keep else None
-        return Portrait(photo.width, photo.height, whole, stacked, reasons, kept)
+        return AlignedPhoto(photo.width, photo.height, whole, stacked, reasons, kept)
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
         """The chip of the face that a photo is about, `margin` pixels more on every side.

@@ -26,7 +26,7 @@ GRAPHS = {"fp32": GRAPH, "int8": GRAPH_INT8}
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
 DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
 # the files with which each detector finds faces
-FINDERS = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
+DETECTOR_FILES = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
 CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
 BATCH = 32
 LEAST_AGREEMENT = 0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
@@ -92,7 +92,7 @@ class Model:
             self.config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
             self.preprocessing = Preprocessing.from_dict(self.config["preprocessing"])
             own = self.preprocessing.detector
-            if own not in FINDERS:
+            if own not in DETECTOR_FILES:
                 raise ValueError(f"its detector {own!r} is not known here")
             self.preprocessing = replace(self.preprocessing, detector=detector or own)
             self.name = folder.name
@@ -109,14 +109,14 @@ class Model:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        for needed in (self.graph, *FINDERS[self.preprocessing.detector]):
+        for needed in (self.graph, *DETECTOR_FILES[self.preprocessing.detector]):
             if not (folder / needed).is_file():
                 raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
 
     @property
-    def finders(self) -> list[Path]:
+    def detector_files(self) -> list[Path]:
         """The files with which its detector finds faces and their points."""
-        return [self.folder / file for file in FINDERS[self.preprocessing.detector]]
+        return [self.folder / file for file in DETECTOR_FILES[self.preprocessing.detector]]
 
     @property
     def least_agreement(self) -> float:
@@ -127,7 +127,7 @@ class Model:
     def fingerprint(self) -> str:
         """SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
-        for part in (self.graph, *FINDERS[self.preprocessing.detector]):
+        for part in (self.graph, *DETECTOR_FILES[self.preprocessing.detector]):
             digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
         fields = asdict(self.preprocessing)
         if fields["channels"] == "rgb":  # older models do not say it, and are the same
@@ -135,7 +135,7 @@ class Model:
         digest.update(json.dumps(fields, sort_keys=True).encode())
         return digest.hexdigest()
 
-    def begin(self) -> None:
+    def load_in_background(self) -> None:
         """Load the network beside whatever else is done until it is needed."""
 
         def load() -> None:
@@ -161,9 +161,9 @@ class Model:
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D), of chips, (N, size, size, 3) RGB."""
-        return self.embed_rated(chips)[0]
+        return self.embed_with_consistency(chips)[0]
 
-    def embed_rated(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, Agreements]:
         """Unit vectors, (N, D), and how well each chip agrees with its mirror image, (N,).
 
         The agreement is the length of the mean of both unit vectors: 1 where the network sees the

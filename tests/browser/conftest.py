@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import SHOTS, Pictures
 from PIL import Image, ImageOps
-from served import PATIENCE, serving
-from served import chromium as program_of_chromium
 
 from facesearch.core.progress import Silent
 from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
+from tests.support.page_driver import SHOTS, Pictures
+from tests.support.served import PATIENCE, serving
+from tests.support.served import chromium as program_of_chromium
 
 DESKTOP = {"width": 1280, "height": 860}
 
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    import demo_photos
+    from scripts import demo_photos
 
     folder = tmp_path_factory.mktemp("demo")
     demo_photos.make(folder)

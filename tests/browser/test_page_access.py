@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from page_driver import SHOTS, Pictures
-from served import serving
+
+from tests.support.page_driver import SHOTS, Pictures
+from tests.support.served import serving
 
 Open = Callable[..., Any]
 PHONE = {"width": 360, "height": 740}

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import Pictures
 from PIL import Image
-from served import serving
+
+from tests.support.page_driver import Pictures
+from tests.support.served import serving
 
 Open = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"

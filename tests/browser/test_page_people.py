@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from page_driver import SHOTS, Pictures, told
 from PIL import Image, ImageEnhance
-from served import serving
 
 from facesearch.core.progress import Silent
 from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
+from tests.support.page_driver import SHOTS, Pictures, told
+from tests.support.served import serving
 
 Open = Callable[..., Any]
 EVIL = "<img src=x onerror=alert(1)><script>alert(2)</script>"
@@ -118,7 +118,7 @@ def test_chosen_faces_become_somebody_elses(changed: str, opened: Open) -> None:
 def test_the_four_answers_look_different_without_colours(
     changed: str, opened: Open, pictures: Pictures, tmp_path: Path
 ) -> None:
-    from drawn import portrait
+    from tests.support.drawn import portrait
 
     photos = [pictures.query("party.jpg")]  # two are known, one is not
     drawn = [portrait(0, 4, 60), *(portrait(0, pose) for pose in (4, 7, 8, 11))]

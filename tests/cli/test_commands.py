@@ -709,7 +709,7 @@ def test_a_public_network_is_imported_and_calibrated(
     run: Run, people: Path, hopper: Path, query: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnx", reason="the extra `train` is not installed")
-    from test_imported import network
+    from tests.training.test_onnx_import import network
 
     home = dict(os.environ, FACESEARCH_MODELS=str(tmp_path / "home é"))
     file = network(tmp_path / "some net.onnx")

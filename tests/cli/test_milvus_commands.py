@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from milvus_server import MilvusServer
+
+from tests.support.milvus_server import MilvusServer
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from invented_photos import MODEL, photo
 from PIL import Image
 
 from facesearch.gallery.gallery import Gallery
+from tests.support.invented_photos import MODEL, photo
 
 PHOTO, PERSON = 4, 7
 

@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-from test_commands import GALLERY, NOTHING, PERSON, PHOTO, Run, one_line_error, query, run
+from tests.cli.test_commands import GALLERY, NOTHING, PERSON, PHOTO, Run, one_line_error, query, run
 
 __all__ = ["query", "run"]
 

@@ -218,7 +218,7 @@ def _told(spool: Spool, job: Job, offset: int, limit: int) -> dict[str, Any]:
         "state": job.state,
         "created": job.created,
         "finished": job.finished,
-        "looked_at": job.looked_at,
+        "looked_at": job.scan_photo,
         "total": job.total,
         "done": len(results),
         "counts": counts(results),

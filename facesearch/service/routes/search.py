@@ -23,7 +23,7 @@ from facesearch.service.problems import Problem
 from facesearch.service.redaction import name_of
 from facesearch.service.state import Service, Shared
 from facesearch.service.uploads import photo_of
-from facesearch.vision.embedder import SeenFace
+from facesearch.vision.embedder import EmbeddedFace
 from facesearch.vision.stored_chips import read_kept
 
 router = APIRouter(prefix="/v1", tags=["search"], dependencies=[at_least(Role.search)])
@@ -93,7 +93,7 @@ def _search_threshold(
             raise Problem(422, "fpir and threshold exclude each other")
         return decision.Threshold(threshold)
     service.gallery.check_model(service.embedder)
-    strangers = service.gallery.strangers(service.model)
+    strangers = service.gallery.impostor_scores(service.model)
     return decision.threshold_to_search(service.calibration, strangers, fpir)
 
 
@@ -168,7 +168,7 @@ def _compared(
     }
 
 
-def _chip(face: SeenFace) -> str | None:
+def _chip(face: EmbeddedFace) -> str | None:
     if face.kept is None:
         return None
     return f"data:image/jpeg;base64,{base64.b64encode(jpeg(read_kept(face.kept))).decode()}"

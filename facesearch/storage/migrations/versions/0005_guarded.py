@@ -20,4 +20,4 @@ def upgrade() -> None:
         when = f"UPDATE OF {', '.join(each.name for each in rows.covered)}"
         empty = f"UPDATE {table} SET {column} = NULL WHERE {key} = NEW.{key}"
         make_trigger(f"{table}_changed", table, when, [empty])
-    row_checksums.settle(op.get_bind())  # the rows as they are now are taken to be right
+    row_checksums.fill_checksums(op.get_bind())  # the rows as they are now are taken to be right

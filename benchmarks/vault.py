@@ -1,0 +1,69 @@
+"""How long an encrypted gallery of many faces takes to be encrypted, read and searched.
+
+python -m benchmarks.vault --faces 100000
+"""
+
+import argparse
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from facesearch.core.face import Box, Face
+from facesearch.gallery.gallery import Gallery
+from facesearch.storage import vault
+from facesearch.storage.store import ModelStamp, NewPhoto
+
+DIMENSION, OF_ONE = 128, 10
+
+
+def timed(what: str, job: Callable[[], object]) -> None:
+    started = time.perf_counter()
+    job()
+    print(f"{what:44}{time.perf_counter() - started:8.2f} s", flush=True)
+
+
+def fill(gallery: Gallery, count: int) -> None:
+    """Invented people with OF_ONE faces each."""
+    rng = np.random.default_rng(0)
+    face = Face(Box(0, 0, 100, 100), ((30, 40), (70, 40), (50, 60), (35, 80), (65, 80)), 0.9)
+    new = []
+    for number in range(count):
+        vector = rng.normal(size=(1, DIMENSION)).astype(np.float32)
+        vector /= np.linalg.norm(vector)
+        name = f"person {number // OF_ONE}"
+        path, sha256 = Path(f"/photos/{number}.jpg"), f"{number:064x}"
+        new.append(NewPhoto(name, path, sha256, 640, 480, [face], vector, [0.9]))
+    for at in range(0, count, 1000):
+        gallery._store.add(new[at : at + 1000], ModelStamp("bench", "0" * 64, DIMENSION))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--faces", type=int, default=100_000)
+    count = parser.parse_args().faces
+    secret = vault.new_passphrase("correct horse battery staple")
+    print(f"{platform.machine()}, Python {platform.python_version()}, {count} faces")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "gallery"
+        gallery = Gallery(folder, create=True)
+        fill(gallery, count)
+        timed("read all embeddings, plain", gallery._store.vectors)
+        timed("build and write the index, plain", gallery._current_index)
+        timed("read the index, plain", Gallery(folder)._current_index)
+        timed("encrypt", lambda: gallery.encrypt(secret))
+        locked = Gallery(folder, keys=lambda kind: secret.content)
+        timed("unlock (scrypt)", locked.unlock)
+        timed("read all embeddings, encrypted", locked._store.vectors)
+        timed("build and write the index, encrypted", locked._current_index)
+        again = Gallery(folder, keys=lambda kind: secret.content)
+        again.unlock()
+        timed("read the index, encrypted", again._current_index)
+        timed("decrypt", again.decrypt)
+
+
+if __name__ == "__main__":
+    main()

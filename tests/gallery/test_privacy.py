@@ -1,0 +1,347 @@
+"""Files are the owner's alone, searches can be recorded, and errors tell nobody's name."""
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from facesearch.cli import internal
+from facesearch.core import secure_files
+from facesearch.core.errors import GalleryError, PhotoError
+from facesearch.core.progress import Silent
+from facesearch.gallery.gallery import Gallery
+from facesearch.matching.calibration import calibration_of
+from facesearch.storage import audit_log, preferences
+from facesearch.storage.schema import faces, searches
+from facesearch.storage.store import Store
+from facesearch.vision.embedder import Embedder
+from tests.storage.test_store import MODEL, photo
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "gallery"
+
+
+@pytest.fixture
+def loose() -> Iterator[None]:
+    """Nothing is taken from new files by the umask."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+
+
+# Files
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+@pytest.mark.usefixtures("loose")
+def test_files_are_the_owners_alone(folder: Path) -> None:
+    gallery = Gallery(folder / "deep", create=True)
+    keep = sqlite3.connect(folder / "deep" / "gallery.db")
+    keep.execute("SELECT count(*) FROM faces").fetchone()
+    gallery._store.add([photo("ann", 1)], MODEL)
+    gallery._current_index()
+    found = modes(folder / "deep")
+    assert found.keys() >= {"gallery.db", "gallery.db-wal", "gallery.db-shm", "vectors.faiss"}
+    assert set(found.values()) == {0o600}
+    assert stat.S_IMODE((folder / "deep").stat().st_mode) == 0o700
+    keep.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+@pytest.mark.usefixtures("loose")
+def test_an_earlier_gallery_is_closed_to_others(folder: Path) -> None:
+    gallery = Gallery(folder, create=True)
+    gallery._store.add([photo("ann", 1)], MODEL)
+    gallery._current_index()
+    keep = sqlite3.connect(folder / "gallery.db")
+    keep.execute("SELECT count(*) FROM faces").fetchone()
+    mine = folder / "notes.txt"
+    mine.touch()
+    for path in folder.iterdir():
+        path.chmod(0o664)
+    folder.chmod(0o755)
+    assert "gallery.db-wal" in modes(folder)
+    Gallery(folder)
+    found = modes(folder)
+    assert found.pop("notes.txt") == 0o666 & 0o664  # not ours
+    assert set(found.values()) == {0o600}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o755  # it may be somebody's project
+    keep.close()
+
+
+@pytest.mark.usefixtures("loose")
+def test_a_private_file_replaces_one_that_was_none(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("longer than what follows")
+    with secure_files.opened(path) as file:
+        file.write(b"content")
+    assert path.read_bytes() == b"content"
+    assert modes(tmp_path) == {"file": 0o600}
+    secure_files.make(path)
+    assert path.read_bytes() == b"content"
+    path.chmod(0o444)
+    secure_files.tighten(path)
+    assert modes(tmp_path) == {"file": 0o400}
+    secure_files.tighten(tmp_path / "missing")
+
+
+# The audit log
+
+
+def identify(gallery: Gallery, embedder: Embedder, *photos: Path) -> list[object]:
+    calibration = calibration_of(embedder.model)
+    return list(gallery.identify(photos, embedder, 0.3, calibration, Silent()))
+
+
+def test_searches_are_recorded_where_they_should_be(
+    folder: Path, embedder: Embedder, hopper: Path, collins: Path, no_face: Path, tmp_path: Path
+) -> None:
+    gallery = Gallery(folder, create=True)
+    list(gallery.enroll([("Grace Hopper", hopper)], embedder, Silent()))
+    identify(gallery, embedder, hopper)
+    assert gallery.searches() == []
+    assert gallery.info().audit == "off"
+    gallery.prefer("audit", "on")
+    assert gallery.info().audit == "on"
+    revision = gallery._store.revision()
+    answers = identify(gallery, embedder, hopper, collins, no_face, tmp_path / "missing.jpg")
+    assert isinstance(answers[3][1], PhotoError)  # type: ignore[index]
+    found = [(search.command, search.faces, search.names) for search in gallery.searches()]
+    assert found == [("identify", 1, ["Grace Hopper"]), ("identify", 1, []), ("identify", 0, [])]
+    assert gallery._store.revision() == revision  # the index is not made anew for it
+    with gallery._store.database.read() as connection:
+        (detail, *_) = connection.execute(sa.select(searches.c.detail)).scalars()
+    assert detail.keys() == {"command", "faces", "names"}
+    assert gallery.searches(datetime(2000, 1, 1)) == gallery.searches()
+    assert gallery.searches(datetime(2999, 1, 1)) == []
+
+
+def test_a_search_that_cannot_be_recorded_is_not_made(
+    folder: Path, embedder: Embedder, hopper: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = Gallery(folder, create=True)
+    list(gallery.enroll([("Grace Hopper", hopper)], embedder, Silent()))
+    gallery.prefer("audit", "on")
+    with closing(sqlite3.connect(folder / "gallery.db", isolation_level=None)) as raw:
+        raw.execute(
+            "CREATE TRIGGER full BEFORE INSERT ON searches BEGIN SELECT raise(FAIL, 'full'); END"
+        )
+    with pytest.raises(GalleryError, match="full"):
+        identify(gallery, embedder, hopper)
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    reader = Gallery(folder)
+    with pytest.raises(GalleryError, match="cannot be written to; nothing was searched"):
+        identify(reader, embedder, hopper)
+    monkeypatch.undo()
+    gallery.prefer("audit", "off")
+    assert len(identify(gallery, embedder, hopper)) == 1
+
+
+def test_settings_are_checked(folder: Path) -> None:
+    store = Store(folder, create=True)
+    with pytest.raises(GalleryError, match="colour: no such setting; there are audit"):
+        preferences.prefer(store.database, "colour", "red")
+    with pytest.raises(GalleryError, match="'maybe' is not one of off, on"):
+        preferences.prefer(store.database, "audit", "maybe")
+
+
+# What errors tell
+
+
+def test_an_error_of_the_database_holds_no_values(folder: Path) -> None:
+    store = Store(folder, create=True)
+    store.add([photo("Zaphod Beeblebrox", 1)], MODEL)
+    secret = photo("Zaphod Beeblebrox", 1).embeddings.tobytes()
+    bad = {"photo": 99, "person": 99, "box": ["Zaphod"], "points": [], "score": 1, "agreement": 1}
+    with (
+        pytest.raises(GalleryError) as caught,
+        store.database.write("test", {}) as connection,
+    ):
+        connection.execute(faces.insert(), [{**bad, "embedding": secret, "checksum": 0}] * 3)
+    texts = []
+    error: BaseException | None = caught.value
+    while error is not None:
+        texts.append(str(error))
+        error = error.__cause__ or error.__context__
+    assert "FOREIGN KEY constraint failed" in texts[0]
+    everything = " ".join(texts)
+    assert len(texts) > 1
+    for value in ("Zaphod", repr(secret[:16])[2:-1], f"{np.frombuffer(secret, '<f4')[0]:.4f}"):
+        assert value not in everything
+
+
+def run(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    program = f"import facesearch.cli\n{code}\nfacesearch.cli.main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **environment},
+        timeout=120,
+    )
+
+
+FAULT = """
+import facesearch.gallery.gallery
+def people(self):
+    int(secret)
+facesearch.gallery.gallery.Store.people = people
+secret = "Zaphod Beeblebrox"
+"""
+
+
+def test_a_fault_of_ours_is_one_line_without_values(folder: Path) -> None:
+    Store(folder, create=True)
+    result = run("people", "list", code=FAULT)
+    assert result.returncode == internal.EXIT_CODE
+    line = result.stderr.strip()
+    assert line.startswith("internal error: ValueError in facesearch.gallery.gallery:")
+    assert line.endswith("; run again with --debug for the trace")
+    assert "\n" not in line
+    assert "Zaphod" not in line
+    refused = run("people", "list", "--debug", code=FAULT)
+    assert refused.returncode == 2
+    assert "may contain names and paths; if that is all right, set FACESEARCH_DEBUG=yes" in (
+        refused.stderr
+    )
+    assert "Zaphod" not in refused.stderr
+    shown = run("people", "list", "--debug", code=FAULT, FACESEARCH_DEBUG="yes")
+    assert shown.returncode == internal.EXIT_CODE
+    assert "Traceback" in shown.stderr
+    assert "Zaphod" in shown.stderr
+
+
+def test_what_libraries_log_and_warn_of_is_not_shown(folder: Path) -> None:
+    Store(folder, create=True)
+    code = """
+import logging, threading, warnings
+from facesearch.cli import common
+@common.app.command()
+def noisy():
+    logging.getLogger("PIL").error("Zaphod")
+    warnings.warn("Zaphod")
+    thread = threading.Thread(target=lambda: int("Zaphod"))
+    thread.start()
+    thread.join()
+"""
+    result = run("noisy", code=code)
+    assert result.returncode == 0
+    assert "Zaphod" not in result.stderr
+    assert result.stderr.startswith("internal error: ValueError in ")
+
+
+# The command line
+
+
+def test_a_gallery_is_encrypted_and_opened_by_commands(folder: Path, tmp_path: Path) -> None:
+    store = Store(folder, create=True)
+    store.add([photo("ann", 1)], MODEL)
+    key = tmp_path / "key"
+    key.write_bytes(b"k" * 32)
+    assert "no terminal to ask" in run("gallery", "encrypt").stderr
+    assert run("gallery", "encrypt", "--key-file", str(key)).returncode == 0
+    info = run("gallery", "info", "--json")
+    assert '"encrypted": "key file"' in info.stdout
+    assert run("people", "list").returncode == 0
+    refused = run("gallery", "decrypt")
+    assert refused.returncode == GalleryError.exit_code
+    assert refused.stderr.count("\n") == 1
+    assert "give it with --key-file FILE" in refused.stderr
+    new = {"FACESEARCH_NEW_PASSPHRASE": "correct horse"}
+    assert run("--key-file", str(key), "gallery", "rekey", **new).returncode == 0
+    opened = run("gallery", "decrypt", FACESEARCH_PASSPHRASE="correct horse")
+    assert opened.returncode == 0
+    assert np.array_equal(store.vectors()[2], photo("ann", 1).embeddings)
+
+
+def test_the_log_is_listed(folder: Path) -> None:
+    store = Store(folder, create=True)
+    assert run("gallery", "set", "audit", "on").returncode == 0
+    audit_log.record(store.database, "identify", 2, ["bob", "ann", "bob"])
+    listed = run("gallery", "audit", "--since", "2020-01-01", "--json")
+    assert '"command": "identify", "faces": 2, "names": ["ann", "bob"]' in listed.stdout
+    assert run("gallery", "audit", "--since", "yesterday").returncode == 2
+
+
+# On a terminal
+
+
+def converse(answers: dict[str, str], *arguments: str) -> tuple[int, str]:
+    """Run a command on a terminal of its own; `answers` by what it asks, each given once."""
+    import fcntl
+    import pty
+    import select
+    import termios
+
+    ours, theirs = pty.openpty()
+    program = "import facesearch.cli\nfacesearch.cli.main()"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # where passwords are asked for
+    ) as process:
+        os.close(theirs)
+        seen, left = "", dict(answers)
+        while True:
+            if not select.select([ours], [], [], 60)[0]:
+                process.kill()
+                pytest.fail(f"it waits for something else: {seen}")
+            try:
+                part = os.read(ours, 1000)
+            except OSError:  # it has ended
+                break
+            if not part:
+                break
+            seen += part.decode(errors="replace")
+            for question in [question for question in left if question in seen]:
+                os.write(ours, left.pop(question).encode() + b"\n")
+    os.close(ours)
+    assert not left, seen
+    return process.returncode, seen
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
+def test_passphrases_are_asked_for_on_a_terminal(folder: Path) -> None:
+    store = Store(folder, create=True)
+    store.add([photo("ann", 1)], MODEL)
+    code, seen = converse(
+        {"New passphrase: ": "correct horse", "Once more: ": "correct horse"}, "gallery", "encrypt"
+    )
+    assert code == 0, seen
+    assert "correct horse" not in seen
+    code, seen = converse({"Passphrase: ": "wrong horse"}, "gallery", "decrypt")
+    assert code == GalleryError.exit_code
+    assert "this is not the passphrase that the gallery is encrypted with" in seen
+    code, seen = converse({"Passphrase: ": "correct horse"}, "gallery", "decrypt")
+    assert code == 0, seen
+    assert np.array_equal(store.vectors()[2], photo("ann", 1).embeddings)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
+def test_debug_asks_on_a_terminal(folder: Path) -> None:
+    question = "may contain names and paths. Go on with it? [y/N]: "
+    code, seen = converse({question: "y"}, "--debug", "people", "show", "Zaphod")
+    assert code == GalleryError.exit_code  # there is no gallery
+    assert "Traceback" in seen
+    code, seen = converse({question: "n"}, "--debug", "people", "show", "Zaphod")
+    assert code == GalleryError.exit_code
+    assert "Traceback" not in seen

@@ -1,0 +1,258 @@
+"""Galleries of every earlier version are brought up to date, whole, or left as they are.
+
+tests/galleries holds one of each, made by its own code: see tests/support/old_gallery.py.
+"""
+
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from facesearch.core.errors import GalleryError
+from facesearch.gallery import rejections
+from facesearch.gallery.doctor import examine
+from facesearch.matching import rejection
+from facesearch.storage import audit_log, row_checksums, schema
+from facesearch.storage import database as module
+from facesearch.storage.store import Store
+from tests.support.old_gallery import MODEL, PHOTOS, photo
+
+OLD = sorted((Path(__file__).parents[1] / "galleries").glob("*.db"))
+VERSIONS = ["0001", "0002", "0003", "0004"]
+
+
+@pytest.fixture(params=VERSIONS)
+def old(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A gallery's folder with a database of an earlier version."""
+    folder = tmp_path / "gallery"
+    folder.mkdir()
+    source = Path(__file__).parents[1] / "galleries" / f"{request.param}.db"
+    shutil.copyfile(source, folder / "gallery.db")
+    return folder
+
+
+def rows(folder: Path, query: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(folder / "gallery.db")) as raw:
+        return raw.execute(query).fetchall()
+
+
+def dump(folder: Path) -> list[str]:
+    with closing(sqlite3.connect(folder / "gallery.db")) as raw:
+        return list(raw.iterdump())
+
+
+def check_whole(folder: Path, version: str) -> None:
+    """All that the old gallery knew is there, in its newest form."""
+    store = Store(folder, create=False)
+    assert store.model() == MODEL
+    assert [(p.name, p.faces, p.photos) for p in store.people()] == [
+        ("Zo\u00eb Ng", 3, 2),
+        ("bob", 1, 1),
+        ("new name", *((3, 3) if version == "0004" else (2, 2))),
+    ]
+    samples = store.samples([1, 2, 4])  # 3 was removed
+    for number, (person, places) in {1: ("Zo\u00eb Ng", [0, 1]), 2: ("bob", [2])}.items():
+        told = [photo(place) for place in places]
+        assert samples[number].name == person
+        assert samples[number].photos == [p.path for p in told for _ in p.faces]
+        wanted = np.concatenate([p.embeddings for p in told])
+        assert np.array_equal(samples[number].embeddings, wanted)
+    agreement = 1 if version == "0001" else 0.9 + 5 / 100
+    assert samples[4].agreement == pytest.approx(agreement)
+    curated = version == "0004"
+    assert len(store.vectors()[1]) == 6 + curated  # with every checksum
+    assert len(store.enrolled_content_keys(np.zeros(1, np.uint64))) == len(PHOTOS) - 1
+    assert store.known([photo(2).sha256]) == {photo(2).sha256: {"bob"}}
+    assert [face.box for face in store.faces_of("bob")] == [photo(2).faces[0].box]
+    if curated:
+        bob = store.person("bob")
+        assert (bob.expires, bob.consent) == ("2031-05-06", "by letter")
+        (said,) = rejections.rejected(store.database)
+        assert (said.name, said.sha256, said.near) == ("bob", photo(1).sha256, rejection.NEAR)
+        assert [search.names for search in audit_log.searched(store.database)] == [["bob"]]
+        assert store.chip(8) == b"a chip"
+    store.close()
+    assert {finding.kind for finding in examine(folder)} <= {"photo gone"}
+    actions = [row[0] for row in rows(folder, "SELECT action FROM events ORDER BY id")]
+    more = ["terms", "reject", "set", "enroll"] if curated else []
+    assert actions == ["enroll"] * 6 + ["rename", "remove"] + more
+    assert rows(folder, "SELECT version_num FROM alembic_version") == [(schema.SCHEMA,)]
+    assert rows(folder, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(folder, "PRAGMA foreign_key_check") == []
+
+
+def test_there_is_a_gallery_of_every_earlier_version() -> None:
+    migrations = Path(module.__file__).parent / "migrations" / "versions"
+    numbers = sorted(path.name[:4] for path in migrations.glob("[0-9]*.py"))
+    assert numbers[-1] == schema.SCHEMA
+    assert numbers[:-1] == VERSIONS == [path.stem for path in OLD]
+    for path in OLD:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
+            assert raw.execute("SELECT * FROM alembic_version").fetchall() == [(path.stem,)]
+
+
+def test_an_older_gallery_is_brought_up_to_date(old: Path) -> None:
+    ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
+    ((revision,),) = rows(old, "SELECT value FROM settings WHERE key = 'revision'")
+    Store(old, create=False).close()
+    check_whole(old, str(version))
+    ((after,),) = rows(old, "SELECT value FROM settings WHERE key = 'revision'")
+    # an index of faces must not be taken for one of people
+    assert (after != revision) == (version == "0001")
+    before = dump(old)
+    Store(old, create=False).close()
+    assert dump(old) == before  # a second time changes nothing
+
+
+def test_an_upgraded_gallery_is_the_same_as_a_new_one(old: Path, tmp_path: Path) -> None:
+    Store(old, create=False).close()
+    Store(tmp_path / "new", create=True).close()
+
+    def tables(folder: Path) -> dict[str, object]:
+        inspector = sa.inspect(sa.create_engine(f"sqlite:///{folder / 'gallery.db'}"))
+        found = {}
+        for table in inspector.get_table_names():
+            columns = inspector.get_columns(table)
+            keys = inspector.get_foreign_keys(table)
+            indexes = inspector.get_indexes(table)
+            found[table] = (
+                [(column["name"], str(column["type"]), column["nullable"]) for column in columns],
+                sorted(str(key["constrained_columns"]) for key in keys),
+                sorted(str(index["column_names"]) for index in indexes),
+            )
+        inspector.engine.dispose()
+        return found
+
+    assert tables(old) == tables(tmp_path / "new")
+
+
+def test_it_goes_on_being_used(old: Path) -> None:
+    store = Store(old, create=False)
+    assert len(store.add([photo(3)], MODEL)) == 1  # removed before
+    assert store.add([photo(0)], MODEL) == []
+    assert store.remove("bob") == 1
+    assert [person.name for person in store.people()] == ["Zo\u00eb Ng", "mistake", "new name"]
+
+
+def test_an_error_in_the_middle_leaves_the_older_one(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = dump(old)
+
+    def fail(*fields: object) -> int:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
+    with monkeypatch.context() as patch:
+        patch.setattr(row_checksums, "fill_checksums", fail)
+        with pytest.raises(GalleryError, match="disk is full"):
+            Store(old, create=False)
+    assert dump(old) == before
+    Store(old, create=False).close()
+    check_whole(old, str(version))
+
+
+UPGRADE = """
+import sys
+from pathlib import Path
+from facesearch.storage.store import Store
+import alembic.command, facesearch.schema
+print("ready", flush=True)
+Store(Path(sys.argv[1]), create=False)
+print("done", flush=True)
+"""
+
+
+def test_a_kill_in_the_middle_leaves_one_or_the_other(old: Path, tmp_path: Path) -> None:
+    ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
+    before, ends = dump(old), set()
+    wait = 0.0
+    while "done" not in ends:  # later and later, until it comes to its end
+        folder = tmp_path / f"at-{wait:.3f}"
+        shutil.copytree(old, folder)
+        child = subprocess.Popen(
+            [sys.executable, "-c", UPGRADE, folder], stdout=subprocess.PIPE, text=True
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(wait)
+        child.send_signal(signal.SIGKILL)
+        told = child.stdout.read()
+        child.stdout.close()
+        child.wait()
+        ((found,),) = rows(folder, "SELECT version_num FROM alembic_version")
+        if found == version:
+            assert told == ""
+            assert dump(folder) == before
+        else:
+            assert found == schema.SCHEMA  # never the one in between
+        ends.add("done" if told else str(found))
+        Store(folder, create=False).close()
+        check_whole(folder, str(version))
+        wait = 2 * wait + 0.02
+    assert version in ends
+
+
+def test_two_programs_that_upgrade_at_once(old: Path) -> None:
+    ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
+    children = [
+        subprocess.Popen([sys.executable, "-c", UPGRADE, old], stdout=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    assert [child.wait() for child in children] == [0, 0, 0]
+    check_whole(old, str(version))
+
+
+@pytest.mark.parametrize("newer", ["0006", "9999"])
+def test_a_newer_gallery_is_refused_unharmed(tmp_path: Path, newer: str) -> None:
+    Store(tmp_path, create=True).close()
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as raw:
+        assert raw.execute("SELECT * FROM alembic_version").fetchall() == [(schema.SCHEMA,)]
+        raw.execute(f"UPDATE alembic_version SET version_num = '{newer}'")
+        raw.commit()
+    before = (tmp_path / "gallery.db").read_bytes()
+    for create in (False, True):
+        with pytest.raises(GalleryError, match="made by a newer facesearch"):
+            Store(tmp_path, create=create)
+    assert (tmp_path / "gallery.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("odd", ["0000", "00", "", "' 003'", "x"])
+def test_a_version_that_never_was_is_damage(tmp_path: Path, odd: str) -> None:
+    Store(tmp_path, create=True).close()
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as raw:
+        raw.execute("UPDATE alembic_version SET version_num = ?", [odd])
+        raw.commit()
+    before = (tmp_path / "gallery.db").read_bytes()
+    with pytest.raises(GalleryError, match="not a gallery, or a damaged one"):
+        Store(tmp_path, create=True)
+    assert (tmp_path / "gallery.db").read_bytes() == before
+
+
+def test_a_database_of_another_program_is_left_alone(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "gallery.db")) as raw:
+        raw.execute("CREATE TABLE recipes (name TEXT)")
+        raw.commit()
+    before = (tmp_path / "gallery.db").read_bytes()
+    with pytest.raises(GalleryError, match="not a gallery"):
+        Store(tmp_path, create=True)
+    assert (tmp_path / "gallery.db").read_bytes() == before
+
+
+def test_an_older_gallery_that_cannot_be_written_to_says_so(
+    old: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (old / "gallery.db").read_bytes()
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(GalleryError, match="needs an update, but cannot be written to"):
+        Store(old, create=False)
+    assert (old / "gallery.db").read_bytes() == before
