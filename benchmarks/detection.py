@@ -286,7 +286,8 @@ def main() -> None:
 {table(record["figures"], times)}"""
     print(text)
     command = "python -m benchmarks.detection models/default"
-    note = f"Measured by `{command}`; what it means, and where it falls short: `docs/detection.md`."
+    note = f"Measured by `{command}`; what it means, and where it falls short: "
+    note += "`docs/development/detection.md`."
     write_section(args.model / CARD, "## Finding faces", f"{note} {text}")
 
 

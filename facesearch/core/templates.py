@@ -12,7 +12,8 @@ def templates(embeddings: Embeddings, people: NDArray[np.int64]) -> Embeddings:
     """The mean of each person's embeddings, normalised; a person is as near as their template.
 
     embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1, each at
-    least once. Returns unit vectors, (P, D). docs/error-rates.md says what else was measured.
+    least once. Returns unit vectors, (P, D). What else was measured
+    stands in docs/development/error-rates.md.
     """
     order = np.argsort(people, kind="stable")
     starts = np.searchsorted(people[order], np.arange(people.max() + 2 if len(people) else 1))

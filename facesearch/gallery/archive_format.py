@@ -5,7 +5,7 @@ and rejections.jsonl, one JSON object a line, which refer to each other by line,
 embeddings.f32 and rejections.f32, little-endian float32, a row for each face and for each rejection
 that says it has one; chips.bin, image files one after the other. The manifest says the version of
 the format, the model, how many there are of everything, and the size and SHA-256 of every member.
-docs/gallery.md lists the fields.
+docs/operations/gallery.md lists the fields.
 """
 
 import hashlib

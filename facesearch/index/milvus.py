@@ -25,7 +25,7 @@ NUMBER, TEMPLATE = "id", "template"
 Numbers = NDArray[np.int64]
 STATES = "facesearch_states"  # the collection that says what the others hold
 
-INDEXES = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8")  # docs/scaling.md has their recall
+INDEXES = ("FLAT", "HNSW", "IVF_FLAT", "IVF_SQ8")  # docs/operations/scaling.md has their recall
 
 
 class Gone(GalleryError):

@@ -167,7 +167,7 @@ def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], 
 
     embeddings: one face of each person, (P, D). Only what was seen is used: distances with
     RULE_OF_30 false matches or more. A fitted tail was tried and broke its promises: see
-    docs/error-rates.md.
+    docs/development/error-rates.md.
     """
     people = len(embeddings)
     first, second = np.triu_indices(people, k=1)

@@ -205,7 +205,7 @@ def _check_origin(scope: Scope, headers: dict[bytes, str]) -> None:
         raise Problem(403, "asked by a page of another origin")
 
 
-bearer = HTTPBearer(auto_error=False, description="Where tokens are set up; see docs/service.md.")
+bearer = HTTPBearer(auto_error=False, description="Where tokens are set up.")
 
 
 def at_least(role: Role) -> Any:

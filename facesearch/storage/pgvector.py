@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facesearch.storage.postgres import Postgres
 
 TABLE, EXTENSION = "person_templates", "vector"
-EXACT = 10_000  # people up to whom all are compared; docs/scaling.md says what that costs
+EXACT = 10_000  # people up to whom all are compared; costs: docs/operations/scaling.md
 NEIGHBOURS, BUILD = 16, 128  # of a node, and looked at to place one (pgvector: m, ef_construction)
 LOOKED_AT = 200  # candidates of a search (hnsw.ef_search)
 BATCH = 1000  # people in memory

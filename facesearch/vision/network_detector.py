@@ -17,7 +17,8 @@ from facesearch.vision.onnx import session
 SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
 CLEAR = 0.5  # of its score there; both chosen on photos beside the training
 # a face found with this score, this upright (degrees), and with eyes this far apart in the copy
-# (pixels) needs no near look: of 1,700 such faces none was dropped there (docs/detection.md)
+# (pixels) needs no near look: of 1,700 such faces none was dropped there: see
+# docs/development/detection.md
 CERTAIN, UPRIGHT, LARGE = 0.85, 20.0, 12.0
 SAME = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face

@@ -1,4 +1,4 @@
-"""Whether a face can be recognised: the reasons why it cannot, measured in docs/error-rates.md."""
+"""Whether a face can be recognised, and if not, why: docs/development/error-rates.md."""
 
 import numpy as np
 from PIL import Image

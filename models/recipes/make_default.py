@@ -3,7 +3,8 @@
     python -m models.recipes.make_default --dlib models/default
     python -m models.recipes.make_default .cache/default OUT
 
-The second form takes what train_default.py has reached; docs/training.md says why the first one is
+The second form takes what train_default.py has reached; docs/development/training.md says why
+the first one is
 shipped. The detector's and landmarks' files are those of models/default. Calibrate it next:
 calibrate_default.py.
 """

@@ -1,4 +1,4 @@
-"""Teach dlib's network more: a trial of a default model (docs/training.md); not what is shipped.
+"""Teach dlib's network more: a trial, not what is shipped (docs/development/training.md).
 
     python -m models.recipes.sface_embeddings ../shared/data/train .cache/sface.npy
     python -m models.recipes.train_default ../shared/data/train .cache/default --minutes 60

@@ -1,4 +1,4 @@
-"""The examples in docs/service.md, run with curl as they stand there."""
+"""The examples in docs/operations/service.md, run with curl as they stand there."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from facesearch.cli import load
 from facesearch.cli.common import app
 from tests.support.serving import running
 
-DOCS = Path(__file__).parents[2] / "docs" / "service.md"
+DOCS = Path(__file__).parents[2] / "docs" / "operations" / "service.md"
 
 
 def test_the_examples_run(people: Path, tmp_path: Path) -> None:
