@@ -65,8 +65,8 @@ class PeopleIndex(SearchIndex, Protocol):
 class IvfPqIndex:
     """Short codes of very many people's templates, in cells of which a search looks into a few.
 
-    What it finds is compared again by the templates themselves. docs/development/performance.md says
-    what was
+    What it finds is compared again by the templates themselves.
+    docs/development/performance.md says what was
     measured.
     """
 
