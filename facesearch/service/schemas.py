@@ -454,7 +454,7 @@ class Job(BaseModel):
     state: Literal["open", "waiting", "running", "done", "cancelled", "failed"]
     created: str
     finished: str | None
-    scan_photo: int = Field(description="Photos that were looked at; decided are `done`.")
+    looked_at: int = Field(description="Photos that were looked at; decided are `done`.")
     total: int
     done: int
     counts: dict[str, int]

@@ -47,7 +47,7 @@ def run(settings: Settings, workers: int, listening: socket.socket) -> None:
     create_app(settings).state.facesearch.close()  # what is wrong is said once
     with TemporaryDirectory(prefix="facesearch-") as shared:
         os.environ[metrics.SHARED] = shared  # the processes started from now on find it there
-        RayReader(settings, workers, listening).run()
+        WorkerProcesses(settings, workers, listening).run()
 
 
 def serve(settings: Settings, sockets: list[socket.socket]) -> None:
@@ -78,7 +78,7 @@ def server_of(settings: Settings) -> "Server":
     return Server(config, app.state.facesearch.stopping.set)
 
 
-class RayReader:
+class WorkerProcesses:
     """Processes that serve; one that dies is replaced."""
 
     def __init__(self, settings: Settings, count: int, listening: socket.socket) -> None:

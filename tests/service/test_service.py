@@ -51,7 +51,7 @@ def test_identify_answers_as_the_library_does(
     service: Running, library: Gallery, embedder: Embedder, group_photo: Path
 ) -> None:
     calibration = calibration_of(embedder.model)
-    limit = threshold_to_search(calibration, library.strangers(embedder.model), 0.05).distance
+    limit = threshold_to_search(calibration, library.impostor_scores(embedder.model), 0.05).distance
     ((_, found),) = library.identify([group_photo], embedder, limit, calibration, Silent(), top=2)
     assert isinstance(found, list)
     told = service.post(
