@@ -45,7 +45,7 @@ Pixels = NDArray[np.uint8]
 Geometry = tuple[int, tuple[Point, ...]]
 Vectors = NDArray[np.float32]
 RATES = (1e-3, 1e-4)
-BATCH = 32
+CHIPS_PER_RUN = 32
 FLIPS = ("", "with flips")
 CACHE = Path(__file__).parent.parent / ".cache" / "accuracy"
 
@@ -73,8 +73,8 @@ class Network:
     def embed(self, chips: Pixels) -> tuple[Vectors, Vectors]:
         """Unit vectors without and with the mirror image."""
         straight, both = [], []
-        for at in range(0, len(chips), BATCH):
-            some = chips[at : at + BATCH]
+        for at in range(0, len(chips), CHIPS_PER_RUN):
+            some = chips[at : at + CHIPS_PER_RUN]
             one = unit(self.run(some))
             straight.append(one)
             both.append(unit(one + unit(self.run(some, mirrored=True))))
@@ -186,13 +186,13 @@ def speeds(nets: list[Network]) -> dict[str, float]:
     for _ in range(3):
         for net in nets:
             chips = np.random.default_rng(0).integers(
-                0, 255, (BATCH, net.how.size, net.how.size, 3)
+                0, 255, (CHIPS_PER_RUN, net.how.size, net.how.size, 3)
             )
             net.run(chips.astype(np.uint8))
             started = time.perf_counter()
             for _ in range(6):
                 net.run(chips.astype(np.uint8))
-            rate = 6 * BATCH / (time.perf_counter() - started)
+            rate = 6 * CHIPS_PER_RUN / (time.perf_counter() - started)
             best[net.name] = max(best[net.name], rate)
     return best
 

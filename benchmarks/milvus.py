@@ -29,7 +29,7 @@ from facesearch.index.milvus import Catalogue, MilvusIndex, Server
 from facesearch.storage.state import State
 
 DIMENSION = 128
-ALONE, BATCH, NEIGHBOURS = 50, 64, 10  # queries one by one; at once; people asked for
+ALONE, QUERIES_AT_ONCE, NEIGHBOURS = 50, 64, 10  # queries one by one; at once; people asked for
 CHANGED = 1000  # people
 COLLECTION = "bench_facesearch"
 
@@ -43,7 +43,7 @@ class Row:
     fill_s: float
     open_s: float
     one_ms: float
-    batch_ms: float  # of BATCH queries
+    batch_ms: float  # of QUERIES_AT_ONCE queries
     recall_1: float
     recall_10: float
     off: float  # the largest error of a distance
@@ -56,7 +56,7 @@ def drawn(people: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     rng = np.random.default_rng(0)
     places = rng.normal(size=(max(1, people // 100), DIMENSION))
     found = places[rng.integers(0, len(places), people)] + rng.normal(size=(people, DIMENSION))
-    query = found[rng.integers(0, people, ALONE + BATCH)]
+    query = found[rng.integers(0, people, ALONE + QUERIES_AT_ONCE)]
     query = query + 0.5 * rng.normal(size=query.shape)
     return unit(found), unit(query)
 

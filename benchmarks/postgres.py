@@ -25,10 +25,10 @@ from numpy.typing import NDArray
 from facesearch.core import paths
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
-from facesearch.enrollment.enroller import BATCH
+from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION
 from facesearch.gallery.gallery import Gallery
 from facesearch.matching.calibration import calibration_of, cohort_of
-from facesearch.matching.identification import LISTED
+from facesearch.matching.identification import NEAREST_PEOPLE
 from facesearch.storage.schema import (
     face_checksum,
     faces,
@@ -56,7 +56,7 @@ class Row:
 
     gallery: str
     faces: int
-    enrol: float  # a batch of BATCH photos of known people
+    enrol: float  # a batch of PHOTOS_PER_TRANSACTION photos of known people
     search: float  # one face, warm
     open_new: float  # seconds, from nothing to the first answer
     open_again: float  # seconds, with what is kept for it
@@ -129,7 +129,7 @@ def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, insid
 
     def first() -> None:
         with Gallery(where) as fresh:
-            fresh._nearest_people(seen(vectors[0]), LISTED, calibration)
+            fresh._nearest_people(seen(vectors[0]), NEAREST_PEOPLE, calibration)
 
     open_new, open_again = timed(first), timed(first)
     asked = near(vectors[np.linspace(0, len(vectors) - 1, 1000).astype(int)], WITHIN, 2)
@@ -137,14 +137,18 @@ def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, insid
         index = gallery._current_index()
         exact = templates(vectors, np.arange(len(vectors)))
         right = (asked @ exact.T).argmax(axis=1) + 1
-        recall = float((index.search(asked, LISTED)[0][:, 0] == right).mean())
+        recall = float((index.search(asked, NEAREST_PEOPLE)[0][:, 0] == right).mean())
         searches = [
-            timed(lambda vector=vector: gallery._nearest_people(seen(vector), LISTED, calibration))
+            timed(
+                lambda vector=vector: gallery._nearest_people(
+                    seen(vector), NEAREST_PEOPLE, calibration
+                )
+            )
             for vector in asked[:SEARCHES]
         ]
         enrolments = []
         for turn in range(ENROLMENTS):
-            numbers = np.arange(1, BATCH + 1) + BATCH * turn
+            numbers = np.arange(1, PHOTOS_PER_TRANSACTION + 1) + PHOTOS_PER_TRANSACTION * turn
             new = [
                 new_photo(f"person {n}", len(vectors) + int(n), vectors[n])
                 for n in numbers % len(vectors)

@@ -74,7 +74,7 @@ def main() -> None:
         rows,
         owners.astype(np.int64),
         faces.embeddings[rows],
-        faces.agreements[rows].astype(np.float64),
+        faces.flip_consistencies[rows].astype(np.float64),
         dict(enumerate(people.tolist())),
     )
     calibration = calibration_of(model)
@@ -186,7 +186,7 @@ def _held(faces: Faces, model: Model) -> list[str]:
         parts = [mine[faces.photo[mine] == one] for one in photos]
         folder = Folder(
             [faces.embeddings[part] for part in parts],
-            [faces.agreements[part].astype(np.float64) for part in parts],
+            [faces.flip_consistencies[part].astype(np.float64) for part in parts],
             faces.embeddings[:0],
             0.0,
             calibration,

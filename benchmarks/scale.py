@@ -44,22 +44,22 @@ from facesearch.storage.schema import (
 from facesearch.storage.store import Store
 from facesearch.vision.model import Model
 
-BATCH = 10_000
+VECTORS_AT_ONCE = 10_000
 BOX = [0.0, 0.0, 100.0, 100.0]
 POINTS = [[30.0, 40.0], [70.0, 40.0], [50.0, 60.0], [35.0, 80.0], [65.0, 80.0]]
 NOW = "2026-01-01T00:00:00+00:00"
 
 
 def drawn(model: Model, count: int, seed: int = 0) -> Iterator[NDArray[np.float32]]:
-    """Unit vectors around those of the model's cohort, BATCH at a time.
+    """Unit vectors around those of the model's cohort, VECTORS_AT_ONCE at a time.
 
     The noise is as long as a face of the same person is far away, so that the vectors fill the part
     of the sphere that real faces fill, with neighbours as near as real ones.
     """
     cohort = cohort_of(model)
     rng = np.random.default_rng(seed)
-    for at in range(0, count, BATCH):
-        some = min(BATCH, count - at)
+    for at in range(0, count, VECTORS_AT_ONCE):
+        some = min(VECTORS_AT_ONCE, count - at)
         a, b = (cohort.embeddings[rng.integers(len(cohort.embeddings), size=some)] for _ in "ab")
         weights = rng.uniform(0, 1, (some, 1)).astype(np.float32)
         noise = rng.normal(0, 0.25 / np.sqrt(a.shape[1]), a.shape).astype(np.float32)

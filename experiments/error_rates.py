@@ -188,10 +188,12 @@ def probabilities(populations: list[People], calibration: Calibration, plot: Pat
     axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
     for part in populations:
         keys = np.arange(len(part.people), dtype=np.uint64)
-        faces = Cohort.drawn(part.embeddings, part.agreements, part.people, keys, part.name)
+        faces = Cohort.drawn(part.embeddings, part.flip_consistencies, part.people, keys, part.name)
         x, same = evidence_trials(faces, seed=0)
         ratios = x @ weights
-        plain = features(-x[:, 1], np.full(len(x), np.median(part.agreements)), np.exp(x[:, 4]))
+        plain = features(
+            -x[:, 1], np.full(len(x), np.median(part.flip_consistencies)), np.exp(x[:, 4])
+        )
         likely = 1 / (1 + np.exp(-ratios))
         weight = np.where(same, 0.5 / same.sum(), 0.5 / (~same).sum())
         cells, points = [], []

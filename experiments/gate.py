@@ -117,8 +117,8 @@ def main() -> None:
     for name, samples in conditions.items():
         refused = np.array(
             [
-                bool(reason or unrecognisable(agreement, model.least_agreement))
-                for (_, _, reason), agreement in zip(samples, embedded[name][1], strict=True)
+                bool(reason or unrecognisable(flip_consistency, model.least_flip_consistency))
+                for (_, _, reason), flip_consistency in zip(samples, embedded[name][1], strict=True)
             ]
         )
         near = nearest[name] <= threshold

@@ -116,7 +116,7 @@ class Client:
                 sha256="",
                 added=row["added"],
                 box=Box(*row["box"]),
-                agreement=row["agreement"],
+                flip_consistency=row["agreement"],
                 embedding=np.empty(0, np.float32),
             )
             faces.append(ProfileFace(face, row["distance"]))

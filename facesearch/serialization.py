@@ -83,7 +83,7 @@ def faces(profile: "Profile", shown: Shown = str) -> Iterable[Row]:
             "box": face.box.rounded(),
             "face": face.number,
             "added": face.added,
-            "agreement": face.agreement,
+            "agreement": face.flip_consistency,
             "distance": each.distance,
             "note": notes.get(face.number, ""),
         }

@@ -55,7 +55,7 @@ def photo(person: int, number: int, dimension: int = MODEL.dimension) -> NewPhot
         height=480,
         faces=[Face(Box(1.5, 2, 30, 40), points, 0.5)],
         embeddings=vector[None],
-        agreements=[0.95],
+        flip_consistencies=[0.95],
     )
 
 

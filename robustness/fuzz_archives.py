@@ -86,7 +86,7 @@ def invented(folder: Path, photos: int, seed: int) -> Store:
                 height=480,
                 faces=[Face(box, POINTS, 0.9) for box in boxes],
                 embeddings=vectors.astype(np.float32),
-                agreements=[0.99] * count,
+                flip_consistencies=[0.99] * count,
                 chips=[kept_chip(picture, POINTS)] * count if number % 2 else None,
             )
         )

@@ -75,7 +75,7 @@ def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> Non
     say(f"{profile.name}: {len(profile.faces)} faces in {profile.photos} photos")
     if profile.faces:
         sides = sorted(round(each.face.box.width) for each in profile.faces)
-        worst = min(each.face.agreement for each in profile.faces)
+        worst = min(each.face.flip_consistency for each in profile.faces)
         say(f"added {profile.first} to {profile.last}")
         say(f"faces {sides[0]} to {sides[-1]} pixels wide, the middle one {sides[len(sides) // 2]}")
         say(f"agreement {worst:.3f} and more")

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
 Chips = NDArray[np.uint8]  # (N, S, S, 3), RGB: aligned faces
 Embeddings = NDArray[np.float32]  # (N, D), unit vectors
-Agreements = NDArray[np.float32]  # (N,), of each chip with its mirror image
+FlipConsistencies = NDArray[np.float32]  # (N,), of each chip with its mirror image
 Distances = NDArray[np.float64]  # Euclidean, between unit vectors
 
 

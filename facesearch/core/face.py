@@ -80,4 +80,4 @@ def principal(faces: list[Face], width: int, height: int) -> Face:
     return max(faces, key=prominence)
 
 
-SAME_BOX = 0.5  # intersection over union: detectors and their settings move a box by less
+SAME_BOX_IOU = 0.5  # intersection over union: detectors and their settings move a box by less

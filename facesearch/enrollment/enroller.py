@@ -24,6 +24,7 @@ from facesearch.matching.calibration import Calibration
 from facesearch.matching.decision import Candidate
 from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND
+from facesearch.matching.identification import NEAREST_PEOPLE
 from facesearch.matching.rejection import Rejection
 from facesearch.storage.store import NOBODY, ModelStamp, NewPhoto, Store
 from facesearch.vision.embedder import EmbeddedFace, Embedder
@@ -32,8 +33,7 @@ from facesearch.vision.near_duplicates import Sketch, copies, sketch
 if TYPE_CHECKING:
     from facesearch.gallery.unknown_faces import UnknownFace
 
-BATCH = 32  # photos in a transaction: what a crash loses at most
-LISTED = 10  # people near a face whose evidence counts
+PHOTOS_PER_TRANSACTION = 32  # photos in a transaction: what a crash loses at most
 LOOKED_AT = 3  # faces near one that may be its copy whose photos are opened, at most
 SKETCHES = 256  # kept in memory
 
@@ -208,7 +208,7 @@ class Enroller:
             self._kept.add(look.sha256)
             return
         self._pending.append(look)
-        if len(self._pending) >= BATCH and not self._dry_run:
+        if len(self._pending) >= PHOTOS_PER_TRANSACTION and not self._dry_run:
             self._looked.keep(self._pending)
             self._kept |= {look.sha256 for look in self._pending}
             self._pending.clear()
@@ -259,9 +259,12 @@ class Enroller:
                 job.kept.append((embedding, where[number].photo, where[number].face))
         job.folder = Folder(
             [np.array([seen.embedding for seen in job.scans[place].faces]) for place in places],
-            [np.array([seen.agreement for seen in job.scans[place].faces]) for place in places],
+            [
+                np.array([seen.flip_consistency for seen in job.scans[place].faces])
+                for place in places
+            ],
             enrolled.embeddings.reshape(-1, dimension),
-            float(enrolled.agreements.max(initial=0.0)),
+            float(enrolled.flip_consistencies.max(initial=0.0)),
             self._calibration,
         )
 
@@ -296,7 +299,7 @@ class Enroller:
         for at in range(0, len(new), SEARCHED):
             some = new[at : at + SEARCHED]
             faces = [look.faces[0] for look in some]
-            near = self._nearest(faces, LISTED, self._calibration)
+            near = self._nearest(faces, NEAREST_PEOPLE, self._calibration)
             self._near_of |= {look.sha256: one for look, one in zip(some, near, strict=True)}
 
     def _take_unjudged(self, job: _Job, place: int) -> None:
@@ -407,7 +410,7 @@ class Enroller:
                 if claim != (job.name, look.path):
                     job.done[place] = _claimed(look.path, job.name, claim)
             self._queue.append((job, place))
-            if len(self._queue) == BATCH:
+            if len(self._queue) == PHOTOS_PER_TRANSACTION:
                 yield from self._written()
 
     def _written(self) -> Iterator[EnrolledPhoto]:
@@ -472,11 +475,11 @@ class _Crowd:
         if self._index is None:
             templates = np.stack([person[1] for person in self._people])
             self._index = PersonIndex(np.arange(len(templates)), templates)
-        numbers, distances = self._index.search(seen.embedding[None], LISTED)
+        numbers, distances = self._index.search(seen.embedding[None], NEAREST_PEOPLE)
         found = []
         for number, distance in zip(numbers[0].tolist(), distances[0].tolist(), strict=True):
-            name, _, photos, agreement, path = self._people[number]
-            worse, behind = min(seen.agreement, agreement), min(photos, FACES_BEHIND)
+            name, _, photos, flip_consistency, path = self._people[number]
+            worse, behind = min(seen.flip_consistency, flip_consistency), min(photos, FACES_BEHIND)
             ratio = calibration.evidence.log_ratio(distance, worse, behind)
             found.append(Candidate(name, distance, path, ratio))
         return found
@@ -496,7 +499,7 @@ def _new_photo(name: str, photo: "PhotoScan | UnknownFace", faces: list[Embedded
         height=photo.height,
         faces=[seen.face for seen in faces],
         embeddings=np.array([seen.embedding for seen in faces]),
-        agreements=[seen.agreement for seen in faces],
+        flip_consistencies=[seen.flip_consistency for seen in faces],
         chips=[seen.kept for seen in faces if seen.kept is not None] or None,
     )
 

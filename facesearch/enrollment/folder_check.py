@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from facesearch.core.arrays import Embeddings
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.clustering import average_linkage
-from facesearch.matching.decision import SURE, Candidate
+from facesearch.matching.decision import PERSON_SURE, Candidate
 from facesearch.matching.evidence import FACES_BEHIND
 
 RIGHT = 0.95  # of the photos in folders of people show whom the folder names
-CERTAIN = math.log(SURE / (1 - SURE))  # a log ratio that speaks for itself
+CERTAIN = math.log(PERSON_SURE / (1 - PERSON_SURE))  # a log ratio that speaks for itself
 MOST_GROUPED = 1000  # faces of a folder that are grouped, to find the one who is in most photos
 
 
@@ -51,14 +51,14 @@ class Folder:
     def __init__(
         self,
         photos: Sequence[Embeddings],
-        agreements: Sequence[NDArray[np.float64]],
+        flip_consistencies: Sequence[NDArray[np.float64]],
         known: Embeddings,
-        known_agreement: float,
+        known_consistency: float,
         calibration: Calibration,
     ) -> None:
-        """photos: the embeddings of each photo's faces, (F, D). agreements: theirs, (F,).
+        """photos: the embeddings of each photo's faces, (F, D). flip_consistencies: theirs, (F,).
 
-        known: of the faces enrolled already, (K, D). known_agreement: the best of theirs.
+        known: of the faces enrolled already, (K, D). known_consistency: the best of theirs.
         """
         counts = [len(faces) for faces in photos]
         self._evidence = calibration.evidence
@@ -72,12 +72,12 @@ class Folder:
         ).astype(np.int64)
         weights = [np.full(count, 1 / count) for count in counts if count]
         self._weights = np.concatenate([np.ones(self._known), *weights])
-        parts = [part for part in agreements if len(part)]
-        self._agreements = np.concatenate([np.full(self._known, known_agreement), *parts])
+        parts = [part for part in flip_consistencies if len(part)]
+        self._flip_consistencies = np.concatenate([np.full(self._known, known_consistency), *parts])
         self._core = self._found_core(calibration.f1_threshold)
         self._total = self._rows[self._core].sum(axis=0, dtype=np.float64)
         self._photos = set(self._owner[self._core].tolist())
-        self._best = float(self._agreements[self._core].max(initial=0.0))
+        self._best = float(self._flip_consistencies[self._core].max(initial=0.0))
 
     def _found_core(self, limit: float) -> NDArray[np.bool_]:
         """The faces of whoever is in most photos, (N,); none if that is not clear."""
@@ -128,7 +128,7 @@ class Folder:
         total = self._total - self._rows[mine[self._core[mine]]].sum(axis=0, dtype=np.float64)
         cosine = float(self._rows[row] @ total) / max(1e-12, float(np.linalg.norm(total)))
         distance = math.sqrt(max(0.0, 2 - 2 * cosine))
-        worse = min(float(self._agreements[row]), self._best)
+        worse = min(float(self._flip_consistencies[row]), self._best)
         # the evidence was fitted with templates of so many photos at most
         ratio = self._evidence.log_ratio(distance, worse, min(photos, FACES_BEHIND))
         return Evidence(ratio, distance, photos)
@@ -172,7 +172,7 @@ class Folder:
         other = max(alike, key=lambda near: near.log_ratio, default=None)
         # surely another's, and surer by as much again than what the own photos say: as in `review`
         surer = 0.0 if other is None or not own.photos else other.log_ratio - own.log_ratio
-        if likely >= 1 - SURE and surer < 2 * CERTAIN:
+        if likely >= 1 - PERSON_SURE and surer < 2 * CERTAIN:
             return Verdict(0, False, "", own.distance, nearest, other)
         who = f"like {other.name} ({other.distance:.3f})" if other else "like nobody known"
         unlike = (

@@ -97,7 +97,7 @@ def _written(look: PhotoScan) -> dict[str, Any]:
             "points": seen.face.points,
             "score": seen.face.score,
             "embedding": base64.b64encode(np.asarray(seen.embedding, "<f4").tobytes()).decode(),
-            "agreement": seen.agreement,
+            "agreement": seen.flip_consistency,
             "reason": seen.reason,
             "kept": None if seen.kept is None else base64.b64encode(seen.kept).decode(),
         }

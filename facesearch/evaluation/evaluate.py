@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.core.arrays import Agreements, Embeddings, Pixels
+from facesearch.core.arrays import Embeddings, FlipConsistencies, Pixels
 from facesearch.core.errors import DataError, PhotoError
 from facesearch.core.progress import Progress
 from facesearch.evaluation.lfw import Pair
@@ -27,7 +27,7 @@ class Gathered:
     """The embeddings of the faces that photos are about, one row a photo."""
 
     embeddings: Embeddings  # (N, D); zeros where no face was found
-    agreements: Agreements  # (N,); see Model.embed_rated
+    flip_consistencies: FlipConsistencies  # (N,); see Model.embed_with_consistency
     found: NDArray[np.bool_]  # (N,)
     unreadable: tuple[PhotoError, ...]  # these photos count as photos without a face
 
@@ -41,7 +41,7 @@ def gather(
     """
     read = embedder.read_aligned if aligned else embedder.read_principal
     embeddings = np.zeros((len(photos), embedder.model.dimension), np.float32)
-    agreements = np.zeros(len(photos), np.float32)
+    flip_consistencies = np.zeros(len(photos), np.float32)
     found = np.zeros(len(photos), bool)
     unreadable: list[PhotoError] = []
     rows: list[int] = []
@@ -50,7 +50,7 @@ def gather(
     def embed() -> None:
         if chips:
             chosen = embedder.model.embed_with_consistency(np.array(chips, np.uint8))
-            embeddings[rows], agreements[rows] = chosen
+            embeddings[rows], flip_consistencies[rows] = chosen
         rows.clear()
         chips.clear()
 
@@ -66,7 +66,7 @@ def gather(
                 embed()
         progress.advance()
     embed()
-    return Gathered(embeddings, agreements, found, tuple(unreadable))
+    return Gathered(embeddings, flip_consistencies, found, tuple(unreadable))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +195,7 @@ def evaluate_open_set(
 ) -> OpenSetEvaluation:
     """Errors of a model in searches by people who are enrolled and by people who are not.
 
-    enrolled: how many people, for each result; by default those of `openset.SIZES` that leave
+    enrolled: how many people, for each result; by default those of `open_set.SIZES` that leave
     somebody unknown. photos: enrolled of a person, at most. Raises DataError for people or photos
     too few, and if there is no face at all.
     """

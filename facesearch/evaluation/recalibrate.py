@@ -34,7 +34,7 @@ def population(
         raise DataError(f"{folder}: no photo in which a face can be used")
     cohort = Cohort.drawn(
         faces.embeddings[rows],
-        faces.agreements[rows],
+        faces.flip_consistencies[rows],
         owners[rows],
         np.array([content_key(images.sha256(photos[row])) for row in rows], np.uint64),
         folder.resolve().name,

@@ -9,7 +9,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.core.face import Box
+from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.gallery.archive_format import (
     Archive,
     ArchivedFace,
@@ -31,8 +31,6 @@ from facesearch.storage.schema import (
     rejections,
 )
 from facesearch.storage.store import Store, keep_chip, new_person
-
-SAME = 0.5  # the least overlap of two boxes of one face, found by the same model
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +203,7 @@ class _Merge:
             query = sa.select(photos.c.sha256).where(photos.c.id == photo)
             sha256 = self.connection.execute(query).scalar_one()
             for whose, where in rejected.get(sha256, []):
-                if whose == person and where.overlap(box) >= SAME:
+                if whose == person and where.overlap(box) >= SAME_BOX_IOU:
                     return f"it was rejected here as {name}'s"
         if photo > self.last_photo:
             return None
@@ -217,7 +215,7 @@ class _Merge:
         )
         for row in self.connection.execute(query):
             check_face(row)
-            if Box(*json.loads(row.box)).overlap(box) >= SAME:
+            if Box(*json.loads(row.box)).overlap(box) >= SAME_BOX_IOU:
                 whose = row.person == person
                 return "" if whose else f"this face is enrolled here as {row.name}"
         return None
@@ -267,7 +265,7 @@ class _Merge:
         """Whether it was new."""
         person, box = persons[rejection.person], Box(*rejection.box)
         for whose, where in here.get(rejection.sha256, []):
-            if whose == person and where.overlap(box) >= SAME:
+            if whose == person and where.overlap(box) >= SAME_BOX_IOU:
                 return False
         values = {
             "person": person,

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.core.errors import PersonError
-from facesearch.core.face import SAME_BOX, Box
+from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.core.names import is_clean
 from facesearch.gallery.rejections import Contradiction, contradictions, drop_rejection
 from facesearch.storage.database import Database
@@ -291,7 +291,10 @@ def _check_photos_free(
     for other in (row for row in rows if not row.back):
         box = Box(*json.loads(other.box))
         for face in coming:
-            if other.photo == face.photo and box.overlap(Box(*json.loads(face.box))) >= SAME_BOX:
+            if (
+                other.photo == face.photo
+                and box.overlap(Box(*json.loads(face.box))) >= SAME_BOX_IOU
+            ):
                 raise PersonError(f"{other.path} is enrolled as {other.name} since")
 
 

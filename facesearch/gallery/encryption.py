@@ -13,7 +13,7 @@ from facesearch.storage.row_checksums import CHIPS, REJECTIONS
 from facesearch.storage.schema import as_text, chips, face_checksum, faces, rejections, settings
 from facesearch.storage.vault import Secret, Vault, new_key, wrapped
 
-BATCH = 1000  # rows in memory
+ROWS_AT_ONCE = 1000  # rows in memory
 
 
 def encrypt(database: Database, secret: Secret) -> None:
@@ -121,7 +121,9 @@ def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
 def _batches(
     connection: sa.Connection, key: sa.Column[Any], value: sa.Column[Any], *more: Any
 ) -> Iterator[Sequence[Any]]:
-    query = sa.select(key.label("key"), value.label("value"), *more).order_by(key).limit(BATCH)
+    query = (
+        sa.select(key.label("key"), value.label("value"), *more).order_by(key).limit(ROWS_AT_ONCE)
+    )
     after = None
     while True:
         asked = query if after is None else query.where(key > after)

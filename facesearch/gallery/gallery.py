@@ -17,7 +17,14 @@ from facesearch.core.face import Box
 from facesearch.core.names import clean_name as clean_name
 from facesearch.core.progress import Progress
 from facesearch.core.templates import templates
-from facesearch.enrollment.enroller import BATCH, EnrolledPhoto, Enroller, Which, new_photo, stamp
+from facesearch.enrollment.enroller import (
+    PHOTOS_PER_TRANSACTION,
+    EnrolledPhoto,
+    Enroller,
+    Which,
+    new_photo,
+    stamp,
+)
 from facesearch.enrollment.local_reader import LocalReader, PhotoReader
 from facesearch.gallery import curation, encryption, purge, rejections
 from facesearch.gallery.archive_export import export
@@ -39,7 +46,7 @@ from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of
 from facesearch.matching import rejection
 from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of
 from facesearch.matching.decision import EVEN, Candidate, Decision, decide, threshold_to_search
-from facesearch.matching.identification import LISTED, Identification, answered
+from facesearch.matching.identification import NEAREST_PEOPLE, Identification, answered
 from facesearch.matching.rejection import Rejection
 from facesearch.storage import audit_log, cache_file, job_spool, preferences
 from facesearch.storage.store import Person, PersonFaces, Store, StoredFace
@@ -54,7 +61,7 @@ if TYPE_CHECKING:
 INDEX, STRANGERS = cache_file.INDEX, cache_file.STRANGERS
 
 __all__ = [
-    "BATCH",
+    "PHOTOS_PER_TRANSACTION",
     "EnrolledPhoto",
     "Gallery",
     "GalleryInfo",
@@ -478,8 +485,9 @@ class Gallery:
         several faces. insist: enrol what would be held back, and near duplicates. dry_run: write
         nothing. looker: sees the photos as `embedder` does; without one they are seen here. keep:
         chips, although the gallery does not say so. Photos known already, by content, are left
-        alone. Every BATCH photos are one transaction: an interruption loses only what was not
-        yielded. Raises GalleryError for another model or a folder that cannot be written to.
+        alone. Every PHOTOS_PER_TRANSACTION photos are one transaction: an interruption loses
+        only what was not yielded. Raises GalleryError for another model or a folder that cannot be
+        written to.
         """
         if not dry_run:
             self._store.database.check_writable()
@@ -545,8 +553,8 @@ class Gallery:
         people = len(self._current_index())
         if not people:
             raise self._empty()
-        probe = _Vector(embedding, agreement=1.0)
-        (near,) = self._nearest_each([probe], max(LISTED, top), calibration_of(model))
+        probe = _Vector(embedding, flip_consistency=1.0)
+        (near,) = self._nearest_each([probe], max(NEAREST_PEOPLE, top), calibration_of(model))
         decision = decide(near, threshold, people)
         audit_log.record(
             self._store.database, "search", 1, [decision.name] if decision.name else []
@@ -629,7 +637,7 @@ class Gallery:
         photo: EmbeddedPhoto,
         threshold: float,
         calibration: Calibration,
-        top: int = LISTED,
+        top: int = NEAREST_PEOPLE,
         prior: float = EVEN,
         *,
         exact: bool = False,
@@ -637,7 +645,7 @@ class Gallery:
         """For the faces of a photo, see `answered`. Raises PhotoError if its file is gone."""
         barred = self._barred(path, photo.faces)
         usable = [seen for seen in photo.faces if not seen.reason]
-        least = max(LISTED, top)
+        least = max(NEAREST_PEOPLE, top)
         wanted = least + max(map(len, barred), default=0)
         found = iter(self._nearest_each(usable, wanted, calibration, exact=exact))
         near = [
@@ -742,14 +750,14 @@ class _Vector:
     """A face of which no more is known."""
 
     embedding: Embeddings  # (D,)
-    agreement: float
+    flip_consistency: float
 
 
 def _candidate(
     seen: EmbeddedFace | _Vector, person: PersonFaces, distance: float, calibration: Calibration
 ) -> Candidate:
     nearest = int((person.embeddings @ seen.embedding).argmax())
-    worse = min(seen.agreement, person.agreement)
+    worse = min(seen.flip_consistency, person.flip_consistency)
     ratio = calibration.evidence.log_ratio(distance, worse, len(person.photos))
     photo, face = person.photos[nearest], person.numbers[nearest]
     return Candidate(person.name, distance, photo, ratio, face)

@@ -39,9 +39,9 @@ from facesearch.vision.alignment import align
 from facesearch.vision.embedder import Embedder, in_order
 from facesearch.vision.stored_chips import chip_of
 
-BATCH = 32  # photos between two points from which to go on
+PHOTOS_PER_CHECKPOINT = 32  # photos between two points from which to go on
 PAGE = 1000  # faces read at once for the exchange
-SAME = 0.3  # the least overlap of a stored box with a face that is found again
+FOUND_AGAIN_IOU = 0.3  # the least overlap of a stored box with a face that is found again
 UNIT = 1e-3  # how far the length of an embedding may lie from 1
 
 UNFINISHED = "reindex"  # the setting with the model that an unfinished reindex leads to
@@ -249,7 +249,9 @@ class _Reindex:
             with self.database.read() as connection:
                 self._check_mine(connection)
                 query = _pending(faces.c.photo).where(faces.c.photo > after).distinct()
-                numbers = connection.execute(query.order_by(faces.c.photo).limit(BATCH))
+                numbers = connection.execute(
+                    query.order_by(faces.c.photo).limit(PHOTOS_PER_CHECKPOINT)
+                )
                 batch = _photos(connection, list(numbers.scalars()))
             if not batch:
                 return
@@ -275,18 +277,18 @@ class _Reindex:
             cut += [(photo, *face) for face in found]
         if not cut:
             return
-        vectors, agreements = self.embedder.model.embed_with_consistency(
+        vectors, flip_consistencies = self.embedder.model.embed_with_consistency(
             np.array([one[2] for one in cut])
         )
         # sealed within the transaction: another program may encrypt the gallery at any time
         with self.database.append() as connection:
             self._check_mine(connection)
             rows = []
-            for (photo, face, _, source), vector, agreement in zip(
-                cut, vectors, agreements, strict=True
+            for (photo, face, _, source), vector, flip_consistency in zip(
+                cut, vectors, flip_consistencies, strict=True
             ):
                 sealed = self.database.sealed(np.asarray(vector, "<f4").tobytes(), "face")
-                fields = photo.sha256, face.text, source, float(agreement)
+                fields = photo.sha256, face.text, source, float(flip_consistency)
                 row: dict[str, Any] = dict(
                     zip(("sha256", "points", "source", "agreement"), fields, strict=True)
                 )
@@ -543,7 +545,7 @@ def _found_again(boxes: list[Box], found: list[Face]) -> dict[int, int]:
     ]
     again: dict[int, int] = {}
     for overlap, at, number in sorted(pairs, reverse=True):
-        if overlap >= SAME and at not in again and number not in again.values():
+        if overlap >= FOUND_AGAIN_IOU and at not in again and number not in again.values():
             again[at] = number
     return again
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import PersonError
-from facesearch.core.face import SAME_BOX, Box
+from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.matching.rejection import NEAR, Rejection
 from facesearch.storage.database import Database, now
 from facesearch.storage.faces import EnrolledFace, enrolled, move_faces
@@ -104,7 +104,7 @@ def reject(
             (
                 said
                 for said in _rejections(database, connection, people.c.id == person)
-                if said.sha256 == sha256 and said.box.overlap(box) >= SAME_BOX
+                if said.sha256 == sha256 and said.box.overlap(box) >= SAME_BOX_IOU
             ),
             None,
         )

@@ -69,7 +69,10 @@ class Review:
         self._people, self._owner = np.unique(roster.owners, return_inverse=True)
         order = np.argsort(self._owner, kind="stable")
         self._numbers, self._owner = roster.numbers[order], self._owner[order]
-        self._vectors, self._agreements = roster.embeddings[order], roster.agreements[order]
+        self._vectors, self._flip_consistencies = (
+            roster.embeddings[order],
+            roster.flip_consistencies[order],
+        )
         self._starts = np.searchsorted(self._owner, np.arange(len(self._people) + 1))
         self._counts = np.diff(self._starts)
         self._templates = templates(self._vectors, self._owner)
@@ -91,18 +94,18 @@ class Review:
     def _ratios(
         self,
         distance: NDArray[np.float64],
-        agreement: NDArray[np.float64],
+        flip_consistency: NDArray[np.float64],
         photos: NDArray[np.int64],
     ) -> NDArray[np.float64]:
         photos = np.clip(photos, 1, FACES_BEHIND)
         weights = np.array(self._calibration.evidence.weights)
-        return np.asarray(features(distance, agreement, photos) @ weights, np.float64)
+        return np.asarray(features(distance, flip_consistency, photos) @ weights, np.float64)
 
     def _judge_faces(self) -> None:
         """Every face by the other faces of its person, and by the other people near it."""
         count = len(self._vectors)
         sums = np.add.reduceat(self._vectors.astype(np.float64), self._starts[:-1], axis=0)
-        best = np.maximum.reduceat(self._agreements, self._starts[:-1])
+        best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
         rest = self._counts[self._owner] - 1
         self._own = np.zeros(count)  # the log ratio; 0 where there is no other face
         self._apart = np.full(count, np.nan)  # the distance
@@ -116,7 +119,7 @@ class Review:
             norms = np.maximum(np.linalg.norm(others, axis=1), 1e-12)
             cosine = (others * self._vectors[rows]).sum(axis=1) / norms
             apart = np.sqrt(np.maximum(0, 2 - 2 * cosine))
-            worse = np.minimum(self._agreements[rows], best[owner])
+            worse = np.minimum(self._flip_consistencies[rows], best[owner])
             several = rest[rows] > 0
             self._apart[rows[several]] = apart[several]
             ratios = self._ratios(apart, worse, np.maximum(1, rest[rows]))
@@ -129,7 +132,7 @@ class Review:
                 use = (near != owner) & (near >= 0) & ~full
                 some = rows[use]
                 found = self._ratios(
-                    far, np.minimum(self._agreements[rows], best[near]), self._counts[near]
+                    far, np.minimum(self._flip_consistencies[rows], best[near]), self._counts[near]
                 )
                 self._near_people[some, free[use]] = near[use]
                 self._near_ratios[some, free[use]] = found[use]
@@ -250,7 +253,7 @@ class Review:
     def _pairs(self) -> Iterator[Finding]:
         """Pairs of people who are near one another."""
         people = len(self._people)
-        best = np.maximum.reduceat(self._agreements, self._starts[:-1])
+        best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
         barred = self._barred()
         for at in range(0, people, BLOCK):
             rows = np.arange(at, min(people, at + BLOCK))
@@ -293,7 +296,7 @@ class Review:
         """The people whose faces say least of one another; then those with the least sure face."""
         several = np.flatnonzero(self._counts > 1)
         mean = np.add.reduceat(self._own, self._starts[:-1]) / self._counts
-        best = np.maximum.reduceat(self._agreements, self._starts[:-1])
+        best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
         single = np.flatnonzero(self._counts == 1)
         order = [*several[np.argsort(mean[several], kind="stable")].tolist()]
         order += single[np.argsort(best[single], kind="stable")].tolist()

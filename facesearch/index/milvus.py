@@ -17,7 +17,7 @@ from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError, MissingExtra
 
 SECONDS = 60  # for one call; ten times as long for what the server works through in the whole
-BATCH = 1000  # rows in one message; a server takes 64 MB
+ROWS_PER_MESSAGE = 1000  # rows in one message; a server takes 64 MB
 MOST = 16_384  # neighbours of one query; a server gives no more
 EXACT_UP_TO = 1_000_000  # people: as far as FLAT is the choice
 SPARE = 4  # times as many neighbours are asked of an index that is not exact
@@ -158,8 +158,8 @@ class MilvusIndex:
     def of(self, numbers: Numbers) -> Embeddings:
         """See `PeopleIndex`. Raises Gone as well."""
         found: dict[int, Any] = {}
-        for at in range(0, len(numbers), BATCH):
-            ids = numbers[at : at + BATCH].tolist()
+        for at in range(0, len(numbers), ROWS_PER_MESSAGE):
+            ids = numbers[at : at + ROWS_PER_MESSAGE].tolist()
             with _explained(self._server):
                 rows = self._client.get(
                     self.name, ids=ids, output_fields=[TEMPLATE], timeout=SECONDS
@@ -180,8 +180,8 @@ class MilvusIndex:
         if count == 0:
             return numbers, distances
         more = count if self.kind == "FLAT" else min(SPARE * count, len(self), MOST)
-        for at in range(0, len(query), BATCH):
-            part = np.ascontiguousarray(query[at : at + BATCH], np.float32)
+        for at in range(0, len(query), ROWS_PER_MESSAGE):
+            part = np.ascontiguousarray(query[at : at + ROWS_PER_MESSAGE], np.float32)
             answers = self._answers(part, more, exact)
             if min(map(len, answers)) < count and not exact:  # too few cells were looked into
                 answers = self._answers(part, more, True)
@@ -228,9 +228,9 @@ class MilvusIndex:
         """See `PeopleIndex`. Raises Gone as well."""
         if not len(numbers):
             return
-        for at in range(0, len(numbers), BATCH):
+        for at in range(0, len(numbers), ROWS_PER_MESSAGE):
             with _explained(self._server):
-                ids = numbers[at : at + BATCH].tolist()
+                ids = numbers[at : at + ROWS_PER_MESSAGE].tolist()
                 self._client.delete(self.name, ids=ids, timeout=SECONDS)
         self._people = self.count()
 
@@ -242,9 +242,9 @@ class MilvusIndex:
 
 
 def _rows(numbers: Numbers, templates: Embeddings) -> Iterator[list[dict[str, Any]]]:
-    """As pymilvus takes them, BATCH at a time."""
-    for at in range(0, len(numbers), BATCH):
-        part = slice(at, at + BATCH)
+    """As pymilvus takes them, ROWS_PER_MESSAGE at a time."""
+    for at in range(0, len(numbers), ROWS_PER_MESSAGE):
+        part = slice(at, at + ROWS_PER_MESSAGE)
         yield [
             {NUMBER: number, TEMPLATE: template}
             for number, template in zip(numbers[part].tolist(), templates[part], strict=True)

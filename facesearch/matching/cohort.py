@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from facesearch.core.arrays import Agreements, Embeddings
+from facesearch.core.arrays import Embeddings, FlipConsistencies
 from facesearch.core.errors import ModelError
 
 FACES_OF_ONE = 4  # of a person at most: enough for genuine pairs, and nobody speaks for many
@@ -25,7 +25,7 @@ class Cohort:
     """
 
     embeddings: Embeddings  # unit vectors, (N, D)
-    agreements: Agreements  # (N,), see Model.embed_rated
+    flip_consistencies: FlipConsistencies  # (N,), see Model.embed_with_consistency
     people: NDArray[np.int64]  # who is on each face, (N,): 0 to P - 1, ascending
     populations: NDArray[np.int64]  # where each face is from, (N,): a place in `names`
     names: tuple[str, ...]  # of the populations
@@ -36,7 +36,7 @@ class Cohort:
     def drawn(
         cls,
         embeddings: Embeddings,
-        agreements: Agreements,
+        flip_consistencies: FlipConsistencies,
         people: NDArray[np.int64],
         photos: NDArray[np.uint64],
         name: str,
@@ -57,7 +57,7 @@ class Cohort:
         every = [order[starts[p] :][: counts[p]] for p in chosen]
         return cls(
             embeddings[faces],
-            agreements[faces],
+            flip_consistencies[faces],
             np.repeat(np.arange(len(chosen)), kept),
             np.zeros(len(faces), np.int64),
             (name,),
@@ -72,7 +72,7 @@ class Cohort:
         first = int(mine.people.max()) + 1 if len(mine.people) else 0
         return Cohort(
             np.concatenate([mine.embeddings, other.embeddings]),
-            np.concatenate([mine.agreements, other.agreements]),
+            np.concatenate([mine.flip_consistencies, other.flip_consistencies]),
             np.concatenate([mine.people, other.people + first]),
             np.concatenate([mine.populations, other.populations + len(places)]),
             mine.names + other.names,
@@ -90,7 +90,7 @@ class Cohort:
         shown = np.isin(self.photo_people, owners)
         return Cohort(
             self.embeddings[rows],
-            self.agreements[rows],
+            self.flip_consistencies[rows],
             people.astype(np.int64),
             np.searchsorted(places, self.populations[rows]).astype(np.int64),
             tuple(self.names[number] for number in places),
@@ -108,7 +108,7 @@ class Cohort:
         content = save(
             {
                 "embeddings": self.embeddings.astype(np.float16),
-                "agreements": self.agreements.astype(np.float16),
+                "agreements": self.flip_consistencies.astype(np.float16),
                 "people": self.people.astype(np.int32),
                 "populations": self.populations.astype(np.int32),
                 "photos": self.photos,

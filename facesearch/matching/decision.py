@@ -14,7 +14,7 @@ from facesearch.vision.embedder import EmbeddedFace, Embedder, in_order
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
 EVEN = 0.5  # the prior where none is stated
-SURE = 0.9  # how likely the nearer of two people must be, of the two, for a name to be said
+PERSON_SURE = 0.9  # how likely the nearer of two people must be, of the two, for a name to be said
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +115,9 @@ def decide(
 ) -> Decision:
     """The answer for a usable face, from the people near it, nearest first.
 
-    Two people within the threshold are ambiguous unless the nearer one is at least SURE, of the
-    two. people: in the gallery. prior: the probability, before the face was looked at, that it is
-    one of theirs.
+    Two people within the threshold are ambiguous unless the nearer one, of the two, is likely by
+    PERSON_SURE. people: how many are enrolled. prior: the probability, before the face was looked
+    at, that it is one of theirs.
     """
     if not candidates:
         return Decision("unknown", None, None, None, "nobody is enrolled")
@@ -128,7 +128,7 @@ def decide(
         return Decision("unknown", None, nearest.distance, likely, reason)
     if len(candidates) > 1 and candidates[1].distance <= threshold:
         second = candidates[1]
-        if nearest.log_ratio - second.log_ratio < math.log(SURE / (1 - SURE)):
+        if nearest.log_ratio - second.log_ratio < math.log(PERSON_SURE / (1 - PERSON_SURE)):
             reason = f"{nearest.name} at {nearest.distance:.3f} and {second.name} at "
             reason += f"{second.distance:.3f} are too close to tell apart"
             return Decision("ambiguous", None, nearest.distance, likely, reason)
@@ -183,7 +183,7 @@ def compare(
         faces.append(face)
     distance = math.dist(faces[0].embedding, faces[1].embedding)
     answer: Answer = "match" if distance <= threshold else "unknown"
-    worse = min(face.agreement for face in faces)
+    worse = min(face.flip_consistency for face in faces)
     likely = probability(calibration.evidence.log_ratio(distance, worse), prior)
     return Comparison(a, b, answer, distance, threshold, likely, "; ".join(notes), tuple(faces))
 

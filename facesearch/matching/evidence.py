@@ -26,9 +26,13 @@ class Evidence:
 
     weights: tuple[float, ...]  # of `features`
 
-    def log_ratio(self, distance: float, agreement: float = 1.0, photos: int = 1) -> float:
-        """Natural logarithm. agreement: the worse side's, see Model.embed_rated."""
-        row = features(np.array([distance]), np.array([agreement]), np.array([photos]))
+    def log_ratio(self, distance: float, flip_consistency: float = 1.0, photos: int = 1) -> float:
+        """The natural logarithm.
+
+        flip_consistency: of the worse of both sides, see Model.embed_with_consistency. photos:
+        behind the person's template.
+        """
+        row = features(np.array([distance]), np.array([flip_consistency]), np.array([photos]))
         return float((row @ np.array(self.weights))[0])
 
 
@@ -36,10 +40,10 @@ Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]  # features (T, F); one p
 
 
 def features(
-    distance: Distances, agreement: NDArray[np.float64], photos: NDArray[np.int64]
+    distance: Distances, flip_consistency: NDArray[np.float64], photos: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """What the evidence is a weighted sum of, (T, 6). photos: behind the template, at least 1."""
-    doubt = -np.log(1.001 - np.clip(agreement, 0, 1))
+    doubt = -np.log(1.001 - np.clip(flip_consistency, 0, 1))
     more = np.log(photos)
     one = np.ones_like(distance)
     return np.column_stack([one, -distance, doubt, -doubt * distance, more, -more * distance])
@@ -60,7 +64,9 @@ def evidence_trials(part: Cohort, seed: int) -> Trials:
         owners = np.repeat(np.arange(len(fit)), photos)
         behind = drawn[:, 1:].ravel()
         template = templates(part.embeddings[behind], owners)
-        best = np.maximum.reduceat(part.agreements[behind], np.arange(0, len(behind), photos))
+        best = np.maximum.reduceat(
+            part.flip_consistencies[behind], np.arange(0, len(behind), photos)
+        )
         others = np.array([(np.arange(1, len(fit)) + p) % len(fit) for p in range(len(fit))])
         for probe, person in enumerate(drawn[:, 0]):
             against = rng.permutation(others[probe])[:IMPOSTORS_PER_PROBE]
@@ -68,8 +74,10 @@ def evidence_trials(part: Cohort, seed: int) -> Trials:
             distance = pairwise_distances(part.embeddings[person : person + 1], template[against])[
                 0
             ]
-            agreement = np.minimum(part.agreements[person], best[against]).astype(np.float64)
-            rows.append(features(distance, agreement, np.full(len(against), photos)))
+            flip_consistency = np.minimum(part.flip_consistencies[person], best[against]).astype(
+                np.float64
+            )
+            rows.append(features(distance, flip_consistency, np.full(len(against), photos)))
             same.append(against == probe)
     return np.concatenate(rows), np.concatenate(same)
 

@@ -7,7 +7,7 @@ from facesearch.core.face import Box
 from facesearch.matching.decision import Candidate, Decision, decide
 from facesearch.vision.embedder import EmbeddedFace
 
-LISTED = 10  # people near a face that its probability is shared among, at least
+NEAREST_PEOPLE = 10  # people near a face that its probability is shared among, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ def answered(
 ) -> list[Identification]:
     """One answer for each face of a photo, or for the photo if it has none.
 
-    near: for each face the people near it, nearest first: LISTED and `top` at least, beside those
-    who are barred. barred: for each face the names of those whose it is known not to be. people: in
-    the gallery. prior: see `decide`. top: candidates listed.
+    near: for each face the people near it, nearest first: at least NEAREST_PEOPLE and `top`, beside
+    those who are barred. barred: for each face the names of the people it was rejected as. people:
+    in the gallery. prior: see `decide`. top: candidates listed.
     """
     if not faces:
         nothing = Decision("unusable", None, None, None, "no face found")

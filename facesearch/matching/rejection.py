@@ -6,7 +6,7 @@ import numpy as np
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import ModelError
-from facesearch.core.face import SAME_BOX, Box
+from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.duplicates import near_enough
 from facesearch.vision.model import Model
@@ -39,7 +39,7 @@ class Rejection:
     def bars(self, sha256: str, box: Box, embedding: Embeddings) -> bool:
         """Whether this is the face: in the same photo and place, or so near that it is a copy."""
         if sha256 == self.sha256:
-            return box.overlap(self.box) >= SAME_BOX
+            return box.overlap(self.box) >= SAME_BOX_IOU
         if len(embedding) != len(self.embedding) or not len(embedding):
             return False  # another model's
         return float(np.linalg.norm(embedding - self.embedding)) <= self.near

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from facesearch.core.arrays import Agreements, Chips, Embeddings
-from facesearch.vision.model import BATCH, Model
+from facesearch.core.arrays import Chips, Embeddings, FlipConsistencies
+from facesearch.vision.model import CHIPS_PER_RUN, Model
 
 
 @dataclass(slots=True)
 class _Asked:
     chips: Chips
-    answer: Future[tuple[Embeddings, Agreements]]
+    answer: Future[tuple[Embeddings, FlipConsistencies]]
 
 
 class BatchingModel(Model):
@@ -34,7 +34,7 @@ class BatchingModel(Model):
         self._thread = threading.Thread(target=self._collect, name="network", daemon=True)
         self._thread.start()
 
-    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, FlipConsistencies]:
         if not len(chips):
             return super().embed_with_consistency(chips)
         asked = _Asked(chips, Future())
@@ -53,7 +53,7 @@ class BatchingModel(Model):
                 return
             batch = [first]
             ending = False
-            while sum(len(asked.chips) for asked in batch) < BATCH:
+            while sum(len(asked.chips) for asked in batch) < CHIPS_PER_RUN:
                 try:
                     more = self._asked.get_nowait()
                 except queue.Empty:

@@ -27,7 +27,7 @@ class EnrolledFace:
     sha256: str  # of the photo
     added: str  # when the photo was, ISO 8601, UTC
     box: Box
-    agreement: float  # with its mirror image
+    flip_consistency: float  # with its mirror image
     embedding: Embeddings  # (D,); empty for a damaged row
 
 

@@ -20,7 +20,7 @@ TABLE, EXTENSION = "person_templates", "vector"
 EXACT = 10_000  # people up to whom all are compared; costs: docs/operations/scaling.md
 NEIGHBOURS, BUILD = 16, 128  # of a node, and looked at to place one (pgvector: m, ef_construction)
 LOOKED_AT = 200  # candidates of a search (hnsw.ef_search)
-BATCH = 1000  # people in memory
+PEOPLE_AT_ONCE = 1000  # people in memory
 MEMORY = "512MB"  # to build the graph in
 
 # a row without a template: it is made anew at the end of the transaction
@@ -122,8 +122,10 @@ def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
 
 def _fill(connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]) -> None:
     """The templates of those of these people who have faces and are not removed."""
-    for at in range(0, len(numbers), BATCH):
-        owners, vectors = _faces_of(connection, gallery, dimension, numbers[at : at + BATCH])
+    for at in range(0, len(numbers), PEOPLE_AT_ONCE):
+        owners, vectors = _faces_of(
+            connection, gallery, dimension, numbers[at : at + PEOPLE_AT_ONCE]
+        )
         if len(owners):
             known, rows = np.unique(owners, return_inverse=True)
             texts = [_text(template) for template in templates(vectors, rows)]

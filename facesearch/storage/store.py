@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Embeddings, content_key
 from facesearch.core.errors import GalleryError, PersonError, UnknownPerson
-from facesearch.core.face import SAME_BOX, Box, Face
+from facesearch.core.face import SAME_BOX_IOU, Box, Face
 from facesearch.storage import change_log
 from facesearch.storage.database import UNCLEAN, Database, get_setting, now, set_setting
 from facesearch.storage.row_checksums import CHIPS, TERMS
@@ -70,7 +70,7 @@ class NewPhoto:
     height: int
     faces: list[Face]
     embeddings: Embeddings  # (len(faces), D)
-    agreements: list[float]  # of each face with its mirror image
+    flip_consistencies: list[float]  # of each face with its mirror image
     chips: list[bytes] | None = None  # to keep, one a face
 
 
@@ -91,7 +91,7 @@ class EnrolledFaces:
     numbers: NDArray[np.int64]  # of the faces, (N,)
     owners: NDArray[np.int64]  # the numbers of their people, (N,)
     embeddings: Embeddings  # (N, D)
-    agreements: NDArray[np.float64]  # (N,)
+    flip_consistencies: NDArray[np.float64]  # (N,)
     names: dict[int, str]  # of the people
 
 
@@ -117,7 +117,7 @@ class PersonFaces:
     numbers: list[int]  # of the faces
     photos: list[Path]
     embeddings: Embeddings  # (len(photos), D)
-    agreement: float  # of the best face with its mirror image
+    flip_consistency: float  # of the best face with its mirror image
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,7 +370,7 @@ class Store:
         )
         if name is not None:
             query = query.where(people.c.name == name)
-        numbers, owners, agreements, vectors = [], [], [], []
+        numbers, owners, flip_consistencies, vectors = [], [], [], []
         names: dict[int, str] = {}
         with self.database.read() as connection:
             dimension = get_setting(connection, "dimension")
@@ -382,12 +382,12 @@ class Store:
                 vectors.append(self._embedding(row))
                 numbers.append(row.id)
                 owners.append(row.person)
-                agreements.append(row.agreement)
+                flip_consistencies.append(row.agreement)
         return EnrolledFaces(
             np.array(numbers, np.int64),
             np.array(owners, np.int64),
             self._joined(vectors, dimension),
-            np.array(agreements, np.float64),
+            np.array(flip_consistencies, np.float64),
             names,
         )
 
@@ -538,8 +538,8 @@ class Store:
         self, connection: sa.Connection, photo: NewPhoto, number: int, person: int
     ) -> None:
         rows = []
-        for face, embedding, agreement in zip(
-            photo.faces, photo.embeddings, photo.agreements, strict=True
+        for face, embedding, flip_consistency in zip(
+            photo.faces, photo.embeddings, photo.flip_consistencies, strict=True
         ):
             box = [face.box.left, face.box.top, face.box.right, face.box.bottom]
             sealed = self.database.sealed(np.asarray(embedding, "<f4").tobytes(), "face")
@@ -553,8 +553,8 @@ class Store:
                     "points": points,
                     "score": face.score,
                     "embedding": sealed,
-                    "agreement": agreement,
-                    "checksum": face_checksum(number, person, *texts, agreement, sealed),
+                    "agreement": flip_consistency,
+                    "checksum": face_checksum(number, person, *texts, flip_consistency, sealed),
                 }
             )
         if photo.chips is None:
@@ -656,7 +656,7 @@ def _without(photo: NewPhoto, taken: list[Box]) -> NewPhoto:
     places = [
         place
         for place, face in enumerate(photo.faces)
-        if all(face.box.overlap(box) < SAME_BOX for box in taken)
+        if all(face.box.overlap(box) < SAME_BOX_IOU for box in taken)
     ]
     if len(places) == len(photo.faces):
         return photo
@@ -664,7 +664,7 @@ def _without(photo: NewPhoto, taken: list[Box]) -> NewPhoto:
         photo,
         faces=[photo.faces[place] for place in places],
         embeddings=photo.embeddings[places],
-        agreements=[photo.agreements[place] for place in places],
+        flip_consistencies=[photo.flip_consistencies[place] for place in places],
         chips=None if photo.chips is None else [photo.chips[place] for place in places],
     )
 

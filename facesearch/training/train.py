@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset
 
-from facesearch.core.arrays import Agreements, Chips, Embeddings, content_key
+from facesearch.core.arrays import Chips, Embeddings, FlipConsistencies, content_key
 from facesearch.core.errors import DataError, ModelError, TrainingCollapsed
 from facesearch.core.paths import DETAIL, MIN_FACE
 from facesearch.core.progress import Progress, Silent
@@ -362,15 +362,15 @@ def _measure(
     serving = Model(folder)
     progress.start("measuring", len(parts))
     embeddings: dict[str, Embeddings] = {}
-    agreements: dict[str, Agreements] = {}
+    flip_consistencies: dict[str, FlipConsistencies] = {}
     for name, faces in parts.items():
-        embeddings[name], agreements[name] = serving.embed_with_consistency(
+        embeddings[name], flip_consistencies[name] = serving.embed_with_consistency(
             faces.inner(config.size)
         )
         progress.advance(name)
     cohort = Cohort.drawn(
         embeddings["validation"],
-        agreements["validation"],
+        flip_consistencies["validation"],
         parts["validation"].people,
         keys,
         record["data"]["folder"],

@@ -21,7 +21,7 @@ class EmbeddedFace:
 
     face: Face
     embedding: Embeddings  # (D,)
-    agreement: float  # see Model.embed_rated
+    flip_consistency: float  # see Model.embed_with_consistency
     reason: str  # why it cannot be recognised; empty if it can
     kept: bytes | None = None  # its chip to keep, where that was asked for
 
@@ -45,24 +45,28 @@ class Embedder(FaceReader):
 
     def embed_photo(self, path: Path, *, keep: bool = False) -> EmbeddedPhoto:
         """A photo with its faces. keep: with chips to keep. Raises PhotoError."""
-        portrait = self.read(path, keep=keep)
-        return EmbeddedPhoto(portrait.width, portrait.height, self.faces(portrait))
+        aligned = self.read(path, keep=keep)
+        return EmbeddedPhoto(aligned.width, aligned.height, self.faces(aligned))
 
     def embed(self, chips: Chips) -> Embeddings:
         """Unit vectors, (N, D)."""
         return self.model.embed(chips)
 
-    def faces(self, portrait: AlignedPhoto) -> list[EmbeddedFace]:
+    def faces(self, aligned: AlignedPhoto) -> list[EmbeddedFace]:
         """The faces of a photo with their embeddings, in its order."""
-        embeddings, agreements = self.model.embed_with_consistency(portrait.chips)
-        least = self.model.least_agreement
-        kept: list[bytes] | list[None] = portrait.kept or [None] * len(portrait.faces)
+        embeddings, flip_consistencies = self.model.embed_with_consistency(aligned.chips)
+        least = self.model.least_flip_consistency
+        kept: list[bytes] | list[None] = aligned.kept or [None] * len(aligned.faces)
         return [
             EmbeddedFace(
-                face, embedding, float(agreement), reason or unrecognisable(agreement, least), chip
+                face,
+                embedding,
+                float(flip_consistency),
+                reason or unrecognisable(flip_consistency, least),
+                chip,
             )
-            for face, reason, embedding, agreement, chip in zip(
-                portrait.faces, portrait.reasons, embeddings, agreements, kept, strict=True
+            for face, reason, embedding, flip_consistency, chip in zip(
+                aligned.faces, aligned.reasons, embeddings, flip_consistencies, kept, strict=True
             )
         ]
 
@@ -70,7 +74,7 @@ class Embedder(FaceReader):
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result | PhotoError]]:
-    """See `threads.in_order`; a photo that cannot be read comes back as its PhotoError."""
+    """See `parallel.in_order`; a photo that cannot be read comes back as its PhotoError."""
     for item, future in parallel.in_order(work, items):
         try:
             yield item, future.result()

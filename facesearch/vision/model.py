@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from facesearch.core.arrays import Agreements, Chips, Embeddings
+from facesearch.core.arrays import Chips, Embeddings, FlipConsistencies
 from facesearch.core.errors import ModelError
 from facesearch.core.face import Point
 from facesearch.core.parallel import in_order
@@ -28,8 +28,10 @@ DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
 # the files with which each detector finds faces
 DETECTOR_FILES = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
 CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
-BATCH = 32
-LEAST_AGREEMENT = 0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
+CHIPS_PER_RUN = 32
+LEAST_FLIP_CONSISTENCY = (
+    0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +121,9 @@ class Model:
         return [self.folder / file for file in DETECTOR_FILES[self.preprocessing.detector]]
 
     @property
-    def least_agreement(self) -> float:
-        """Below it the network is unsure of a face; see `embed_rated`."""
-        return float(self.config.get("least_agreement", LEAST_AGREEMENT))
+    def least_flip_consistency(self) -> float:
+        """Below it the network is unsure of a face; see `embed_with_consistency`."""
+        return float(self.config.get("least_agreement", LEAST_FLIP_CONSISTENCY))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -163,28 +165,28 @@ class Model:
         """Unit vectors, (N, D), of chips, (N, size, size, 3) RGB."""
         return self.embed_with_consistency(chips)[0]
 
-    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+    def embed_with_consistency(self, chips: Chips) -> tuple[Embeddings, FlipConsistencies]:
         """Unit vectors, (N, D), and how well each chip agrees with its mirror image, (N,).
 
-        The agreement is the length of the mean of both unit vectors: 1 where the network sees the
-        same face in both, less where it is unsure of what it sees. 1 for a model that looks at no
-        mirror image.
+        The flip consistency is the length of the mean of both unit vectors: 1 where the network
+        sees the same face in both, less where it is unsure of what it sees. It is 1 for a model
+        that looks at no mirror image.
         """
-        parts = [chips[at : at + BATCH] for at in range(0, len(chips), BATCH)]
+        parts = [chips[at : at + CHIPS_PER_RUN] for at in range(0, len(chips), CHIPS_PER_RUN)]
         if not parts:
             return np.empty((0, self.dimension), np.float32), np.empty(0, np.float32)
         if len(parts) == 1:
             return self._run(chips)
         runs = [future.result() for _, future in in_order(self._run, parts, "network")]
-        vectors, agreements = zip(*runs, strict=True)
-        return np.concatenate(vectors), np.concatenate(agreements)
+        vectors, flip_consistencies = zip(*runs, strict=True)
+        return np.concatenate(vectors), np.concatenate(flip_consistencies)
 
     @property
     def dimension(self) -> int:
         """D, the length of an embedding."""
         return int(self._session.get_outputs()[0].shape[1])
 
-    def _run(self, chips: Chips) -> tuple[Embeddings, Agreements]:
+    def _run(self, chips: Chips) -> tuple[Embeddings, FlipConsistencies]:
         how = self.preprocessing
         if how.channels == "bgr":
             chips = chips[..., ::-1]

@@ -14,13 +14,13 @@ from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, similarity, war
 from facesearch.vision.dlib_detector import DlibDetector
 from facesearch.vision.onnx import session
 
-SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
+DETECTOR_SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
 CLEAR = 0.5  # of its score there; both chosen on photos beside the training
 # a face found with this score, this upright (degrees), and with eyes this far apart in the copy
 # (pixels) needs no near look: of 1,700 such faces none was dropped there: see
 # docs/development/detection.md
 CERTAIN, UPRIGHT, LARGE = 0.85, 20.0, 12.0
-SAME = 0.4  # overlap (intersection over union) of two boxes of one face
+MERGED_BOX_IOU = 0.4  # overlap (intersection over union) of two boxes of one face
 PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
 STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
 CELL = 32  # the copy's sides are made multiples of it
@@ -50,7 +50,7 @@ class NetworkDetector:
     name = "network"
 
     def __init__(
-        self, graph: Path, landmarks: Path, *, detail: int = DETAIL, sure: float = SURE
+        self, graph: Path, landmarks: Path, *, detail: int = DETAIL, sure: float = DETECTOR_SURE
     ) -> None:
         """graph: detector.onnx. landmarks: as DlibDetector's. detail: pixels.
 
@@ -187,7 +187,7 @@ def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Ar
         low = np.maximum(boxes[at, :2], boxes[:, :2])
         high = np.minimum(boxes[at, 2:], boxes[:, 2:])
         shared = (high - low).clip(0).prod(axis=1)
-        same = left & (shared / (areas[at] + areas - shared) > SAME)
+        same = left & (shared / (areas[at] + areas - shared) > MERGED_BOX_IOU)
         left &= ~same
         # a part of the face alone, or the face with its hair, is the same face as well
         left &= shared < PART * np.minimum(areas, areas[at])

@@ -72,11 +72,11 @@ def unusable(face: Face, chip: Pixels, width: int, height: int, detector: str) -
     return ""
 
 
-def unrecognisable(agreement: float, least: float) -> str:
+def unrecognisable(flip_consistency: float, least: float) -> str:
     """Why an embedding says nothing; empty if it does.
 
-    agreement: see Model.embed_rated. least: Model.least_agreement.
+    flip_consistency: see Model.embed_with_consistency. least: Model.least_flip_consistency.
     """
-    if agreement < least:
-        return f"the network is unsure of this face (agreement {agreement:.3f})"
+    if flip_consistency < least:
+        return f"the network is unsure of this face (agreement {flip_consistency:.3f})"
     return ""

@@ -37,9 +37,9 @@ def main() -> None:
         cohort, unused = population(Embedder(model), press, Silent())
     chips = Chips.load(args.data / "train")
     for name in ("celebrities", "families"):
-        vectors, agreements, people = embedded_chips(chips, model, "calibrate", name)
+        vectors, flip_consistencies, people = embedded_chips(chips, model, "calibrate", name)
         nobody = np.zeros(len(people), np.uint64)  # chips are nobody's photos
-        cohort = cohort.joined(Cohort.drawn(vectors, agreements, people, nobody, name))
+        cohort = cohort.joined(Cohort.drawn(vectors, flip_consistencies, people, nobody, name))
     calibration = recalibrate(model, cohort, args.model)
     for measured in calibration.populations:
         print(measured.name, measured.people, "people,", measured.faces, "faces")

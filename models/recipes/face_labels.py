@@ -25,8 +25,11 @@ from facesearch.vision import dlib_detector, images, photo_files
 from models.recipes.teachers import CACHE, CenterFace, DlibEyes, Guess, YuNet, distinct, overlap
 
 STORE = CACHE.parent / "detector"
-SURE, UNSURE = 0.5, 0.3  # a teacher's score of a face, and of what must not be called background
-SAME = 0.4  # overlap of two boxes of one face
+TEACHER_SURE, TEACHER_UNSURE = (
+    0.5,
+    0.3,
+)  # a teacher's score of a face, and of what must not be called background
+SAME_BOX_IOU = 0.4  # overlap of two boxes of one face
 CLOSE = 0.08  # of the box's side: mean distance of the teachers' points that are learnt
 HELD_OUT = 10  # one photo in so many of photos.zip is kept for measuring
 MODELS: list[object] = []
@@ -62,21 +65,21 @@ def label(pixels: Pixels) -> Labels:
         [
             guess
             for factor in (1, 1.5)
-            for guess in centerface.every(pixels, round(longest * factor), UNSURE)
+            for guess in centerface.every(pixels, round(longest * factor), TEACHER_UNSURE)
         ]
     )
     second = distinct(
         [
             guess
             for factor in (1, 2)
-            for guess in yunet.every(pixels, round(longest * factor), UNSURE)
+            for guess in yunet.every(pixels, round(longest * factor), TEACHER_UNSURE)
         ]
     )
     boxes, points, exact, unsure = [], [], [], []
     upright = [box.rounded() for box, _ in dlib_detector.boxes(pixels)]
     for guess in first:
         match = _best(guess.box, second)
-        if match is None or min(guess.score, match.score) < SURE:
+        if match is None or min(guess.score, match.score) < TEACHER_SURE:
             unsure.append([*guess.box, guess.score, 0])
             continue
         second.remove(match)
@@ -107,7 +110,7 @@ def _best(box: NDArray[np.float64], guesses: list[Guess]) -> Guess | None:
     if not guesses:
         return None
     shares = overlap(box, np.array([guess.box for guess in guesses]))
-    return guesses[int(shares.argmax())] if shares.max() >= SAME else None
+    return guesses[int(shares.argmax())] if shares.max() >= SAME_BOX_IOU else None
 
 
 def _containing(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from facesearch.core.arrays import Agreements, Embeddings
+from facesearch.core.arrays import Embeddings, FlipConsistencies
 from facesearch.core.progress import Silent
 from facesearch.evaluation.evaluate import gather
 from facesearch.evaluation.lfw import people_list
@@ -23,7 +23,7 @@ from facesearch.vision.photo_files import people_in
 from facesearch.vision.quality import unrecognisable
 from models.recipes.train_chips import Chips
 
-Faces = tuple[Embeddings, Agreements, NDArray[np.int64]]  # and who is on each
+Faces = tuple[Embeddings, FlipConsistencies, NDArray[np.int64]]  # and who is on each
 
 CACHE = Path(__file__).parents[2] / ".cache" / "held-out"
 
@@ -34,7 +34,7 @@ class People:
 
     name: str
     embeddings: Embeddings  # (N, D)
-    agreements: Agreements  # (N,)
+    flip_consistencies: FlipConsistencies  # (N,)
     people: NDArray[np.int64]  # (N,), 0 to P - 1
 
 
@@ -53,8 +53,8 @@ def _kept(model: Model, name: str, make: Callable[[], Faces]) -> People:
     path = CACHE / model.fingerprint[:16] / f"{name}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        vectors, agreements, people = make()
-        np.savez(path, vectors=vectors, agreements=agreements, people=people)
+        vectors, flip_consistencies, people = make()
+        np.savez(path, vectors=vectors, agreements=flip_consistencies, people=people)
     kept = np.load(path)
     _, people = np.unique(kept["people"], return_inverse=True)
     return People(name, kept["vectors"], kept["agreements"], people)
@@ -66,7 +66,7 @@ def _press(lfw: Path, model: Model) -> Faces:
     photos = [path for name in names for path in found[name]]
     owners = np.repeat(np.arange(len(names)), [len(found[name]) for name in names])
     faces = gather(Embedder(model), photos, Silent())
-    return faces.embeddings[faces.found], faces.agreements[faces.found], owners[faces.found]
+    return faces.embeddings[faces.found], faces.flip_consistencies[faces.found], owners[faces.found]
 
 
 def _chips(data: Path, model: Model, name: str) -> Faces:
@@ -80,11 +80,11 @@ def embedded_chips(chips: Chips, model: Model, part: str, population: str) -> Fa
         np.stack([chips.aligned(row, model.preprocessing) for row in some])
         for some in np.array_split(rows, len(rows) // 256 + 1)
     )
-    vectors, agreements = (
+    vectors, flip_consistencies = (
         np.concatenate(part)
         for part in zip(*map(model.embed_with_consistency, pixels), strict=True)
     )
     usable = np.array(
-        [not unrecognisable(agreement, model.least_agreement) for agreement in agreements]
+        [not unrecognisable(each, model.least_flip_consistency) for each in flip_consistencies]
     )
-    return vectors[usable], agreements[usable], chips.people[rows[usable]]
+    return vectors[usable], flip_consistencies[usable], chips.people[rows[usable]]

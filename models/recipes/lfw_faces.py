@@ -18,7 +18,7 @@ from facesearch.vision.embedder import Embedder, in_order
 from facesearch.vision.model import Model
 from facesearch.vision.photo_files import people_in
 
-KEPT = "photo", "embeddings", "agreements", "principal", "boxes"
+KEPT = "photo", "embeddings", "flip_consistencies", "principal", "boxes"
 CACHE = Path(__file__).parents[2] / ".cache" / "review"
 
 
@@ -29,7 +29,7 @@ class Faces:
     photos: list[Path]  # all photos, (P,)
     photo: NDArray[np.int64]  # of each face, (N,), a place in `photos`
     embeddings: NDArray[np.float32]  # (N, D)
-    agreements: NDArray[np.float32]  # (N,)
+    flip_consistencies: NDArray[np.float32]  # (N,)
     principal: NDArray[np.bool_]  # (N,): the face that the photo is about
     boxes: NDArray[np.float64]  # (N, 4)
 
@@ -38,7 +38,7 @@ def lfw_faces(lfw: Path, model: Model) -> Faces:
     """Looks at all photos the first time: a quarter of an hour on two cores."""
     found = people_in(lfw)
     photos = [path for paths in found.values() for path in paths]
-    path = CACHE / f"lfw-{model.fingerprint[:16]}.npz"
+    path = CACHE / f"lfw-faces-{model.fingerprint[:16]}.npz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         np.savez(path, **_look(photos, Embedder(model)))
@@ -57,7 +57,7 @@ def _look(photos: list[Path], embedder: Embedder) -> dict[str, NDArray[np.generi
                 continue
             rows["photo"].append(place)
             rows["embeddings"].append(seen.embedding)
-            rows["agreements"].append(np.float32(seen.agreement))
+            rows["flip_consistencies"].append(np.float32(seen.flip_consistency))
             rows["principal"].append(seen.face == main)
             box = seen.face.box
             rows["boxes"].append([box.left, box.top, box.right, box.bottom])

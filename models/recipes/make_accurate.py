@@ -44,7 +44,7 @@ CARD_TEXT = Path(__file__).with_name("accurate-card.md")
 DLIB_WEIGHT = 0.35  # of dlib's squared distances in the whole; flat between 0.3 and 0.4
 SIDE, DOWN = 188, 15  # pixels of the chip, and how far below its middle dlib's picture lies
 WHOLE = View(SIDE, VIEW.scale, (VIEW.middle[0], VIEW.middle[1] - DOWN / VIEW.scale))
-LEAST_AGREEMENT = 0.97  # a face in a thousand of the people who calibrate lies below it
+LEAST_FLIP_CONSISTENCY = 0.97  # a face in a thousand of the people who calibrate lies below it
 FEWEST = 4096  # numbers of a tensor that is worth packing
 
 Array = NDArray[np.float32]
@@ -185,7 +185,7 @@ def main() -> None:
         "data": {"folder": "train"},
         "code_version": __version__,
         "command": "python -m models.recipes.make_accurate models/accurate",
-        "least_agreement": LEAST_AGREEMENT,
+        "least_agreement": LEAST_FLIP_CONSISTENCY,
     }
     (args.out / CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     shutil.copyfile(CARD_TEXT, args.out / CARD)

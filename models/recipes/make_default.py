@@ -48,7 +48,7 @@ from models.recipes.teachers import fetch
 from models.recipes.train_chips import Chips
 
 SHIPPED = Path("models/default")
-LEAST_AGREEMENT = 0.99  # a face in a thousand of the people who calibrate lies below it
+LEAST_FLIP_CONSISTENCY = 0.99  # a face in a thousand of the people who calibrate lies below it
 TOLD = ["NEAR", "FAR", "HELD", "TAUGHT", "PEOPLE", "PHOTOS", "OTHERS", "RATE", "DLIB_WEIGHT"]
 CARD_TEXT = Path(__file__).with_name("default-card.md")
 
@@ -173,7 +173,7 @@ def main() -> None:
         },
         "code_version": __version__,
         "command": shlex.join(["python", *sys.argv]),
-        "least_agreement": LEAST_AGREEMENT,
+        "least_agreement": LEAST_FLIP_CONSISTENCY,
     }
     (args.out / CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")
     (args.out / CARD).write_text(card(network, record, args.out), "utf-8")

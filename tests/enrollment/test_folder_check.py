@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.core.progress import Silent
-from facesearch.enrollment.enroller import BATCH, EnrolledPhoto, Which
+from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION, EnrolledPhoto, Which
 from facesearch.enrollment.folder_check import CERTAIN, Folder, Verdict
 from facesearch.enrollment.journal import PhotoScan, ScanJournal
 from facesearch.gallery.gallery import Gallery
@@ -364,12 +364,12 @@ def test_a_break_in_one_large_folder_repeats_nothing_that_was_kept(
     if sealed:
         gallery.encrypt(Secret("key file", b"k" * 32))
     source = (people / "person-00" / "pose-0.jpg").read_bytes()
-    photos = [("ann", tmp_path / f"{number}.jpg") for number in range(BATCH + 12)]
+    photos = [("ann", tmp_path / f"{number}.jpg") for number in range(PHOTOS_PER_TRANSACTION + 12)]
     for number, (_, path) in enumerate(photos):
         path.write_bytes(source + bytes([number]))
     counting = Counting(embedder.model)
     with pytest.raises(KeyboardInterrupt):
-        list(gallery.enroll(photos, counting, StopAfter(BATCH + 4), insist=True))
+        list(gallery.enroll(photos, counting, StopAfter(PHOTOS_PER_TRANSACTION + 4), insist=True))
     assert gallery.people() == []
     counting.photos = 0
     done = list(gallery.enroll(photos, counting, Silent(), insist=True))

@@ -13,7 +13,7 @@ from facesearch.core.errors import GalleryError, PersonError, PhotoError
 from facesearch.core.progress import Silent
 from facesearch.core.templates import templates
 from facesearch.gallery.gallery import (
-    BATCH,
+    PHOTOS_PER_TRANSACTION,
     EnrolledPhoto,
     Gallery,
     Identification,
@@ -322,7 +322,7 @@ def test_a_stop_in_the_middle_loses_only_the_batch_in_flight(
     tmp_path: Path, embedder: Embedder, people: Path
 ) -> None:
     photos = []
-    for number in range(BATCH + 3):  # one picture, many contents
+    for number in range(PHOTOS_PER_TRANSACTION + 3):  # one picture, many contents
         path = tmp_path / f"{number:03}.jpg"
         source = (people / "person-00" / "pose-0.jpg").read_bytes()
         path.write_bytes(source + bytes([number]))
@@ -330,14 +330,16 @@ def test_a_stop_in_the_middle_loses_only_the_batch_in_flight(
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         asked = [("ann", photo) for photo in photos]
         results = gallery.enroll(asked, embedder, Silent(), insist=True)
-        told = [next(results) for _ in range(BATCH)]
+        told = [next(results) for _ in range(PHOTOS_PER_TRANSACTION)]
         results.close()  # as Ctrl-C would
     assert {result.status for result in told} == {"enrolled"}
     with Gallery(tmp_path / "gallery") as gallery:
-        assert gallery.info().faces == BATCH
+        assert gallery.info().faces == PHOTOS_PER_TRANSACTION
         again = list(gallery.enroll(asked, embedder, Silent(), insist=True))
-        assert [result.status for result in again] == ["duplicate"] * BATCH + ["enrolled"] * 3
-        assert gallery.info().faces == BATCH + 3
+        assert [result.status for result in again] == ["duplicate"] * PHOTOS_PER_TRANSACTION + [
+            "enrolled"
+        ] * 3
+        assert gallery.info().faces == PHOTOS_PER_TRANSACTION + 3
 
 
 def test_two_writers_at_once_lose_nothing(tmp_path: Path, embedder: Embedder, people: Path) -> None:

@@ -101,7 +101,7 @@ def test_every_face_is_what_enrolling_would_have_made(
 def test_the_same_model_again_is_nothing(
     gallery: Gallery, embedder: Embedder, accurate: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     revision = gallery._store.revision()
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
@@ -126,7 +126,7 @@ def test_a_break_repeats_nothing_and_changes_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     (state, _, old) = gallery._store.vectors()
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
@@ -147,7 +147,7 @@ def test_a_break_repeats_nothing_and_changes_nothing(
 def test_another_target_starts_anew(
     gallery: Gallery, accurate: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
     third = Embedder(Model(accurate.model.folder, detector="dlib"))
@@ -272,7 +272,7 @@ def test_what_was_computed_is_checked_before_it_counts(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
     with sqlite3.connect(gallery.folder / "gallery.db") as raw:
@@ -298,7 +298,7 @@ def test_a_resume_point_without_its_table_is_none(gallery: Gallery, accurate: Em
 def test_removed_faces_leave_the_unfinished_reindex_too(
     gallery: Gallery, accurate: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "BATCH", 2)
+    monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
         gallery.reindex(accurate, Interrupted(5))
     with Store(gallery.folder, create=False).database.write("purge", {}) as connection:

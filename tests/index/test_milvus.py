@@ -48,7 +48,7 @@ def photo(number: int, name: str | None = None, seed: int | None = None) -> NewP
         height=480,
         faces=[FACE],
         embeddings=vector[None],
-        agreements=[0.9],
+        flip_consistencies=[0.9],
     )
 
 
@@ -130,7 +130,7 @@ def nearest(gallery: Gallery, calibration: Calibration) -> Candidate:
 
 def test_search_agrees_with_the_local_index(gallery: Gallery) -> None:
     index = check(gallery)
-    query = crowd(milvus.BATCH + 7, 1, seed=3)[0]
+    query = crowd(milvus.ROWS_PER_MESSAGE + 7, 1, seed=3)[0]
     numbers, distances = index.search(query, 1)
     wanted, exact = local_index(gallery).search(query, 1)
     assert np.array_equal(numbers, wanted)

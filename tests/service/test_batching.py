@@ -9,7 +9,7 @@ from facesearch.core.errors import ModelError
 from facesearch.core.paths import shipped_models
 from facesearch.service.batching import BatchingModel
 from facesearch.vision.embedder import Embedder
-from facesearch.vision.model import BATCH
+from facesearch.vision.model import CHIPS_PER_RUN
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def batching() -> BatchingModel:
 def test_the_same_vectors_in_fewer_runs(batching: BatchingModel, embedder: Embedder) -> None:
     rng = np.random.default_rng(0)
     size = batching.preprocessing.size
-    counts = [1, 2, 0, 3, BATCH + 1, 1, 1, 5]
+    counts = [1, 2, 0, 3, CHIPS_PER_RUN + 1, 1, 1, 5]
     asked = [rng.integers(0, 256, (count, size, size, 3), dtype=np.uint8) for count in counts]
     found: list[object] = [None] * len(asked)
     barrier = threading.Barrier(len(asked))

@@ -67,7 +67,7 @@ def check_whole(folder: Path, version: str) -> None:
         wanted = np.concatenate([p.embeddings for p in told])
         assert np.array_equal(samples[number].embeddings, wanted)
     agreement = 1 if version == "0001" else 0.9 + 5 / 100
-    assert samples[4].agreement == pytest.approx(agreement)
+    assert samples[4].flip_consistency == pytest.approx(agreement)
     curated = version == "0004"
     assert len(store.vectors()[1]) == 6 + curated  # with every checksum
     assert len(store.enrolled_content_keys(np.zeros(1, np.uint64))) == len(PHOTOS) - 1

@@ -32,7 +32,7 @@ def photo(name: str, number: int, faces: int = 1) -> NewPhoto:
         height=480,
         faces=[Face(Box(1.5, 2, 30, 40), points, 0.5)] * faces,
         embeddings=rng.normal(size=(faces, 128)).astype(np.float32),
-        agreements=[0.9 + number / 100] * faces,
+        flip_consistencies=[0.9 + number / 100] * faces,
     )
 
 
@@ -62,7 +62,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert samples.keys() == {1, 2}
     assert samples[1].photos == [Path("/photos/1.jpg"), *[Path("/photos/2.jpg")] * 2]
     assert np.array_equal(samples[1].embeddings, vectors[:3])
-    assert (samples[1].name, samples[1].agreement) == ("ann", pytest.approx(0.92))
+    assert (samples[1].name, samples[1].flip_consistency) == ("ann", pytest.approx(0.92))
     (face,) = store.faces_of("bob")
     assert (face.name, face.photo, face.box) == ("bob", Path("/photos/3.jpg"), Box(1.5, 2, 30, 40))
     second = photo("ann", 2).sha256

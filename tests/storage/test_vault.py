@@ -403,7 +403,7 @@ def test_the_doctor_needs_the_key(gallery: Gallery, folder: Path) -> None:
 def test_many_faces_are_rewritten_in_batches(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encryption, "BATCH", 2)
+    monkeypatch.setattr(encryption, "ROWS_AT_ONCE", 2)
     before = everything(gallery._store)
     gallery.encrypt(SECRET)
     assert everything(gallery._store) == before

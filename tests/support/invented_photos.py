@@ -23,5 +23,5 @@ def photo(name: str, number: int, faces: int = 1, path: Path | None = None) -> N
         height=480,
         faces=[Face(Box(100.0 * at, 2, 100 * at + 60, 80), points, 0.5) for at in range(faces)],
         embeddings=vectors / np.linalg.norm(vectors, axis=1, keepdims=True),
-        agreements=[0.9] * faces,
+        flip_consistencies=[0.9] * faces,
     )

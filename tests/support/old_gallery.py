@@ -50,6 +50,7 @@ def photo(number: int) -> NewPhoto:
         "height": 480,
         "faces": [Face(Box(1.5, 2, 30 + face, 40), points, 0.5) for face in range(faces)],
         "embeddings": vectors.astype(np.float32),
+        "flip_consistencies": [0.9 + number / 100] * faces,
         "agreements": [0.9 + number / 100] * faces,
     }
     asked = {field.name for field in fields(NewPhoto)}  # an earlier version asks for less

@@ -130,4 +130,4 @@ def test_sface_as_its_wheel_ships_it(embedder: Embedder, hopper: Path, tmp_path:
     model = imported(Path(str(file.locate())), tmp_path / "sface", embedder.model)
     assert model.dimension == 128
     (face,) = Embedder(model).faces(Embedder(model).read(hopper))
-    assert face.agreement > 0.9
+    assert face.flip_consistency > 0.9

@@ -74,7 +74,7 @@ def test_faces_carry_embeddings_and_reasons(embedder: Embedder, hopper: Path) ->
     (seen,) = embedder.faces(portrait)
     assert seen.face == portrait.faces[0]
     assert np.array_equal(seen.embedding, embedder.embed(portrait.chips)[0])
-    assert 0.97 < seen.agreement <= 1
+    assert 0.97 < seen.flip_consistency <= 1
     assert seen.reason == ""
 
 
@@ -83,10 +83,12 @@ def test_agreement_is_the_length_of_the_mean(embedder: Embedder, hopper: Path) -
     both = np.concatenate([chips, chips[:, :, ::-1]])
     half = chips.shape[2] // 2
     symmetric = np.concatenate([chips[:, :, :half], chips[:, :, half - 1 :: -1]], axis=2)
-    vectors, agreements = embedder.model.embed_with_consistency(np.concatenate([both, symmetric]))
-    assert agreements[0] == pytest.approx(agreements[1], abs=1e-5)
+    vectors, flip_consistencies = embedder.model.embed_with_consistency(
+        np.concatenate([both, symmetric])
+    )
+    assert flip_consistencies[0] == pytest.approx(flip_consistencies[1], abs=1e-5)
     assert np.allclose(vectors[0], vectors[1], atol=1e-5)
-    assert agreements[2] == pytest.approx(1, abs=1e-5)
+    assert flip_consistencies[2] == pytest.approx(1, abs=1e-5)
     assert embedder.model.embed_with_consistency(chips[:0])[1].shape == (0,)
 
 
