@@ -18,8 +18,8 @@ from facesearch.core.progress import Progress, Silent
 if TYPE_CHECKING:
     import httpx
 
-    from facesearch.gallery.curation import Change
-    from facesearch.gallery.gallery import EnrolledPhoto, GalleryInfo, Identification, Rejected
+    from facesearch.gallery.change import Change, Rejected
+    from facesearch.gallery.gallery import EnrolledPhoto, GalleryInfo, Identification
     from facesearch.gallery.profile import Profile
     from facesearch.gallery.purge import Kept
     from facesearch.matching.decision import Candidate, Comparison
@@ -513,16 +513,18 @@ def _given(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _change(row: dict[str, Any]) -> "Change":
-    from facesearch.gallery.curation import Change
+    from facesearch.gallery.change import Change
 
-    return Change(row["event"], row["at"], row["action"], row["what"])
+    return Change(row["event"], row["at"], row["action"], row["what"], row.get("faces", 0))
 
 
 def _rejected(row: dict[str, Any]) -> "Rejected":
-    from facesearch.gallery.gallery import Rejected
+    from facesearch.gallery.change import Rejected
 
     box = Box(*row["box"])
-    return Rejected(row["rejection"], row["face"], box, row["taken_out"], row["copies"])
+    line = f"a face was rejected as {row['name']}'s"
+    touched, number, face = row["taken_out"], row["rejection"], row["face"]
+    return Rejected(0, "", "reject", line, touched, number, face, box, row["copies"])
 
 
 def _candidate(row: dict[str, Any]) -> "Candidate":

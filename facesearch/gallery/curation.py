@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -11,35 +10,39 @@ import sqlalchemy as sa
 from facesearch.core.errors import PersonError
 from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.core.names import is_clean
+from facesearch.gallery.change import Change, change_of
 from facesearch.gallery.rejections import Contradiction, contradictions, drop_rejection
+from facesearch.storage import events
 from facesearch.storage.database import Database
-from facesearch.storage.faces import face_numbers, move_faces
-from facesearch.storage.row_checksums import EVENTS, check_face, event_detail
-from facesearch.storage.schema import events, face_rows, faces, people, photos, rejections
-from facesearch.storage.store import hide_person, new_person, person_number, set_name
+from facesearch.storage.events import Event
+from facesearch.storage.faces import face_counts, face_numbers, move_faces
+from facesearch.storage.row_checksums import check_face
+from facesearch.storage.schema import face_rows, faces, people, photos, rejections
+from facesearch.storage.store import Store, hide_person, new_person, person_number, set_name
 
 UNDOABLE = ("merge", "split", "rename", "remove", "reject")
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """Something that was done to people and can be undone."""
-
-    event: int
-    at: str  # ISO 8601, UTC
-    action: str
-    line: str  # what was done, in words
+def rename(store: Store, old: str, new: str) -> Change:
+    """Give a person another name. Raises PersonError if `old` is unknown or `new` is taken."""
+    return change_of(store.rename(old, new))
 
 
-def merge(database: Database, name: str, other: str, *, force: bool = False) -> int:
-    """The faces of `other` become the faces of `name`; returns how many.
+def remove(store: Store, name: str) -> Change:
+    """Take a person out of every answer, until it is undone. Raises PersonError."""
+    return change_of(store.remove(name))
+
+
+def merge(database: Database, name: str, other: str, *, force: bool = False) -> Change:
+    """Give the faces of `other` to `name`.
 
     Rejections and the earlier of two expiry dates go with them; notes of consent are joined.
     force: although a face of one was rejected as the other's; those rejections are laid aside.
     Raises PersonError.
     """
-    detail: dict[str, Any] = {"name": name, "other_name": other}
-    with database.write("merge", detail) as connection:
+    event = Event("merge", {"name": name, "other_name": other})
+    detail = event.detail
+    with database.write_event(event) as connection:
         person = detail["person"] = person_number(connection, name)
         absorbed = detail["other"] = person_number(connection, other)
         if person == absorbed:
@@ -61,22 +64,25 @@ def merge(database: Database, name: str, other: str, *, force: bool = False) -> 
         _set_terms(connection, person, min(dates, default=None), "; ".join(notes) or None)
         detail["terms"] = _terms(connection, person)
         hide_person(connection, absorbed, other)
-    return len(numbers)
+        event.faces = len(numbers)
+    return change_of(event)
 
 
 def split(
     database: Database, name: str, numbers: Iterable[int], into: str, *, force: bool = False
-) -> int:
-    """Give some faces of a person to another, who is made if need be; returns how many.
+) -> Change:
+    """Give some faces of a person to another, who is made if need be.
 
     numbers: of the faces. Who is made expires as the former does. force: although a face was
     rejected as the other's; then the rejections say that they are not the former's. Raises
     PersonError.
     """
     chosen = sorted(set(numbers))
-    detail: dict[str, Any] = {"name": name, "other_name": into, "faces": chosen, "made": False}
+    event = Event("split", {"name": name, "other_name": into, "faces": chosen, "made": False})
+    event.faces = len(chosen)
+    detail = event.detail
     detail["rejections"] = []
-    with database.write("split", detail) as connection:
+    with database.write_event(event) as connection:
         person = detail["person"] = person_number(connection, name)
         if name == into:
             raise PersonError(f"{name}: the faces are theirs already")
@@ -105,15 +111,16 @@ def split(
             _give_rejections(connection, detail["rejections"], person)
         detail["other"] = other
         move_faces(connection, chosen, other)
-    return len(chosen)
+    return change_of(event)
 
 
 def set_terms(
     database: Database, name: str, *, expires: str | None = None, consent: str | None = None
-) -> None:
-    """Until when a person may be kept, and on what consent; None: as it was, empty: no more.
+) -> Change:
+    """Note until when a person may be kept, and on what consent.
 
-    expires: the last day, ISO 8601. Raises PersonError.
+    None leaves a note as it is, an empty text takes it away. expires: the last day, ISO 8601.
+    Raises PersonError.
     """
     if expires:
         try:
@@ -122,12 +129,14 @@ def set_terms(
             raise PersonError(f"{name}: {expires!r} is no date; write it as 2027-12-31") from error
     if consent and not is_clean(consent):
         raise PersonError(f"{name}: a note must not hold control or broken characters")
-    with database.write("terms", {}) as connection:
+    event = Event("terms", {})
+    with database.write_event(event) as connection:
         person = person_number(connection, name)
         given = (expires, consent)
         kept = _terms(connection, person)
         terms = [old if new is None else new or None for new, old in zip(given, kept, strict=True)]
         _set_terms(connection, person, *terms)
+    return Change(event.number, event.at, event.action, f"the terms of {name} were set", 0)
 
 
 # Undoing
@@ -136,7 +145,7 @@ def set_terms(
 def changes(database: Database) -> list[Change]:
     """What can be undone, the latest first."""
     with database.read() as connection:
-        return [_change(*row) for row in _done(connection)]
+        return [change_of(event) for event in _done(connection)]
 
 
 def undo(database: Database, event: int | None = None) -> Change:
@@ -149,15 +158,14 @@ def undo(database: Database, event: int | None = None) -> Change:
     with database.write("undo", detail) as connection:
         done = _done(connection)
         if event is not None:
-            done = [row for row in done if row[0] == event]
+            done = [each for each in done if each.number == event]
         if not done:
             which = "nothing" if event is None else f"event {event}: nothing"
             raise PersonError(f"{which} to undo; `undo --list` shows what can be undone")
-        number, at, action, what = done[0]
-        change = _change(number, at, action, what)
-        detail["event"] = number
+        change = change_of(done[0])
+        detail["event"] = change.event
         try:
-            _UNDO[action](database, connection, what)
+            _UNDO[change.action](database, connection, done[0].detail)
         except PersonError as error:
             raise PersonError(f"cannot be undone: {change.line}: {error}") from error
     return change
@@ -222,38 +230,24 @@ _UNDO = {
 }
 
 
-def undone_events(connection: sa.Connection) -> set[int]:
-    """The numbers of what was undone."""
-    query = EVENTS.select().where(events.c.action == "undo")
-    return {event_detail(row).get("event", 0) for row in connection.execute(query)}
+def _done(connection: sa.Connection) -> list[Event]:
+    """The events that can be undone, the latest first."""
+    undone = events.undone(connection)
+    done = [each for each in events.logged(connection, UNDOABLE) if _can_be_undone(each)]
+    done = [each for each in reversed(done) if each.number not in undone]
+    counts = face_counts(connection) if any(each.action == "remove" for each in done) else {}
+    for each in done:
+        if each.action == "remove":  # the log does not say which faces they had, and still have
+            each.faces = counts.get(each.detail["person"], 0)
+    return done
 
 
-def _done(connection: sa.Connection) -> list[tuple[int, str, str, dict[str, Any]]]:
-    """The events that can be undone, the latest first: number, time, action, detail."""
-    undone = undone_events(connection)
-    query = EVENTS.select().where(events.c.action.in_(UNDOABLE))
-    done = [(row.id, row.at, row.action, event_detail(row)) for row in connection.execute(query)]
-    return [row for row in reversed(done) if row[0] not in undone and _can_be(row[2], row[3])]
-
-
-def _can_be(action: str, what: dict[str, Any]) -> bool:
+def _can_be_undone(event: Event) -> bool:
     """Not so what was done before undoing existed, or what concerns somebody who was purged."""
-    if action == "reject" and what.get("rejection") is None and what.get("other") is None:
+    what = event.detail
+    if event.action == "reject" and what.get("rejection") is None and what.get("other") is None:
         return False  # the rejection was taken back
     return "person" in what
-
-
-def _change(event: int, at: str, action: str, what: dict[str, Any]) -> Change:
-    count = len(what.get("faces", ()))
-    some = f"{count} face{'' if count == 1 else 's'}"
-    lines = {
-        "rename": "{old} became {new}",
-        "remove": "{name} was removed",
-        "merge": f"{{other_name}} was merged into {{name}} ({some})",
-        "split": f"{some} of {{name}} became {{other_name}}'s",
-        "reject": "a face was rejected as {name}'s",
-    }
-    return Change(event, at, action, lines[action].format(**what))
 
 
 def _check_there(connection: sa.Connection, person: int, name: str | None) -> None:

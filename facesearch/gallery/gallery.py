@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Embeddings, Pixels
 from facesearch.core.errors import GalleryError, ModelError, PhotoError
-from facesearch.core.face import Box
 from facesearch.core.names import clean_name as clean_name
 from facesearch.core.progress import Progress
 from facesearch.core.templates import templates
@@ -30,7 +29,7 @@ from facesearch.gallery import curation, encryption, purge, rejections
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive, Contents
 from facesearch.gallery.archive_import import Merged, merge
-from facesearch.gallery.curation import Change
+from facesearch.gallery.change import Change, Rejected
 from facesearch.gallery.face_picture import picture_of
 from facesearch.gallery.impostor_search import impostor_scores
 from facesearch.gallery.profile import Profile, profile_of
@@ -69,17 +68,6 @@ __all__ = [
     "Which",
     "clean_name",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """What became of "this face is not theirs"."""
-
-    number: int  # of the rejection
-    face: int  # of the photo, as in Identification; by `reject_face` the number of the face
-    box: Box
-    taken_out: int  # faces that were enrolled as theirs
-    copies: list[int]  # enrolled as theirs from other photos, so near that they are this face, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +149,7 @@ class Gallery:
 
     def rename(self, old: str, new: str) -> None:
         """Raises PersonError if `old` is unknown, or `new` is taken or no name."""
-        self._store.rename(clean_name(old), clean_name(new))
+        curation.rename(self._store, clean_name(old), clean_name(new))
 
     def remove(self, name: str) -> int:
         """Take a person out of every answer; `undo` brings them back. Returns their faces.
@@ -170,7 +158,7 @@ class Gallery:
         """
         self._store.database.check_writable()
         try:
-            return self._store.remove(clean_name(name))
+            return curation.remove(self._store, clean_name(name)).faces
         finally:
             self._renew_caches()
 
@@ -178,13 +166,13 @@ class Gallery:
         """See `curation.merge`."""
         return curation.merge(
             self._store.database, clean_name(name), clean_name(other), force=force
-        )
+        ).faces
 
     def split(self, name: str, numbers: Iterable[int], into: str, *, force: bool = False) -> int:
         """See `curation.split`."""
         return curation.split(
             self._store.database, clean_name(name), numbers, clean_name(into), force=force
-        )
+        ).faces
 
     def changes(self) -> list[Change]:
         """What can be undone, the latest first."""
@@ -322,15 +310,15 @@ class Gallery:
         if not 0 <= face < len(seen):
             raise PhotoError(f"{photo}: has no face {face}; {len(seen)} found, counted from 0")
         one = seen[face]
-        number, taken, copies = rejections.reject(
+        return rejections.reject(
             self._store.database,
             clean_name(name),
             images.sha256(photo),
             one.face.box,
             one.embedding[:0] if one.reason else one.embedding,
             rejection.near_of(embedder.model),
+            face=face,
         )
-        return Rejected(number, face, one.face.box, taken, copies)
 
     def reject_face(self, name: str, number: int, model: Model) -> Rejected:
         """The same for a face that is enrolled, by its number. model: the gallery's.
@@ -339,15 +327,15 @@ class Gallery:
         """
         self._check_fingerprint(model)
         face = rejections.enrolled_face(self._store.database, number)
-        said, taken, copies = rejections.reject(
+        return rejections.reject(
             self._store.database,
             clean_name(name),
             face.sha256,
             face.box,
             face.embedding,
             rejection.near_of(model),
+            face=number,
         )
-        return Rejected(said, number, face.box, taken, copies)
 
     def rejections(self) -> list[Rejection]:
         """What `reject` kept, in the order in which it was said."""

@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from facesearch.core.errors import PersonError, UnknownPerson
 from facesearch.enrollment.journal import forget_all
-from facesearch.gallery.curation import undone_events
 from facesearch.gallery.rejections import all_rejections, drop_rejection
 from facesearch.storage.database import (
     MIRROR,
@@ -21,6 +20,7 @@ from facesearch.storage.database import (
     get_setting,
     set_setting,
 )
+from facesearch.storage.events import undone
 from facesearch.storage.faces import enrolled
 from facesearch.storage.recovery import DAMAGED, WORK
 from facesearch.storage.row_checksums import EVENTS, SEARCHES, TERMS, Rows, event_detail
@@ -140,9 +140,9 @@ def _due(connection: sa.Connection, on: date) -> set[int]:
 
 def _merged(connection: sa.Connection) -> dict[int, int]:
     """Who was merged into whom; a purge takes them together with the latter."""
-    undone = undone_events(connection)
+    taken_back = undone(connection)
     query = EVENTS.select().where(events.c.action == "merge")
-    done = [event_detail(row) for row in connection.execute(query) if row.id not in undone]
+    done = [event_detail(row) for row in connection.execute(query) if row.id not in taken_back]
     return {detail["other"]: detail["person"] for detail in done if "person" in detail}
 
 
@@ -201,7 +201,7 @@ def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
         .group_by(people.c.id)
     )
     removed = {row[0]: int(row[1]) for row in connection.execute(counts)}
-    undone = undone_events(connection)
+    taken_back = undone(connection)
     query = EVENTS.select().where(events.c.action.in_(("merge", "split", "reject")))
     done = [(row.id, row.action, event_detail(row)) for row in connection.execute(query)]
     parts = [
@@ -209,7 +209,7 @@ def _reached(connection: sa.Connection, numbers: set[int]) -> set[int]:
         for event, action, detail in done
         if "person" in detail
         and detail.get("other") in removed
-        and (event in undone) == (action == "split")
+        and (event in taken_back) == (action == "split")
         and (action == "reject" or not removed[detail["other"]])
     ]
     found: set[int] = set()

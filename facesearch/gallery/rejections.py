@@ -3,7 +3,6 @@
 import json
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
@@ -11,8 +10,10 @@ import sqlalchemy as sa
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import PersonError
 from facesearch.core.face import SAME_BOX_IOU, Box
+from facesearch.gallery.change import Rejected, line_of
 from facesearch.matching.rejection import NEAR, Rejection
 from facesearch.storage.database import Database, now
+from facesearch.storage.events import Event
 from facesearch.storage.faces import EnrolledFace, enrolled, move_faces
 from facesearch.storage.row_checksums import EVENTS, REJECTIONS, event_detail
 from facesearch.storage.schema import events, faces, people, photos, rejections
@@ -84,22 +85,25 @@ def reject(
     box: Box,
     embedding: Embeddings,
     near: float = NEAR,
-) -> tuple[int, int, list[int]]:
+    *,
+    face: int = 0,
+) -> Rejected:
     """Keep that a face is not a person's, and take it from them if it is enrolled as theirs.
 
     sha256: of the photo. embedding: (D,), or empty for a face that cannot be recognised. near: see
-    `near_of`. A face that is taken out stays with a removed person of the same name, so that it can
-    be brought back and is purged with them. Returns the number of the rejection, how many faces
-    were taken out, and the numbers of near copies from other photos, which stay enrolled. Raises
-    PersonError if nobody bears the name, or if the same was said before.
+    `near_of`. face: its number, as the caller counts. A face that is taken out stays with a removed
+    person of the same name, so that it can be brought back and is purged with them. Near copies
+    from other photos stay enrolled. Raises PersonError if nobody bears the name, or if the same
+    face was rejected as theirs before.
     """
-    detail: dict[str, Any] = {"name": name, "other": None, "faces": []}
-    with database.write("reject", detail) as connection:
+    event = Event("reject", {"name": name, "other": None, "faces": []})
+    detail = event.detail
+    with database.write_event(event) as connection:
         person = detail["person"] = person_number(connection, name)
         theirs = enrolled(database, connection, people.c.id == person)
         asked = Rejection(0, name, sha256, box, embedding, "", near)
-        alike = [face for face in theirs if asked.bars(face.sha256, face.box, face.embedding)]
-        there = [face for face in alike if face.sha256 == sha256]
+        alike = [each for each in theirs if asked.bars(each.sha256, each.box, each.embedding)]
+        there = [each for each in alike if each.sha256 == sha256]
         known = next(
             (
                 said
@@ -113,9 +117,19 @@ def reject(
         number = known.number if known else _keep(database, connection, person, asked)
         detail["rejection"] = None if known else number
         if there:
-            detail["faces"] = [face.number for face in there]
+            detail["faces"] = [each.number for each in there]
             detail["other"] = _set_aside(database, connection, person, name, detail["faces"])
-    return number, len(there), [face.number for face in alike if face.sha256 != sha256]
+    return Rejected(
+        event.number,
+        event.at,
+        event.action,
+        line_of(event),
+        len(there),
+        number,
+        face,
+        box,
+        [each.number for each in alike if each.sha256 != sha256],
+    )
 
 
 def enrolled_face(database: Database, number: int) -> EnrolledFace:

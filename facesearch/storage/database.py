@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage import cache_file, change_log, row_checksums
+from facesearch.storage import cache_file, change_log, events, row_checksums
+from facesearch.storage.events import Event
 from facesearch.storage.row_checksums import SETTINGS, Damaged
-from facesearch.storage.schema import SCHEMA, events, settings
+from facesearch.storage.schema import SCHEMA, settings
 from facesearch.storage.sqlite import DAMAGED, Sqlite, is_file_there
 from facesearch.storage.vault import (
     Keys,
@@ -205,10 +206,17 @@ class Database:
 
     @contextmanager
     def write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
-        """A transaction of the only writer; adds the event and a revision."""
+        """A transaction of the only writer; adds an event to the log, and a new revision."""
+        with self.write_event(Event(action, detail)) as connection:
+            yield connection
+
+    @contextmanager
+    def write_event(self, event: Event) -> Iterator[sa.Connection]:
+        """The same for an event that the caller holds: it has its number and time afterwards."""
         with self.append() as connection:
             yield connection
-            connection.execute(events.insert().values(at=now(), action=action, detail=detail))
+            event.at = now()
+            events.append(connection, event)
             new_revision(connection)
             self.engine.update_templates(connection)
 

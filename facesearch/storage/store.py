@@ -17,6 +17,7 @@ from facesearch.core.errors import GalleryError, PersonError, UnknownPerson
 from facesearch.core.face import SAME_BOX_IOU, Box, Face
 from facesearch.storage import change_log
 from facesearch.storage.database import UNCLEAN, Database, get_setting, now, set_setting
+from facesearch.storage.events import Event
 from facesearch.storage.row_checksums import CHIPS, TERMS
 from facesearch.storage.schema import (
     chips,
@@ -564,24 +565,26 @@ class Store:
             made = _new_id(connection.execute(faces.insert().values(row)))
             keep_chip(connection, made, self.database.sealed(chip, "chip"))
 
-    def rename(self, old: str, new: str) -> None:
-        """Raises PersonError if `old` is unknown or `new` is taken."""
-        detail: dict[str, Any] = {"old": old, "new": new}
-        with self.database.write("rename", detail) as connection:
-            detail["person"] = person_number(connection, old)
-            set_name(connection, detail["person"], new)
+    def rename(self, old: str, new: str) -> Event:
+        """Give a person another name. Raises PersonError if `old` is unknown or `new` is taken."""
+        event = Event("rename", {"old": old, "new": new})
+        with self.database.write_event(event) as connection:
+            person = event.detail["person"] = person_number(connection, old)
+            set_name(connection, person, new)
+        return event
 
-    def remove(self, name: str) -> int:
-        """Take a person out of every answer, until it is undone; returns the number of faces.
+    def remove(self, name: str) -> Event:
+        """Take a person out of every answer, until it is undone.
 
         The name is free for another then. `purge` leaves nothing. Raises PersonError.
         """
-        detail: dict[str, Any] = {"name": name}
-        with self.database.write("remove", detail) as connection:
-            person = detail["person"] = person_number(connection, name)
+        event = Event("remove", {"name": name})
+        with self.database.write_event(event) as connection:
+            person = event.detail["person"] = person_number(connection, name)
             query = sa.select(sa.func.count()).where(faces.c.person == person)
+            event.faces = int(connection.execute(query).scalar_one())
             hide_person(connection, person, name)
-            return int(connection.execute(query).scalar_one())
+        return event
 
 
 def _counted() -> sa.Select[Any]:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from facesearch.core import paths
 from facesearch.core.errors import PersonError, PhotoError
 from facesearch.core.face import Box
 from facesearch.core.progress import Silent
+from facesearch.gallery import curation
 from facesearch.gallery.contact_sheet import contact_sheet
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.gallery import EnrolledPhoto, Gallery, Identification
@@ -23,6 +25,7 @@ from facesearch.matching.duplicates import near_enough
 from facesearch.matching.rejection import NEAR
 from facesearch.storage import schema
 from facesearch.storage.schema import face_checksum, person_checksum, photo_checksum
+from facesearch.storage.store import Store
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from tests.support.invented_photos import MODEL, photo
@@ -59,7 +62,7 @@ def not_theirs(gallery: Gallery, name: str, number: int, box: Box | None = None)
     """Reject the face of an invented photo."""
     seen = photo("", number)
     where = box or seen.faces[0].box
-    return reject(gallery._store.database, name, seen.sha256, where, seen.embeddings[0])[0]
+    return reject(gallery._store.database, name, seen.sha256, where, seen.embeddings[0]).number
 
 
 def test_a_merge_and_its_undoing(gallery: Gallery) -> None:
@@ -477,7 +480,7 @@ def test_what_is_a_copy_of_a_rejected_face_is_the_models_to_say(
         enrol(gallery, accurate, "ann", collins)
         gallery.reject("ann", hopper, accurate)
         (said,) = gallery.rejections()
-    ((seen,), (again,)) = (accurate.see(path).faces for path in (hopper, copy))
+    ((seen,), (again,)) = (accurate.embed_photo(path).faces for path in (hopper, copy))
     assert said.near == near_enough(calibration_of(accurate.model))
     assert NEAR < np.linalg.norm(seen.embedding - again.embedding) <= said.near
     assert said.bars("another file", Box(0, 0, 9, 9), again.embedding)
@@ -640,3 +643,29 @@ def test_the_doctor_finds_nothing_wrong_with_what_was_curated(
     gallery.purge("carl")
     kinds = {finding.kind for finding in examine(where)}
     assert kinds - {"mode"} == {"photo gone"}  # the photos are invented
+
+
+def test_each_change_tells_the_event_that_undoes_it(gallery: Gallery, where: Path | str) -> None:
+    with closing(Store(where, create=False)) as store:
+        database, seen = store.database, photo("", 2)
+        told = [
+            curation.rename(store, "ann", "Zoë"),
+            curation.merge(database, "Zoë", "bob"),
+            curation.split(database, "Zoë", [1, 4], "carl"),
+            reject(database, "Zoë", seen.sha256, seen.faces[0].box, seen.embeddings[0], face=7),
+            curation.remove(store, "carl"),
+        ]
+    assert [(change.action, change.faces) for change in told] == [
+        ("rename", 0),
+        ("merge", 2),
+        ("split", 2),
+        ("reject", 1),
+        ("remove", 2),
+    ]
+    listed = [(each.event, each.at, each.line, each.faces) for each in gallery.changes()]
+    assert listed == [(each.event, each.at, each.line, each.faces) for each in reversed(told)]
+    before = gallery.undo(told[4].event)
+    assert before == told[4]
+    assert [change.event for change in gallery.changes()] == [
+        each.event for each in reversed(told[:4])
+    ]

@@ -139,7 +139,7 @@ def test_it_goes_on_being_used(old: Path) -> None:
     store = Store(old, create=False)
     assert len(store.add([photo(3)], MODEL)) == 1  # removed before
     assert store.add([photo(0)], MODEL) == []
-    assert store.remove("bob") == 1
+    assert store.remove("bob").faces == 1
     assert [person.name for person in store.people()] == ["Zo\u00eb Ng", "mistake", "new name"]
 
 
