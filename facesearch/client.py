@@ -538,15 +538,13 @@ def _candidate(row: dict[str, Any]) -> "Candidate":
 
 def _identification(path: Path, row: dict[str, Any]) -> "Identification":
     from facesearch.gallery.gallery import Identification
-    from facesearch.matching.decision import Decision
 
-    fields = ("answer", "name", "distance", "probability", "reason")
+    fields = ("answer", "name", "distance", "threshold", "probability", "reason")
     return Identification(
         path,
         row["face"],
         Box(*row["box"]) if row["box"] else None,
-        Decision(*(row[key] for key in fields)),
-        row["threshold"],
+        *(row[key] for key in fields),
         [_candidate(each) for each in row["candidates"]],
     )
 

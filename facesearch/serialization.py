@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from facesearch.matching.rejection import Rejection
 
 Row = dict[str, Any]
-Shown = Callable[[Path], str]  # how a photo's path is told
+Shown = Callable[[Any], str]  # how a photo is told
 
 
 def enrolment(result: "EnrolledPhoto", shown: Shown = str) -> Row:

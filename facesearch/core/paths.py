@@ -7,6 +7,7 @@ from facesearch.core.errors import ModelError
 
 DEFAULT_MODEL = "default"
 DETAIL = 640  # pixels; the longest side of the copy that the network detector looks at
+CALIBRATION, COHORT = "calibration.json", "cohort.safetensors"  # files of a model's folder
 MIN_FACE = 10.0  # pixels; what is narrower is not even reported
 
 

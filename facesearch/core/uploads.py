@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn
 
+from facesearch.core.arrays import Pixels
+
 LONGEST = 255  # characters of a file name
 NAMELESS = "photo"
 
@@ -23,6 +25,7 @@ class Upload(_Path):
     """
 
     content: Callable[[], bytes] | None = None
+    pixels: Callable[[], Pixels] | None = None  # instead of a content: the upright photo itself
     size: tuple[int, int] | None = None  # width and height of the upright photo, once it was read
 
     def open(self, *args: Any, **kwargs: Any) -> IO[Any]:  # type: ignore[override]

@@ -4,13 +4,14 @@ import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances
 from facesearch.core.errors import CalibrationError, ModelError
+from facesearch.core.paths import CALIBRATION, COHORT
 from facesearch.matching.cohort import Cohort
 from facesearch.matching.evidence import Evidence, evidence_trials, fit_evidence
 from facesearch.metrics.confidence import (
@@ -20,7 +21,9 @@ from facesearch.metrics.confidence import (
     smallest_rate,
 )
 from facesearch.metrics.pairs import all_pairs, balanced, best_f1, pairwise_distances
-from facesearch.vision.model import CALIBRATION, COHORT, Model
+
+if TYPE_CHECKING:
+    from facesearch.vision.model import Model
 
 DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
 BINS = tuple(np.linspace(0, 2, 81).round(3).tolist())
@@ -117,12 +120,12 @@ def _tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def calibration_of(model: Model) -> Calibration:
+def calibration_of(model: "Model") -> Calibration:
     """The calibration of a model. Raises ModelError."""
     return Calibration.load(model.folder / CALIBRATION)
 
 
-def cohort_of(model: Model) -> Cohort:
+def cohort_of(model: "Model") -> Cohort:
     """The people with whom a model is calibrated. Raises ModelError."""
     return Cohort.load(model.folder / COHORT)
 

@@ -4,12 +4,17 @@ import math
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from facesearch.core.errors import CalibrationError, PhotoError
+from facesearch.core.embedded import EmbeddedFace
+from facesearch.core.errors import CalibrationError
+from facesearch.core.parallel import in_order
+from facesearch.core.photos import Photo
 from facesearch.matching.calibration import DEFAULT_FMR, DEFAULT_FPIR, Calibration, ImpostorScores
 from facesearch.matching.evidence import posterior, probability
-from facesearch.vision.embedder import EmbeddedFace, Embedder, in_order
+
+if TYPE_CHECKING:
+    from facesearch.vision.embedder import Embedder
 
 Answer = Literal["match", "unknown", "ambiguous", "unusable"]
 
@@ -139,14 +144,15 @@ def decide(
 class Comparison:
     """Whether two photos show one person."""
 
-    a: Path
-    b: Path
+    a: Photo
+    b: Photo
     answer: Answer  # match, unknown (different people) or unusable
     distance: float | None
     threshold: float
     probability: float | None
     reason: str
     faces: tuple[EmbeddedFace, ...] = ()  # that were compared, as far as they were found
+    warning: str = ""  # what there is to say about the threshold
 
     @property
     def same(self) -> bool | None:
@@ -155,7 +161,7 @@ class Comparison:
 
 
 def compare(
-    embedder: Embedder,
+    embedder: "Embedder",
     calibration: Calibration,
     a: Path,
     b: Path,
@@ -172,9 +178,7 @@ def compare(
     notes: list[str] = []
     faces: list[EmbeddedFace] = []
     for path, photo in in_order(partial(embedder.embed_photo, keep=keep), (a, b)):
-        if isinstance(photo, PhotoError):
-            raise photo
-        face, why = _main_face(photo.faces)
+        face, why = _main_face(photo.result().faces)
         if face is None:
             reason = f"{path}: {why}"
             return Comparison(a, b, "unusable", None, threshold, None, reason, tuple(faces))

@@ -1,29 +1,37 @@
 """The answers for the faces of a photo, from the people near each of them."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from facesearch.core.embedded import EmbeddedFace
 from facesearch.core.face import Box
-from facesearch.matching.decision import Candidate, Decision, decide
-from facesearch.vision.embedder import EmbeddedFace
+from facesearch.core.photos import Photo
+from facesearch.matching.decision import Answer, Candidate, Decision, decide
 
 NEAREST_PEOPLE = 10  # people near a face that its probability is shared among, at least
 
 
 @dataclass(frozen=True, slots=True)
-class Identification:
+class IdentifiedFace:
     """The answer for one face of a photo, or for a photo without one."""
 
-    photo: Path
-    face: int | None  # counts from 0, the largest face first
+    photo: Photo  # as it was given
+    face: int | None  # its number, from 0 for the largest; None if the photo has no face
     box: Box | None
-    decision: Decision
-    threshold: float
-    candidates: list[Candidate]
+    answer: Answer
+    name: str | None  # of a match
+    distance: float | None  # to the nearest person
+    threshold: float  # the largest distance that was accepted
+    probability: float | None  # that the face is the nearest person's
+    reason: str  # why it is no match, and whatever else there is to say
+    candidates: list[Candidate]  # the nearest people, nearest first
+
+    @property
+    def decision(self) -> Decision:
+        return Decision(self.answer, self.name, self.distance, self.probability, self.reason)
 
 
 def answered(
-    path: Path,
+    photo: Photo,
     faces: list[EmbeddedFace],
     near: list[list[Candidate]],
     barred: list[set[str]],
@@ -31,16 +39,16 @@ def answered(
     people: int,
     prior: float,
     top: int,
-) -> list[Identification]:
-    """One answer for each face of a photo, or for the photo if it has none.
+) -> list[IdentifiedFace]:
+    """Answer for each face of a photo, or for the photo if it has none.
 
     near: for each face the people near it, nearest first: at least NEAREST_PEOPLE and `top`, beside
     those who are barred. barred: for each face the names of the people it was rejected as. people:
-    in the gallery. prior: see `decide`. top: candidates listed.
+    how many are enrolled. prior: see `decide`. top: how many candidates are listed.
     """
     if not faces:
         nothing = Decision("unusable", None, None, None, "no face found")
-        return [Identification(path, None, None, nothing, threshold, [])]
+        return [_face(photo, None, None, nothing, threshold, [])]
     answers = []
     for number, (seen, every, names) in enumerate(zip(faces, near, barred, strict=True)):
         open_to = [person for person in every if person.name not in names]
@@ -49,9 +57,30 @@ def answered(
         else:
             decision = decide(open_to, threshold, people, prior)
             decision = _with_rejections(decision, every, names, threshold)
-        box = seen.face.box
-        answers.append(Identification(path, number, box, decision, threshold, open_to[:top]))
+        answers.append(_face(photo, number, seen.face.box, decision, threshold, open_to[:top]))
     return _each_person_once(answers)
+
+
+def _face(
+    photo: Photo,
+    number: int | None,
+    box: Box | None,
+    decision: Decision,
+    threshold: float,
+    candidates: list[Candidate],
+) -> IdentifiedFace:
+    return IdentifiedFace(
+        photo,
+        number,
+        box,
+        decision.answer,
+        decision.name,
+        decision.distance,
+        threshold,
+        decision.probability,
+        decision.reason,
+        candidates,
+    )
 
 
 def _with_rejections(
@@ -69,21 +98,22 @@ def _with_rejections(
     return replace(decision, reason=reason)
 
 
-def _each_person_once(answers: list[Identification]) -> list[Identification]:
+def _each_person_once(answers: list[IdentifiedFace]) -> list[IdentifiedFace]:
     """In one photo a person can be only one face: the nearest keeps the name."""
-    best: dict[str, Identification] = {}
+    best: dict[str, IdentifiedFace] = {}
     for answer in answers:
-        name, distance = answer.decision.name, answer.decision.distance
-        if name is not None and distance is not None:
-            rival = best.get(name)
-            if rival is None or distance < (rival.decision.distance or 0):
-                best[name] = answer
+        if answer.name is not None and answer.distance is not None:
+            rival = best.get(answer.name)
+            if rival is None or answer.distance < (rival.distance or 0):
+                best[answer.name] = answer
     result = []
     for answer in answers:
-        name = answer.decision.name
+        name = answer.name
         if name is not None and best[name] is not answer:
             reason = f"{name} is already face {best[name].face} of this photo, which is nearer"
-            decision = replace(answer.decision, answer="unknown", name=None, reason=reason)
-            answer = replace(answer, decision=decision)
+            answer = replace(answer, answer="unknown", name=None, reason=reason)
         result.append(answer)
     return result
+
+
+Identification = IdentifiedFace  # the name before

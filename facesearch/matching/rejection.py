@@ -1,6 +1,7 @@
 """Which faces are known not to be a person's."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,14 +10,16 @@ from facesearch.core.errors import ModelError
 from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.duplicates import near_enough
-from facesearch.vision.model import Model
+
+if TYPE_CHECKING:
+    from facesearch.vision.model import Model
 
 NEAR = (
     0.15  # where no calibration says more; experiments/copy_distances.py shows how far copies move
 )
 
 
-def near_of(model: Model) -> float:
+def near_of(model: "Model") -> float:
     """The distance within which, by this model, a face is taken for a copy of another."""
     try:
         return near_enough(calibration_of(model))

@@ -1,38 +1,18 @@
 """The one way of a photo: pixels, faces, chips, embeddings."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from facesearch.core import parallel
 from facesearch.core.arrays import Chips, Embeddings
+from facesearch.core.embedded import EmbeddedFace as EmbeddedFace
+from facesearch.core.embedded import EmbeddedPhoto as EmbeddedPhoto
 from facesearch.core.errors import PhotoError
-from facesearch.core.face import Face
 from facesearch.core.parallel import Item, Result
 from facesearch.core.paths import DETAIL, MIN_FACE
 from facesearch.vision.face_reader import AlignedPhoto, FaceReader
 from facesearch.vision.model import Model
 from facesearch.vision.quality import unrecognisable
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedFace:
-    """A face as the model sees it."""
-
-    face: Face
-    embedding: Embeddings  # (D,)
-    flip_consistency: float  # see Model.embed_with_consistency
-    reason: str  # why it cannot be recognised; empty if it can
-    kept: bytes | None = None  # its chip to keep, where that was asked for
-
-
-@dataclass(frozen=True, slots=True)
-class EmbeddedPhoto:
-    """One photo as the model sees it: its size and its faces, the largest first."""
-
-    width: int
-    height: int
-    faces: list[EmbeddedFace]
 
 
 class Embedder(FaceReader):

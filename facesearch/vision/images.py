@@ -1,6 +1,7 @@
 """Image files to upright RGB pixels, and folders to lists of photos."""
 
 import hashlib
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from facesearch.core.arrays import Pixels
 from facesearch.core.errors import NotAnImage, PhotoError, TooManyPixels
+from facesearch.core.uploads import Upload
 
 MAX_PIXELS = 200_000_000
 
@@ -56,8 +58,30 @@ def read_reduced(path: Path, least: int | None) -> Reduced:
     A JPEG is shrunk while it is decoded, in a fraction of the time, as far as its longer side stays
     at least `least` pixels; None leaves it as it is. Raises as `read` does.
     """
+    pixels = pixels_of(path)
+    if pixels is not None:
+        return Reduced(pixels, 1, pixels.shape[1], pixels.shape[0])
     with opened(path) as file:
         return _decode(file, path, least)
+
+
+def pixels_of(path: Path) -> Pixels | None:
+    """The pixels of a photo that was given as such, not as a file. Raises PhotoError."""
+    if not isinstance(path, Upload) or path.pixels is None:
+        return None
+    pixels = path.pixels()
+    _check_size(path, pixels.shape[1], pixels.shape[0])
+    return pixels
+
+
+def upright_rgb(image: Image.Image, path: Path) -> Pixels:
+    """A picture of Pillow's as `read` gives that of a file; path: its name in errors.
+
+    Raises PhotoError.
+    """
+    with _translate_errors(path):
+        _check_size(path, *image.size)
+        return _rgb(_upright(image))
 
 
 @contextmanager
@@ -84,40 +108,61 @@ def size(path: Path) -> tuple[int, int]:
 
     Raises PhotoError.
     """
+    pixels = pixels_of(path)
+    if pixels is not None:
+        return pixels.shape[1], pixels.shape[0]
     with opened(path) as file:
         try:
             with _open(file) as image:
                 return image.size
         except UnidentifiedImageError as error:
             raise NotAnImage(f"{path}: not an image that can be read") from error
-        except Exception as error:  # as in `_decode`
+        except Exception as error:  # as in `_translate_errors`
             raise PhotoError(f"{path}: damaged image") from error
 
 
 def sha256(path: Path) -> str:
-    """Of the file's content, in hexadecimal. Raises PhotoError."""
+    """Of the file's content, in hexadecimal; of a photo without a file that of its pixels.
+
+    Raises PhotoError.
+    """
+    pixels = pixels_of(path)
+    if pixels is not None:
+        digest = hashlib.sha256(b"rgb" + struct.pack("<QQ", *pixels.shape[:2]))
+        digest.update(pixels.tobytes())
+        return digest.hexdigest()
     with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _decode(file: BufferedReader, path: Path, least: int | None) -> Reduced:
+    with _translate_errors(path), _open(file) as image:
+        width, height = image.size
+        _check_size(path, width, height)
+        if least is not None:
+            shrink = max(1.0, max(width, height) / least)
+            image.draft(None, (max(1, int(width / shrink)), max(1, int(height / shrink))))
+        factor = round(max(width, height) / max(image.size))
+        pixels = _rgb(_upright(image))
+        turned = (pixels.shape[1] < pixels.shape[0]) != (width < height)
+        if turned:
+            width, height = height, width
+        return Reduced(pixels, factor, width, height)
+
+
+def _check_size(path: Path, width: int, height: int) -> None:
+    if width * height > MAX_PIXELS:
+        raise TooManyPixels(
+            f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} "
+            "million allowed; shrink it first"
+        )
+
+
+@contextmanager
+def _translate_errors(path: Path) -> Iterator[None]:
+    """What goes wrong while a photo is decoded becomes a PhotoError with its name."""
     try:
-        with _open(file) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                raise TooManyPixels(
-                    f"{path}: {width} x {height} pixels, more than the {MAX_PIXELS // 1_000_000} "
-                    "million allowed; shrink it first"
-                )
-            if least is not None:
-                shrink = max(1.0, max(width, height) / least)
-                image.draft(None, (max(1, int(width / shrink)), max(1, int(height / shrink))))
-            factor = round(max(width, height) / max(image.size))
-            pixels = _rgb(_upright(image))
-            turned = (pixels.shape[1] < pixels.shape[0]) != (width < height)
-            if turned:
-                width, height = height, width
-            return Reduced(pixels, factor, width, height)
+        yield
     except UnidentifiedImageError as error:
         raise NotAnImage(f"{path}: not an image that can be read") from error
     except PhotoError:
@@ -147,7 +192,7 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # of some kinds it turns the image itself, and says so in the EXIF
     try:
         orientation = image.getexif().get(0x0112)
-    except Exception:  # as in `_decode`
+    except Exception:  # as in `_translate_errors`
         return image
     turn = TURNS.get(orientation) if isinstance(orientation, int) else None
     return image if turn is None else image.transpose(turn)

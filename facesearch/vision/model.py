@@ -16,6 +16,8 @@ from facesearch.core.arrays import Chips, Embeddings, FlipConsistencies
 from facesearch.core.errors import ModelError
 from facesearch.core.face import Point
 from facesearch.core.parallel import in_order
+from facesearch.core.paths import CALIBRATION as CALIBRATION
+from facesearch.core.paths import COHORT as COHORT
 from facesearch.core.paths import model_home, shipped_models
 from facesearch.vision.alignment import TEMPLATE
 from facesearch.vision.onnx import session
@@ -27,7 +29,7 @@ LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
 DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
 # the files with which each detector finds faces
 DETECTOR_FILES = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
-CALIBRATION, COHORT, CARD = "calibration.json", "cohort.safetensors", "card.md"
+CARD = "card.md"
 CHIPS_PER_RUN = 32
 LEAST_FLIP_CONSISTENCY = (
     0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
