@@ -539,13 +539,17 @@ def _candidate(row: dict[str, Any]) -> "Candidate":
 def _identification(path: Path, row: dict[str, Any]) -> "Identification":
     from facesearch.gallery.gallery import Identification
 
-    fields = ("answer", "name", "distance", "threshold", "probability", "reason")
     return Identification(
-        path,
-        row["face"],
-        Box(*row["box"]) if row["box"] else None,
-        *(row[key] for key in fields),
-        [_candidate(each) for each in row["candidates"]],
+        photo=path,
+        face=row["face"],
+        box=Box(*row["box"]) if row["box"] else None,
+        answer=row["answer"],
+        name=row["name"],
+        distance=row["distance"],
+        threshold=row["threshold"],
+        probability=row["probability"],
+        reason=row["reason"],
+        candidates=[_candidate(each) for each in row["candidates"]],
     )
 
 
