@@ -29,6 +29,7 @@ from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION
 from facesearch.gallery.gallery import Gallery
 from facesearch.matching.calibration import calibration_of, cohort_of
 from facesearch.matching.identification import NEAREST_PEOPLE
+from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.storage.schema import (
     face_checksum,
     faces,
@@ -37,7 +38,6 @@ from facesearch.storage.schema import (
     photo_checksum,
     photos,
 )
-from facesearch.storage.store import ModelStamp, NewPhoto
 from facesearch.vision.embedder import EmbeddedFace
 from facesearch.vision.model import Model
 from tests.support.postgres_server import running

@@ -32,7 +32,6 @@ from facesearch.core import paths
 from facesearch.gallery.gallery import Gallery
 from facesearch.index.local_index import LocalIndex
 from facesearch.matching.calibration import cohort_of
-from facesearch.storage.database import set_setting
 from facesearch.storage.schema import (
     face_checksum,
     faces,
@@ -41,6 +40,7 @@ from facesearch.storage.schema import (
     photo_checksum,
     photos,
 )
+from facesearch.storage.settings import set_setting
 from facesearch.storage.store import Store
 from facesearch.vision.model import Model
 

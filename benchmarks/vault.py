@@ -15,7 +15,7 @@ import numpy as np
 from facesearch.core.face import Box, Face
 from facesearch.gallery.gallery import Gallery
 from facesearch.storage import vault
-from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.storage.records import ModelStamp, NewPhoto
 
 DIMENSION, OF_ONE = 128, 10
 

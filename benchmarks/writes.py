@@ -20,8 +20,9 @@ from benchmarks.commands import machine
 from benchmarks.scale import drawn, fill
 from facesearch.core.face import Box, Face
 from facesearch.core.paths import find_model
+from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.storage.sqlite import Sqlite
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.store import Store
 from facesearch.vision.model import Model
 
 VARIANTS = {
@@ -73,7 +74,7 @@ def main() -> None:
                         times.append(1000 * (time.perf_counter() - started) / PHOTOS)
                     started = time.perf_counter()
                     for _ in range(60):
-                        store.samples(rng.integers(1, args.faces, 10).tolist())
+                        store.person_faces(rng.integers(1, args.faces, 10).tolist())
                     times.append(1000 * (time.perf_counter() - started) / 60)
                 found[name].append(times)
                 store.close()

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from facesearch.matching.decision import Candidate, Comparison
     from facesearch.matching.rejection import Rejection
     from facesearch.storage.audit_log import Search
-    from facesearch.storage.store import Person, StoredFace
+    from facesearch.storage.records import Person, StoredFace
 
 TOKEN, TOKEN_FILE = "FACESEARCH_TOKEN", "FACESEARCH_TOKEN_FILE"
 SECONDS = 120
@@ -69,7 +69,7 @@ class Client:
 
     def people(self) -> "list[Person]":
         """Everybody, by name."""
-        from facesearch.storage.store import Person
+        from facesearch.storage.records import Person
 
         found: list[Person] = []
         while True:
@@ -82,14 +82,14 @@ class Client:
                 return found
 
     def person(self, name: str) -> "Person":
-        from facesearch.storage.store import Person
+        from facesearch.storage.records import Person
 
         told = self._get(_of(name))
         fields = {key: told[key] for key in ("name", "photos", "created", "expires", "consent")}
         return Person(faces=told["count"], **fields)
 
     def faces_of(self, name: str) -> "list[StoredFace]":
-        from facesearch.storage.store import StoredFace
+        from facesearch.storage.records import StoredFace
 
         told = self._get(_of(name))
         return [

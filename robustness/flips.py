@@ -31,7 +31,8 @@ from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import audit_log, preferences
 from facesearch.storage.database import Database
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.records import ModelStamp, NewPhoto
+from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace
 from facesearch.vision.model import Model
 

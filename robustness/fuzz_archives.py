@@ -33,7 +33,8 @@ from facesearch.core.face import Box, Face
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import CHIPS, EMBEDDINGS, MANIFEST, MEMBERS, Archive
 from facesearch.gallery.archive_import import merge
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.records import ModelStamp, NewPhoto
+from facesearch.storage.store import Store
 from facesearch.vision.stored_chips import kept_chip
 
 SECONDS = 20
@@ -360,7 +361,7 @@ def _merged(file: Path, empty: Path, gallery: Path) -> None:
     _, owners, vectors = store.vectors()  # checks every checksum
     assert len(owners) == merged.faces_added
     assert np.allclose(np.linalg.norm(vectors.astype(float), axis=1), 1, atol=1e-3)
-    assert len(store.samples(owners.tolist())) == len(set(owners.tolist()))
+    assert len(store.person_faces(owners.tolist())) == len(set(owners.tolist()))
     store.close()
 
 

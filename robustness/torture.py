@@ -36,7 +36,7 @@ from facesearch.core import paths
 from facesearch.core.progress import Silent
 from facesearch.gallery import doctor
 from facesearch.gallery.gallery import INDEX, Gallery
-from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model

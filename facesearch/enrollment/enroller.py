@@ -26,7 +26,8 @@ from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND
 from facesearch.matching.identification import NEAREST_PEOPLE
 from facesearch.matching.rejection import Rejection
-from facesearch.storage.store import NOBODY, ModelStamp, NewPhoto, Store
+from facesearch.storage.records import NOBODY, ModelStamp, NewPhoto
+from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace, Embedder
 from facesearch.vision.near_duplicates import Sketch, copies, sketch
 
@@ -252,8 +253,8 @@ class Enroller:
         if self._calibration is None:
             return
         dimension = self._embedder.model.dimension
-        enrolled = self._store.roster(job.name) if job.name in self._known else NOBODY
-        where = self._store.where(enrolled.numbers.tolist())
+        enrolled = self._store.enrolled_faces(job.name) if job.name in self._known else NOBODY
+        where = self._store.face_locations(enrolled.numbers.tolist())
         for number, embedding in zip(enrolled.numbers.tolist(), enrolled.embeddings, strict=True):
             if number in where:
                 job.kept.append((embedding, where[number].photo, where[number].face))
@@ -278,7 +279,7 @@ class Enroller:
         found: dict[str, Candidate] = {}
         crowd = self._crowd.names
         if self._several is None:
-            self._several = self._store.with_two_photos_count()
+            self._several = self._store.with_two_faces_count()
             self._several += len(crowd - self._store.with_two_photos(crowd))
         near = self._near_of[look.sha256]
         several = self._store.with_two_photos({one.name for one in near} | {name})

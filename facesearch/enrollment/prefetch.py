@@ -8,7 +8,8 @@ from pathlib import Path
 from facesearch.core.errors import PhotoError
 from facesearch.enrollment.journal import PhotoScan, ScanJournal
 from facesearch.enrollment.local_reader import PhotoReader
-from facesearch.storage.store import MOST_VARIABLES, Store
+from facesearch.storage.people import MOST_VARIABLES
+from facesearch.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

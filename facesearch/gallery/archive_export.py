@@ -30,7 +30,7 @@ from facesearch.gallery.archive_format import (
     Contents,
 )
 from facesearch.storage import row_checksums
-from facesearch.storage.database import Database, get_setting, now
+from facesearch.storage.database import Database
 from facesearch.storage.schema import (
     chips,
     face_is_sound,
@@ -41,6 +41,7 @@ from facesearch.storage.schema import (
     photo_checksum,
     photos,
 )
+from facesearch.storage.settings import get_setting, now
 from facesearch.storage.store import Store
 
 

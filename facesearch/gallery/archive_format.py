@@ -29,7 +29,7 @@ import numpy as np
 
 from facesearch.core.errors import FacesearchError, GalleryError, PersonError, PhotoError
 from facesearch.core.names import clean_name, is_clean
-from facesearch.storage.store import ModelStamp
+from facesearch.storage.records import ModelStamp
 from facesearch.vision.stored_chips import read_kept
 
 FORMAT, VERSION = "facesearch gallery", 1

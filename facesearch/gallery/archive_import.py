@@ -18,8 +18,9 @@ from facesearch.gallery.archive_format import (
     ArchivedRejection,
 )
 from facesearch.matching.rejection import NEAR, Rejection
-from facesearch.storage.database import Database, get_setting, set_setting
-from facesearch.storage.faces import EnrolledFace, enrolled
+from facesearch.storage.database import Database
+from facesearch.storage.faces import EnrolledFace, enrolled, keep_chip
+from facesearch.storage.people import new_person
 from facesearch.storage.row_checksums import REJECTIONS, check_face
 from facesearch.storage.schema import (
     face_checksum,
@@ -30,7 +31,8 @@ from facesearch.storage.schema import (
     photos,
     rejections,
 )
-from facesearch.storage.store import Store, keep_chip, new_person
+from facesearch.storage.settings import get_setting, set_setting
+from facesearch.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ from facesearch.storage import events
 from facesearch.storage.database import Database
 from facesearch.storage.events import Event
 from facesearch.storage.faces import face_counts, face_numbers, move_faces
+from facesearch.storage.people import hide_person, new_person, person_number, set_name
 from facesearch.storage.row_checksums import check_face
 from facesearch.storage.schema import face_rows, faces, people, photos, rejections
-from facesearch.storage.store import Store, hide_person, new_person, person_number, set_name
+from facesearch.storage.store import Store
 
 UNDOABLE = ("merge", "split", "rename", "remove", "reject")
 

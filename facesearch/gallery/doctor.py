@@ -26,7 +26,7 @@ from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.local_index import apply, behind
 from facesearch.index.milvus_sync import MilvusSync
 from facesearch.storage import cache_file, recovery, row_checksums
-from facesearch.storage.database import Database, is_there, now, set_setting, stored_setting
+from facesearch.storage.database import Database, is_there
 from facesearch.storage.preferences import PREFERENCES
 from facesearch.storage.schema import (
     chips,
@@ -43,13 +43,14 @@ from facesearch.storage.schema import (
     searches,
     settings,
 )
+from facesearch.storage.settings import now, set_setting, stored_setting
 from facesearch.storage.sqlite import FILE
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, from_environment
 from facesearch.vision import images
 
 if TYPE_CHECKING:
-    from facesearch.storage.pgvector import TemplateTable
+    from facesearch.storage.engine import TemplateSearch
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
 OURS = ("gallery.db*", "lock", "*.lock", "*.faiss", "*.bin", "doctor-*.jsonl")
@@ -476,7 +477,7 @@ class _Examination:
     def _templates(
         self,
         store: Store,
-        inside: "TemplateTable",
+        inside: "TemplateSearch",
         owners: NDArray[np.int64],
         embeddings: Embeddings,
     ) -> None:
@@ -526,7 +527,7 @@ def _modes(folder: Path) -> dict[Path, int]:
 
 
 def _fits(
-    kept: "PersonIndex | TemplateTable", owners: NDArray[np.int64], embeddings: Embeddings
+    kept: "PersonIndex | TemplateSearch", owners: NDArray[np.int64], embeddings: Embeddings
 ) -> bool:
     """Whether an index holds what the database holds: of each face whose it is, the embedding."""
     known, numbers = np.unique(owners, return_inverse=True)

@@ -8,9 +8,10 @@ import sqlalchemy as sa
 from facesearch.core.errors import GalleryError
 from facesearch.enrollment.journal import forget_all
 from facesearch.gallery.reindex import forget
-from facesearch.storage.database import MIRROR, RECORD, UNCLEAN, Database, get_setting, set_setting
+from facesearch.storage.database import Database
 from facesearch.storage.row_checksums import CHIPS, REJECTIONS
 from facesearch.storage.schema import as_text, chips, face_checksum, faces, rejections, settings
+from facesearch.storage.settings import KEY_RECORD, MILVUS_PREFIX, UNCLEAN, get_setting, set_setting
 from facesearch.storage.vault import Secret, Vault, new_key, wrapped
 
 ROWS_AT_ONCE = 1000  # rows in memory
@@ -28,18 +29,18 @@ def encrypt(database: Database, secret: Secret) -> None:
     key = new_key()
     record = wrapped(key, secret.kind, secret.content)
     with database.write("encrypt", {"with": secret.kind}) as connection:
-        if get_setting(connection, RECORD) is not None:
+        if get_setting(connection, KEY_RECORD) is not None:
             raise GalleryError(
                 f"{database.name}: encrypted already; `facesearch gallery rekey` gives it "
                 "another passphrase or key file"
             )
-        if get_setting(connection, MIRROR) is not None:
+        if get_setting(connection, MILVUS_PREFIX) is not None:
             raise GalleryError(
                 f"{database.name}: its face data is in Milvus, in plain; take it out there "
                 "first with `facesearch gallery leave-milvus`"
             )
         _rewrite(connection, database, Vault(key))
-        set_setting(connection, RECORD, record)
+        set_setting(connection, KEY_RECORD, record)
         set_setting(connection, UNCLEAN, "encrypt")
     database.keep(record, Vault(key))
     _clean(database, "encrypted")
@@ -50,7 +51,7 @@ def decrypt(database: Database) -> None:
     with database.write("decrypt", {}) as connection:
         _check_encrypted(database, connection)
         _rewrite(connection, database, Vault(None))
-        connection.execute(settings.delete().where(settings.c.key == RECORD))
+        connection.execute(settings.delete().where(settings.c.key == KEY_RECORD))
         set_setting(connection, UNCLEAN, "decrypt")
     _clean(database, "decrypted")
 
@@ -65,14 +66,14 @@ def rekey(database: Database, secret: Secret) -> None:
         vault = database.vault
         assert vault.key is not None
         record = wrapped(vault.key, secret.kind, secret.content)
-        set_setting(connection, RECORD, record)
+        set_setting(connection, KEY_RECORD, record)
         set_setting(connection, UNCLEAN, "rekey")  # the old one must open nothing any more
     database.keep(record, vault)
     _clean(database, "opened by the new key")
 
 
 def _check_encrypted(database: Database, connection: sa.Connection) -> None:
-    if get_setting(connection, RECORD) is None:
+    if get_setting(connection, KEY_RECORD) is None:
         raise GalleryError(f"{database.name}: not encrypted")
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from facesearch.core.templates import templates
 from facesearch.storage.database import Database
 from facesearch.storage.faces import EnrolledFace, enrolled
+from facesearch.storage.people import person_number
 from facesearch.storage.schema import faces
-from facesearch.storage.store import person_number
 
 FEWEST = 3  # faces that have a most and a least typical one: of two, both are equally far
 

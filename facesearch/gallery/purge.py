@@ -12,19 +12,19 @@ import sqlalchemy as sa
 from facesearch.core.errors import PersonError, UnknownPerson
 from facesearch.enrollment.journal import forget_all
 from facesearch.gallery.rejections import all_rejections, drop_rejection
-from facesearch.storage.database import (
-    MIRROR,
-    MIRROR_UNCLEAN,
-    UNCLEAN,
-    Database,
-    get_setting,
-    set_setting,
-)
+from facesearch.storage.database import Database
 from facesearch.storage.events import undone
 from facesearch.storage.faces import enrolled
 from facesearch.storage.recovery import DAMAGED, WORK
 from facesearch.storage.row_checksums import EVENTS, SEARCHES, TERMS, Rows, event_detail
 from facesearch.storage.schema import events, faces, people, photos
+from facesearch.storage.settings import (
+    MILVUS_PREFIX,
+    MILVUS_UNCLEAN,
+    UNCLEAN,
+    get_setting,
+    set_setting,
+)
 
 PURGED = "(purged)"  # instead of a name in a log
 
@@ -92,7 +92,7 @@ def purge_expired(database: Database, on: date) -> list[Kept]:
 def unfinished(database: Database) -> bool:
     """Whether what a purge freed is not overwritten yet, or left in Milvus."""
     with database.read() as connection:
-        return any(get_setting(connection, key) is not None for key in (UNCLEAN, MIRROR_UNCLEAN))
+        return any(get_setting(connection, key) is not None for key in (UNCLEAN, MILVUS_UNCLEAN))
 
 
 def _scrub_files(folder: Path, names: set[str]) -> None:
@@ -241,8 +241,8 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
     connection.execute(photos.delete().where(photos.c.id.not_in(sa.select(faces.c.photo))))
     forget_all(connection)
     set_setting(connection, UNCLEAN, "purge")
-    if get_setting(connection, MIRROR) is not None:
-        set_setting(connection, MIRROR_UNCLEAN, "purge")
+    if get_setting(connection, MILVUS_PREFIX) is not None:
+        set_setting(connection, MILVUS_UNCLEAN, "purge")
     _scrub_files(database.folder, names)
     return len(gone)
 

@@ -20,7 +20,8 @@ from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.core.face import Box, Face, Point
 from facesearch.core.progress import Progress
 from facesearch.matching.rejection import near_of
-from facesearch.storage.database import Database, get_setting, set_setting
+from facesearch.storage.database import Database
+from facesearch.storage.records import ModelStamp
 from facesearch.storage.row_checksums import CHIPS, REJECTIONS, Damaged, check_face
 from facesearch.storage.schema import (
     Checksum,
@@ -33,7 +34,8 @@ from facesearch.storage.schema import (
     rejections,
     settings,
 )
-from facesearch.storage.store import ModelStamp, Store
+from facesearch.storage.settings import get_setting, set_setting
+from facesearch.storage.store import Store
 from facesearch.vision import images
 from facesearch.vision.alignment import align
 from facesearch.vision.embedder import Embedder, in_order

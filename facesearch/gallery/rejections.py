@@ -12,12 +12,13 @@ from facesearch.core.errors import PersonError
 from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.gallery.change import Rejected, line_of
 from facesearch.matching.rejection import NEAR, Rejection
-from facesearch.storage.database import Database, now
+from facesearch.storage.database import Database
 from facesearch.storage.events import Event
 from facesearch.storage.faces import EnrolledFace, enrolled, move_faces
+from facesearch.storage.people import hide_person, new_person, person_number
 from facesearch.storage.row_checksums import EVENTS, REJECTIONS, event_detail
 from facesearch.storage.schema import events, faces, people, photos, rejections
-from facesearch.storage.store import hide_person, new_person, person_number
+from facesearch.storage.settings import now
 
 
 @dataclass(frozen=True, slots=True)

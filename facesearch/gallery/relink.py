@@ -10,8 +10,8 @@ import sqlalchemy as sa
 from facesearch.core.errors import PhotoError
 from facesearch.core.progress import Progress
 from facesearch.storage.database import Database
+from facesearch.storage.faces import set_path
 from facesearch.storage.schema import photos
-from facesearch.storage.store import set_path
 from facesearch.vision import images, photo_files
 
 

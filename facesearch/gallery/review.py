@@ -15,7 +15,7 @@ from facesearch.index.faiss_index import PersonIndex
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND, features
-from facesearch.storage.store import EnrolledFaces
+from facesearch.storage.records import EnrolledFaces
 
 NEIGHBOURS = 5  # people near a face or a person that are looked at
 BLOCK = 4096  # faces that are searched at once

@@ -10,7 +10,8 @@ from facesearch.core.progress import Progress
 from facesearch.gallery.rejections import rejected_pairs
 from facesearch.gallery.review import Finding, Review
 from facesearch.matching.calibration import Calibration, ImpostorScores
-from facesearch.storage.store import EnrolledFaces, Store
+from facesearch.storage.records import EnrolledFaces
+from facesearch.storage.store import Store
 from facesearch.vision.near_duplicates import Sketch, copies, sketch, sketch_of
 from facesearch.vision.stored_chips import points_inside, read_kept
 
@@ -27,7 +28,7 @@ def reviewed(
     photos: bool,
 ) -> Iterator[dict[str, Any]]:
     """See Gallery.review."""
-    roster = store.roster()
+    roster = store.enrolled_faces()
     progress.start("reviewing", 1)
     pictures = _Pictures(store)
     review = Review(
@@ -66,7 +67,7 @@ def _empty(kind: str, reason: str) -> dict[str, Any]:
 
 def _row(store: Store, roster: EnrolledFaces, finding: Finding) -> dict[str, Any]:
     asked = [one for one in (finding.face, finding.other_face) if one is not None]
-    where = store.where(asked)
+    where = store.face_locations(asked)
     row = _empty(finding.kind, finding.reason) | {
         "name": roster.names[finding.person],
         "other": None if finding.other is None else roster.names[finding.other],
@@ -108,7 +109,7 @@ class _Pictures:
         if number not in self._kept:
             if len(self._kept) >= SKETCHES:
                 self._kept.popitem(last=False)
-            found = self._store.where([number]).get(number)
+            found = self._store.face_locations([number]).get(number)
             try:
                 self._kept[number] = sketch(found.photo, found.face) if found else None
             except PhotoError:

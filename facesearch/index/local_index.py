@@ -8,8 +8,9 @@ import numpy as np
 from facesearch.core.templates import templates
 from facesearch.index.faiss_index import IvfPqIndex, PeopleIndex, PersonIndex, SearchIndex
 from facesearch.storage import cache_file
+from facesearch.storage.records import Delta
 from facesearch.storage.state import State
-from facesearch.storage.store import Delta, Store
+from facesearch.storage.store import Store
 from facesearch.storage.vault import Vault
 
 SMALL = 4 << 20  # bytes: such a file is written anew for any change

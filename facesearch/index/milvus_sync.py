@@ -20,18 +20,20 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.templates import templates
 from facesearch.index.milvus import Catalogue, Gone, MilvusIndex, Numbers, Server
 from facesearch.storage import change_log
-from facesearch.storage.database import (
-    LOCK_SECONDS,
-    MIRROR,
-    MIRROR_UNCLEAN,
-    RECORD,
+from facesearch.storage.database import LOCK_SECONDS
+from facesearch.storage.folder_lock import locked
+from facesearch.storage.people import MOST_VARIABLES
+from facesearch.storage.schema import people, totals
+from facesearch.storage.settings import (
+    KEY_RECORD,
+    MILVUS_PREFIX,
+    MILVUS_UNCLEAN,
+    delete_settings,
     get_setting,
     set_setting,
 )
-from facesearch.storage.schema import people, settings, totals
-from facesearch.storage.sqlite import locked
 from facesearch.storage.state import State
-from facesearch.storage.store import MOST_VARIABLES, Store
+from facesearch.storage.store import Store
 
 LOCK = "milvus.lock"  # held by whoever fills or changes the collection
 _PRESENT = (  # who is enrolled, with how many faces
@@ -240,12 +242,12 @@ class MilvusSync:
         _drop_others(catalogue, name, held)
         with self._store.database.append() as connection:
             if change_log.state(connection) == state:  # else something may have been purged since
-                connection.execute(settings.delete().where(settings.c.key == MIRROR_UNCLEAN))
+                delete_settings(connection, MILVUS_UNCLEAN)
         return self._opened(held), state
 
     def _is_unclean(self) -> bool:
         with self._store.database.read() as connection:
-            return get_setting(connection, MIRROR_UNCLEAN) is not None
+            return get_setting(connection, MILVUS_UNCLEAN) is not None
 
     def _opened(self, held: Held) -> MilvusIndex:
         """Ready to be searched. Raises Gone."""
@@ -288,7 +290,7 @@ class MilvusSync:
             if not noted:
                 return
             last = max(noted)
-            samples = self._store.samples(list(noted))
+            samples = self._store.person_faces(list(noted))
             found = {number: len(samples[number].embeddings) for number in sorted(samples)}
             if found != noted and self._store.revision() == revision:
                 raise GalleryError(
@@ -304,14 +306,16 @@ class MilvusSync:
         """What this gallery's collections begin with, drawn once. Raises GalleryError."""
         database = self._store.database
         with database.read() as connection:
-            encrypted = get_setting(connection, RECORD) is not None
-            name = get_setting(connection, MIRROR)
+            encrypted = get_setting(connection, KEY_RECORD) is not None
+            name = get_setting(connection, MILVUS_PREFIX)
         if name is None and not encrypted:
             with database.append() as connection:  # in which `encrypt` looks for a name, too
-                encrypted = get_setting(connection, RECORD) is not None
-                name = get_setting(connection, MIRROR) or f"facesearch_{secrets.token_hex(8)}"
+                encrypted = get_setting(connection, KEY_RECORD) is not None
+                name = (
+                    get_setting(connection, MILVUS_PREFIX) or f"facesearch_{secrets.token_hex(8)}"
+                )
                 if not encrypted:
-                    set_setting(connection, MIRROR, name)
+                    set_setting(connection, MILVUS_PREFIX, name)
         if encrypted or name is None:
             raise GalleryError(
                 f"{self._folder}: encrypted, and Milvus would hold its face data in plain; unset "
@@ -323,13 +327,13 @@ class MilvusSync:
 def name_of(store: Store) -> str | None:
     """What the gallery's collections begin with, if it ever had any."""
     with store.database.read() as connection:
-        return get_setting(connection, MIRROR)
+        return get_setting(connection, MILVUS_PREFIX)
 
 
 def forget_name(store: Store) -> None:
     """The gallery does not say any more that a server has something of it."""
     with store.database.append() as connection:
-        connection.execute(settings.delete().where(settings.c.key.in_([MIRROR, MIRROR_UNCLEAN])))
+        delete_settings(connection, MILVUS_PREFIX, MILVUS_UNCLEAN)
 
 
 def _drop_others(catalogue: Catalogue, name: str, held: Held | None) -> None:

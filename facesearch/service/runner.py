@@ -18,8 +18,8 @@ from facesearch.core.internal_errors import line_of
 from facesearch.core.uploads import Upload, uploaded
 from facesearch.service.redaction import name_of, redacted
 from facesearch.service.shared_gallery import GuardedEmbedder, SharedGallery
-from facesearch.storage.database import now
 from facesearch.storage.job_spool import FINISHED, JOB, LOCK, Job, Sent, Spool, State
+from facesearch.storage.settings import now
 from facesearch.storage.vault import Tampered
 from facesearch.vision.photo_files import people_in
 

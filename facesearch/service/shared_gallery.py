@@ -16,7 +16,7 @@ from facesearch.matching.calibration import Calibration, ImpostorScores
 from facesearch.matching.decision import Candidate
 from facesearch.matching.rejection import Rejection
 from facesearch.service.settings import Limits
-from facesearch.storage.store import Person
+from facesearch.storage.records import Person
 from facesearch.storage.vault import Keys
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage.database import Database, now
+from facesearch.storage.database import Database
 from facesearch.storage.preferences import preference
 from facesearch.storage.row_checksums import SEARCHES
 from facesearch.storage.schema import searches
+from facesearch.storage.settings import now
 
 
 @dataclass(frozen=True, slots=True)

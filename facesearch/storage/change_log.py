@@ -1,10 +1,12 @@
 """The states that a gallery went through, and who changed since one of them."""
 
+import secrets
 from dataclasses import dataclass
 
 import sqlalchemy as sa
 
 from facesearch.storage.schema import changes, revisions, settings
+from facesearch.storage.settings import REVISION, set_setting
 from facesearch.storage.state import State
 
 KEPT = 100_000  # changes, and states; who is further behind begins anew
@@ -18,8 +20,14 @@ class Changed:
     people: list[int]  # ascending
 
 
-def record(connection: sa.Connection, revision: str) -> None:
-    """The transaction leads to this revision; what is too old to be asked for is dropped."""
+def new_revision(connection: sa.Connection) -> None:
+    """Give the gallery a new revision, and forget changes that are too old to be asked for.
+
+    Revisions are random, not counted: a database that was restored from a copy must not look like a
+    later state of itself.
+    """
+    revision = secrets.token_hex(8)
+    set_setting(connection, REVISION, revision)
     last = _last_change(connection)
     connection.execute(revisions.insert().values(revision=revision, change=last))
     connection.execute(changes.delete().where(changes.c.id <= last - KEPT))
@@ -29,7 +37,7 @@ def record(connection: sa.Connection, revision: str) -> None:
 
 def state(connection: sa.Connection) -> State:
     """The gallery's, in this transaction."""
-    query = sa.select(settings.c.value).where(settings.c.key == "revision")
+    query = sa.select(settings.c.value).where(settings.c.key == REVISION)
     return State(connection.execute(query).scalar() or "", _last_change(connection))
 
 

@@ -1,22 +1,23 @@
 """A gallery's database: migrations, transactions, events, keys; the same on both engines."""
 
-import re
-import secrets
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage import cache_file, change_log, events, row_checksums
+from facesearch.storage import cache_file, events, row_checksums
+from facesearch.storage.change_log import new_revision
+from facesearch.storage.engine import Engine
 from facesearch.storage.events import Event
-from facesearch.storage.row_checksums import SETTINGS, Damaged
-from facesearch.storage.schema import SCHEMA, settings
-from facesearch.storage.sqlite import DAMAGED, Sqlite, is_file_there
+from facesearch.storage.postgres import Postgres
+from facesearch.storage.row_checksums import Damaged
+from facesearch.storage.settings import KEY_RECORD, UNCLEAN, delete_settings, now, stored_setting
+from facesearch.storage.sqlite import Sqlite, is_file_there
+from facesearch.storage.upgrade import upgrade
 from facesearch.storage.vault import (
     Keys,
     Kind,
@@ -27,14 +28,7 @@ from facesearch.storage.vault import (
     unwrapped,
 )
 
-if TYPE_CHECKING:
-    from facesearch.storage.postgres import Postgres
-
 LOCK_SECONDS = 60
-RECORD = "vault"  # the setting with the wrapped key of an encrypted gallery
-MIRROR = "milvus"  # the setting with what the gallery's collections in Milvus begin with
-MIRROR_UNCLEAN = "milvus-unclean"  # the setting that says: they may hold what was purged
-UNCLEAN = "unclean"  # the setting that says: what was freed is not overwritten yet
 
 
 class Database:
@@ -51,11 +45,11 @@ class Database:
             None: cache_file.PLAIN
         }  # by the record of their key
         self._seen = threading.local()  # the record as of this thread's latest transaction
-        self._migrated = False
         self.engine = _engine(where, create=create)
         self.name = self.engine.name  # as messages call it: its folder, or its URL without secrets
         try:
-            self._migrate()
+            with self.translate_errors():
+                upgrade(self.engine, LOCK_SECONDS)
             self.folder = self.engine.folder  # of the caches
             with self.read() as connection:
                 unclean = stored_setting(connection, UNCLEAN)
@@ -68,42 +62,6 @@ class Database:
     @property
     def writable(self) -> bool:
         return self.engine.writable
-
-    def _migrate(self) -> None:
-        with self.read() as connection:
-            known = sa.inspect(connection).has_table("alembic_version")
-            version = (
-                connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalar()
-                if known
-                else None
-            )
-            new = self.engine.is_new(connection)
-        if version == SCHEMA:
-            self._migrated = True
-            return
-        if re.fullmatch("[0-9]{4}", version or ("0000" if new else "")) is None:
-            raise GalleryError(f"{self.name}: {DAMAGED} (it does not say of which version it is)")
-        if version is not None and version > SCHEMA:
-            raise GalleryError(f"{self.name}: made by a newer facesearch; update this one")
-        if not self.writable:
-            raise GalleryError(f"{self.name}: needs an update, but cannot be written to")
-        from alembic import command
-        from alembic.config import Config
-        from alembic.util import CommandError
-
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.translate_errors():
-            self.engine.prepare(LOCK_SECONDS)
-            try:
-                with self.engine.writing(LOCK_SECONDS) as connection:
-                    config.attributes["connection"] = connection
-                    command.upgrade(config, "head")
-                    self.engine.made(connection)
-                    row_checksums.fill_checksums(connection)
-            except CommandError as error:  # there never was such a version
-                raise GalleryError(f"{self.name}: {DAMAGED} ({error})") from error
-        self._migrated = True
 
     def close(self) -> None:
         self.engine.close()
@@ -160,7 +118,7 @@ class Database:
     def encrypted_with(self) -> Kind | None:
         """What opens an encrypted gallery. Raises GalleryError if the record is damaged."""
         with self.read() as connection:
-            record = stored_setting(connection, RECORD)
+            record = stored_setting(connection, KEY_RECORD)
         try:
             return None if record is None else kind_of(record)
         except Tampered as error:
@@ -181,7 +139,7 @@ class Database:
                 cache_file.clear(self.folder)
                 done = self.engine.overwrite(connection, seconds)
                 if done:
-                    connection.execute(settings.delete().where(settings.c.key == UNCLEAN))
+                    delete_settings(connection, UNCLEAN)
                 return done
         except GalleryError:
             if wait:
@@ -196,8 +154,7 @@ class Database:
 
     def _look(self, connection: sa.Connection) -> None:
         """Whether the gallery is encrypted as of this transaction: others may have done it."""
-        if self._migrated:
-            self._seen.record = stored_setting(connection, RECORD)
+        self._seen.record = stored_setting(connection, KEY_RECORD)
 
     def check_writable(self) -> None:
         """Raises GalleryError."""
@@ -212,7 +169,7 @@ class Database:
 
     @contextmanager
     def write_event(self, event: Event) -> Iterator[sa.Connection]:
-        """The same for an event that the caller holds: it has its number and time afterwards."""
+        """Like `write`, for an event of the caller, which has its number and time afterwards."""
         with self.append() as connection:
             yield connection
             event.at = now()
@@ -242,49 +199,7 @@ def is_there(where: Path | str) -> bool:
         engine.close()
 
 
-def _engine(where: Path | str, *, create: bool) -> "Sqlite | Postgres":
+def _engine(where: Path | str, *, create: bool) -> Engine:
     if isinstance(where, Path):
         return Sqlite(where, create=create, seconds=LOCK_SECONDS)
-    from facesearch.storage.postgres import Postgres
-
     return Postgres(where, create=create)
-
-
-def get_setting(connection: sa.Connection, key: str) -> str | None:
-    """Raises Damaged; also where there is none, but one whose key may have been this one."""
-    rows = _settings(connection)
-    for row in [rows[key]] if key in rows else rows.values():
-        SETTINGS.check(row)
-    return str(rows[key].value) if key in rows else None
-
-
-def stored_setting(connection: sa.Connection, key: str) -> str | None:
-    """As it is there, damaged or not."""
-    row = _settings(connection).get(key)
-    return None if row is None else str(row.value)
-
-
-def _settings(connection: sa.Connection) -> dict[str, Any]:
-    """Asked in most transactions, and so in plain SQL; there are a dozen at most."""
-    rows = connection.exec_driver_sql("SELECT key, value, checksum FROM settings").all()
-    return {row.key: row for row in rows}
-
-
-def set_setting(connection: sa.Connection, key: str, value: str) -> None:
-    changed = connection.execute(settings.update().where(settings.c.key == key).values(value=value))
-    if not changed.rowcount:
-        connection.execute(settings.insert().values(key=key, value=value))
-
-
-def new_revision(connection: sa.Connection) -> None:
-    """The transaction leads to another revision.
-
-    It is drawn, not counted: a database that was put back must not look like a later one.
-    """
-    revision = secrets.token_hex(8)
-    set_setting(connection, "revision", revision)
-    change_log.record(connection, revision)
-
-
-def now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

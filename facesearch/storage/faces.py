@@ -1,4 +1,4 @@
-"""Enrolled faces as the database has them: read with their checksums, given to another person."""
+"""Rows of photos, faces and chips: written with their checksums, read and checked by them."""
 
 import json
 from collections.abc import Iterable
@@ -10,10 +10,20 @@ import numpy as np
 import sqlalchemy as sa
 
 from facesearch.core.arrays import Embeddings
-from facesearch.core.face import Box
+from facesearch.core.face import Box, Face
 from facesearch.storage.database import Database
 from facesearch.storage.row_checksums import check_face
-from facesearch.storage.schema import face_checksum, face_is_sound, face_rows, faces, people, photos
+from facesearch.storage.schema import (
+    chips,
+    face_checksum,
+    face_is_sound,
+    face_rows,
+    faces,
+    people,
+    photo_checksum,
+    photos,
+)
+from facesearch.storage.settings import now
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +35,13 @@ class EnrolledFace:
     photo: int
     path: Path
     sha256: str  # of the photo
-    added: str  # when the photo was, ISO 8601, UTC
+    added: str  # when the photo was enrolled, ISO 8601, UTC
     box: Box
     flip_consistency: float  # with its mirror image
     embedding: Embeddings  # (D,); empty for a damaged row
+
+
+# Reading
 
 
 def enrolled(
@@ -37,10 +50,10 @@ def enrolled(
     *where: sa.ColumnElement[bool],
     damaged: bool = False,
 ) -> list[EnrolledFace]:
-    """The faces of which all this holds, removed people's too, in the order of their enrolment.
+    """The faces that fulfil all conditions, removed people's too, in the order of enrolment.
 
-    where: conditions on faces, photos and people. damaged: also rows that are. Raises GalleryError
-    for a damaged row otherwise.
+    where: conditions on faces, photos and people. damaged: return damaged rows as well, instead of
+    raising Damaged for them.
     """
     found = []
     for row in connection.execute(_rows().where(*where)):
@@ -64,19 +77,56 @@ def enrolled(
 
 
 def face_numbers(connection: sa.Connection, person: int) -> list[int]:
-    """Of a person, in the order of their enrolment."""
+    """The numbers of a person's faces, in the order of enrolment."""
     query = sa.select(faces.c.id).where(faces.c.person == person).order_by(faces.c.id)
     return list(connection.execute(query).scalars())
 
 
+# Writing
+
+
+def new_photo(connection: sa.Connection, path: Path, sha256: str, width: int, height: int) -> int:
+    """Add a photo; returns its number."""
+    values = {"path": path, "sha256": sha256, "width": width, "height": height}
+    query = photos.insert().values(values | {"added": now(), "checksum": 0})
+    number = new_id(connection.execute(query))
+    set_path(connection, number, path, sha256)
+    return number
+
+
+def set_path(connection: sa.Connection, number: int, path: Path, sha256: str) -> None:
+    """Note where a photo lies now. sha256: the photo's."""
+    values = {"path": path, "checksum": photo_checksum(number, path, sha256)}
+    connection.execute(photos.update().where(photos.c.id == number).values(values))
+
+
+def face_values(
+    photo: int, person: int, face: Face, flip_consistency: float, sealed: bytes
+) -> dict[str, Any]:
+    """The row of a face to insert into `faces`. sealed: its embedding as it is to be stored."""
+    box = [face.box.left, face.box.top, face.box.right, face.box.bottom]
+    points = [list(point) for point in face.points]
+    texts = json.dumps(box), json.dumps(points)
+    return {
+        "photo": photo,
+        "person": person,
+        "box": box,
+        "points": points,
+        "score": face.score,
+        "embedding": sealed,
+        "agreement": flip_consistency,
+        "checksum": face_checksum(photo, person, *texts, flip_consistency, sealed),
+    }
+
+
 def face_counts(connection: sa.Connection) -> dict[int, int]:
-    """How many faces each person has, by their number; removed people too, but nobody without."""
+    """How many faces each person has, by number; removed people too, but nobody without faces."""
     query = sa.select(faces.c.person, sa.func.count()).group_by(faces.c.person)
     return {int(person): int(count) for person, count in connection.execute(query)}
 
 
 def move_faces(connection: sa.Connection, numbers: Iterable[int], person: int) -> None:
-    """Give faces to another person. Raises GalleryError for a damaged row: it stays to be seen."""
+    """Give faces to another person. Raises Damaged for a damaged row, and leaves it as it is."""
     for number in numbers:
         row = connection.execute(_rows().where(faces.c.id == number)).one()
         check_face(row)
@@ -85,6 +135,18 @@ def move_faces(connection: sa.Connection, numbers: Iterable[int], person: int) -
         )
         values = {"person": person, "checksum": checksum}
         connection.execute(faces.update().where(faces.c.id == number).values(values))
+
+
+def keep_chip(connection: sa.Connection, face: int, sealed: bytes) -> None:
+    """Store the chip of an enrolled face."""
+    connection.execute(chips.insert().values(face=face, image=sealed))
+
+
+def new_id(result: sa.CursorResult[Any]) -> int:
+    """The number of a row that was inserted."""
+    key = result.inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def _rows() -> sa.Select[Any]:
@@ -97,7 +159,7 @@ def _rows() -> sa.Select[Any]:
 
 
 def _box(text: str) -> Box:
-    """Of a damaged row it may be no box any more."""
+    """The box of a row; an empty one if a damaged row has none."""
     try:
         return Box(*json.loads(text))
     except (ValueError, TypeError):

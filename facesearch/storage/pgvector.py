@@ -1,7 +1,6 @@
 """People's templates in PostgreSQL, kept beside the faces and searched by pgvector there."""
 
 import json
-from typing import TYPE_CHECKING
 
 import numpy as np
 import sqlalchemy as sa
@@ -10,11 +9,10 @@ from numpy.typing import NDArray
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError
 from facesearch.core.templates import templates
-from facesearch.storage.database import RECORD, get_setting
-from facesearch.storage.schema import face_is_sound, face_rows, faces, people
-
-if TYPE_CHECKING:
-    from facesearch.storage.postgres import Postgres
+from facesearch.storage.engine import Engine
+from facesearch.storage.row_checksums import check_face
+from facesearch.storage.schema import face_rows, faces, people
+from facesearch.storage.settings import KEY_RECORD, get_setting
 
 TABLE, EXTENSION = "person_templates", "vector"
 EXACT = 10_000  # people up to whom all are compared; costs: docs/operations/scaling.md
@@ -72,7 +70,7 @@ def is_chosen(connection: sa.Connection) -> bool:
     return get_setting(connection, "search") == "pgvector"
 
 
-def follow(connection: sa.Connection, gallery: str) -> None:
+def update_templates(connection: sa.Connection, gallery: str) -> None:
     """Make the templates those of the faces as this transaction leaves them.
 
     gallery: its name. Raises GalleryError without pgvector, in an encrypted gallery, and for a
@@ -82,7 +80,7 @@ def follow(connection: sa.Connection, gallery: str) -> None:
     there = _dimension(connection)
     dimension = get_setting(connection, "dimension") or ""
     wanted = int(dimension) if chosen and dimension.isdecimal() else 0
-    if chosen and get_setting(connection, RECORD) is not None:
+    if chosen and get_setting(connection, KEY_RECORD) is not None:
         raise GalleryError(
             f"{gallery}: encrypted faces cannot be searched in the database, which has no key; "
             "`facesearch gallery set search local` comes first"
@@ -144,10 +142,11 @@ def _faces_of(
     )
     rows = connection.execute(query).all()
     for row in rows:
-        if not face_is_sound(row) or len(row.embedding) != 4 * dimension:
+        check_face(row)
+        if len(row.embedding) != 4 * dimension:
             raise GalleryError(
-                f"{gallery}: damaged: face {row.id} is not what was written; "
-                "`facesearch gallery doctor` says more"
+                f"{gallery}: damaged: the embedding of face {row.id} is not of the size that the "
+                "settings name; `facesearch gallery doctor` says more"
             )
     owners = np.array([row.person for row in rows], np.int64)
     vectors = [np.frombuffer(row.embedding, "<f4") for row in rows]
@@ -168,7 +167,7 @@ def _dimension(connection: sa.Connection) -> int | None:
 class TemplateTable:
     """The people of a gallery as the database has them when asked, as PersonIndex is."""
 
-    def __init__(self, engine: "Postgres") -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
         with engine.translate_errors(), engine.reading() as connection:
             there = _dimension(connection) is not None  # not before the first face
@@ -234,7 +233,7 @@ class TemplateTable:
         )
 
     def forget(self, connection: sa.Connection) -> None:
-        """`follow` makes all of them anew."""
+        """`update_templates` makes all of them anew."""
         _drop(connection)
 
     def _everybody(self) -> tuple[NDArray[np.int64], Embeddings]:

@@ -13,12 +13,11 @@ import sqlalchemy as sa
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError, MissingExtra
 from facesearch.storage import pgvector
-from facesearch.storage.database import get_setting, set_setting
 from facesearch.storage.schema import people
+from facesearch.storage.settings import CACHE_NAME, get_setting, set_setting
 
 OLDEST = 14  # version of the server
 CONNECT_SECONDS = 10
-IDENTITY = "identity"  # the setting with what the caches are named after
 SHOWN = ("host", "port", "dbname")  # of the options of a URL; others may be secrets
 EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
 # beside those of the schema, and made by commands
@@ -93,9 +92,9 @@ class Postgres:
         from platformdirs import user_cache_path
 
         with self.translate_errors(), self.reading() as connection:
-            identity = get_setting(connection, IDENTITY) or ""
+            identity = get_setting(connection, CACHE_NAME) or ""
         if not re.fullmatch("[0-9a-f]{32}", identity):
-            raise GalleryError(f"{self.name}: damaged: the setting {IDENTITY!r} is not ours")
+            raise GalleryError(f"{self.name}: damaged: the setting {CACHE_NAME!r} is not ours")
         folder = user_cache_path("facesearch", appauthor=False) / identity
         with suppress(OSError):  # they are only caches
             folder.mkdir(mode=secure_files.FOLDER, parents=True, exist_ok=True)
@@ -174,12 +173,12 @@ class Postgres:
 
     def made(self, connection: sa.Connection) -> None:
         """After tables were made or changed, in the same transaction."""
-        if get_setting(connection, IDENTITY) is None:
-            set_setting(connection, IDENTITY, secrets.token_hex(16))
+        if get_setting(connection, CACHE_NAME) is None:
+            set_setting(connection, CACHE_NAME, secrets.token_hex(16))
 
     def update_templates(self, connection: sa.Connection) -> None:
         """At the end of every change: the templates that the database searches follow the faces."""
-        pgvector.follow(connection, self.name)
+        pgvector.update_templates(connection, self.name)
 
     def templates(self) -> pgvector.TemplateTable | None:
         """What searches in the database, if that was chosen."""

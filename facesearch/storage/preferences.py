@@ -1,7 +1,8 @@
 """What a gallery's owner may choose: settings with a few allowed values."""
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage.database import Database, get_setting, set_setting
+from facesearch.storage.database import Database
+from facesearch.storage.settings import get_setting, set_setting
 from facesearch.storage.sqlite import Sqlite
 
 # the first is the default

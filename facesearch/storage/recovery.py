@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage.database import LOCK_SECONDS, Database, new_revision
+from facesearch.storage.change_log import new_revision
+from facesearch.storage.database import LOCK_SECONDS, Database
+from facesearch.storage.folder_lock import locked
 from facesearch.storage.schema import SCHEMA
-from facesearch.storage.sqlite import FILE, is_outside, locked
+from facesearch.storage.sqlite import FILE, is_outside
 
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
 DAMAGED = f"{FILE}.damaged"

@@ -9,6 +9,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -20,6 +21,8 @@ from facesearch.storage.schema import (
     events,
     face_is_sound,
     people,
+    person_checksum,
+    photo_checksum,
     rejections,
     searches,
     settings,
@@ -137,8 +140,27 @@ def event_detail(row: Any) -> dict[str, Any]:
     return detail
 
 
+def check_person(number: int, name: str, checksum: int) -> None:
+    """Check a row of `people` by its stored checksum. Raises Damaged."""
+    if checksum != person_checksum(number, name):
+        raise Damaged(_damaged("person", number))
+
+
+def check_removed(row: Any) -> None:
+    """Check a row of `people` that may be removed: its name says so, too. Raises Damaged."""
+    check_person(row.id, row.name, row.checksum)
+    if (row.removed is not None) != ("\0" in row.name):  # see `removed_name`
+        raise Damaged(_damaged("person", row.id))
+
+
+def check_photo(number: int, path: Path, sha256: str, checksum: int) -> None:
+    """Check a row of `photos` by its stored checksum. Raises Damaged."""
+    if checksum != photo_checksum(number, path, sha256):
+        raise Damaged(_damaged("photo", number))
+
+
 def check_face(row: Any) -> None:
-    """Of one of `face_rows`. Raises Damaged."""
+    """Check a row of `face_rows`. Raises Damaged."""
     if not face_is_sound(row):
         raise Damaged(_damaged("face", row.id))
 

@@ -1,27 +1,21 @@
 """A gallery in a folder: its SQLite file, opened, locked, checked, and overwritten where freed."""
 
-import errno
 import os
 import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError
 from facesearch.storage import cache_file
-
-if TYPE_CHECKING:
-    from facesearch.storage.pgvector import TemplateTable
+from facesearch.storage.engine import NOT_A_GALLERY
+from facesearch.storage.folder_lock import locked
 
 FILE = "gallery.db"
-# what a network file system says that has no locks
-NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
-DAMAGED = "not a gallery, or a damaged one"
 ALONE = "AUTOCOMMIT"
 
 
@@ -168,7 +162,7 @@ class Sqlite:
             raise GalleryError(message) from error
         except (sa.exc.DatabaseError, sqlite3.Error, UnicodeDecodeError) as error:
             cause = error.orig if isinstance(error, sa.exc.DatabaseError) else error
-            message = f"{self.path}: {DAMAGED} ({cause})"
+            message = f"{self.path}: {NOT_A_GALLERY} ({cause})"
             raise GalleryError(message) from error
         except OSError as error:
             raise GalleryError(f"{self.path}: {error.strerror}") from error
@@ -192,9 +186,9 @@ class Sqlite:
     def update_templates(self, connection: sa.Connection) -> None:
         """At the end of every change: nothing more is derived from the faces in here."""
 
-    def templates(self) -> "TemplateTable | None":
+    def templates(self) -> None:
         """What searches in the database; here nothing does."""
-        return None
+        return
 
     def check_sound(self, connection: sa.Connection) -> None:
         """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
@@ -228,35 +222,6 @@ def is_file_there(folder: Path) -> bool:
         return (folder / FILE).exists()
     except OSError as error:
         raise GalleryError(f"{folder}: cannot be read ({error.strerror})") from error
-
-
-@contextmanager
-def locked(folder: Path, seconds: float, name: str = "lock") -> Iterator[None]:
-    """As the gallery's only writer, or the only one who holds the lock of another name.
-
-    Raises GalleryError if another one goes on for too long.
-    """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(folder / name, timeout=seconds, mode=secure_files.FILE)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise GalleryError(
-            f"{folder}: another facesearch has been writing for {seconds} "
-            "seconds; try again when it is done"
-        ) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        raise GalleryError(
-            f"{folder}: this file system does not lock files ({error.strerror}), so "
-            "that two programs could write at once; keep the gallery on a local disk"
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _begin(connection: sa.Connection) -> None:

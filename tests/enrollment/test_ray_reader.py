@@ -26,7 +26,7 @@ from facesearch.enrollment.ray_reader import (
     workers,
 )
 from facesearch.gallery.gallery import EnrolledPhoto, Gallery
-from facesearch.storage.store import StoredFace
+from facesearch.storage.records import StoredFace
 from facesearch.vision.embedder import Embedder
 
 DEADLY = "deadly.jpg"

@@ -28,7 +28,8 @@ from facesearch.gallery.archive_format import (
     Archive,
 )
 from facesearch.gallery.archive_import import Merged, merge
-from facesearch.storage.store import NewPhoto, Store
+from facesearch.storage.records import NewPhoto
+from facesearch.storage.store import Store
 from robustness.fuzz_archives import MODEL, fuzz, invented, packed, unpacked
 
 ROWS = {

@@ -236,7 +236,7 @@ def test_removed_people_are_in_no_answer(gallery: Gallery) -> None:
     store = gallery._store
     assert [person.name for person in store.people()] == ["bob"]
     assert store.vectors()[1].tolist() == [2, 2]
-    assert store.samples([1, 2]).keys() == {2}
+    assert store.person_faces([1, 2]).keys() == {2}
     assert store.known([photo("", 1).sha256]) == {}
     assert store.photo_count() == 2
     assert len(gallery._current_index()) == 1
@@ -623,7 +623,9 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
             files[4].name: ("relinked", new / files[4].name),
         }
         assert [face.photo for face in gallery.faces_of("ann")][-1] == new / files[4].name
-        assert gallery._store.samples([2])[2].photos[-1] == new / files[4].name  # checksums hold
+        assert (
+            gallery._store.person_faces([2])[2].photos[-1] == new / files[4].name
+        )  # checksums hold
         gallery.undo()
         assert gallery.faces_of("gone")[0].photo == new / "renamed.jpg"
         with pytest.raises(PhotoError, match="nowhere: no such folder"):

@@ -24,8 +24,9 @@ from facesearch.gallery.gallery import INDEX, STRANGERS, Gallery
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.storage import audit_log, preferences, recovery
 from facesearch.storage.database import Database
+from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import SCHEMA
-from facesearch.storage.store import NewPhoto, Store
+from facesearch.storage.store import Store
 from robustness import flips
 
 PEOPLE, PHOTOS = 30, 3

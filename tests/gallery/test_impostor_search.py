@@ -14,7 +14,8 @@ from facesearch.index.local_index import LocalIndex
 from facesearch.matching.calibration import ImpostorScores
 from facesearch.matching.cohort import Cohort
 from facesearch.storage import cache_file
-from facesearch.storage.store import ModelStamp, Store
+from facesearch.storage.records import ModelStamp
+from facesearch.storage.store import Store
 from facesearch.vision.model import COHORT
 from robustness.flips import photo
 from tests.support.crowd import cohort, crowd

@@ -114,7 +114,7 @@ def test_no_byte_is_left(gallery: Gallery, name: str, before: str) -> None:
     assert asked(gallery, "PRAGMA integrity_check") == [("ok",)]
     (detail,) = (json.loads(str(row[0])) for row in asked(gallery, "SELECT detail FROM searches"))
     assert detail == {"command": "identify", "names": ["bob", "(purged)"]}
-    assert gallery._store.samples([1])[1].name == "bob"
+    assert gallery._store.person_faces([1])[1].name == "bob"
     assert gallery.info().index == "current"
 
 

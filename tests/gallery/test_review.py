@@ -17,9 +17,9 @@ from facesearch.gallery.gallery import Gallery
 from facesearch.gallery.review import WEAKEST, Finding, Review
 from facesearch.gallery.review_report import strangers_row
 from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of
-from facesearch.storage.database import now
+from facesearch.storage.records import EnrolledFaces
 from facesearch.storage.schema import faces, rejections
-from facesearch.storage.store import EnrolledFaces
+from facesearch.storage.settings import now
 from facesearch.vision.embedder import Embedder
 from tests.support.invented import faces_of
 
@@ -204,8 +204,8 @@ def test_a_gallery_is_reviewed(
     with database.write("reject", {}) as connection:
         (number,) = [one.number for one in gallery.faces_of("ann") if one.photo.stem == "bob"]
         face = connection.execute(sa.select(faces).where(faces.c.id == number)).one()
-        bob = gallery._store.roster("bob").owners[0]
-        where = gallery._store.where([number])[number]
+        bob = gallery._store.enrolled_faces("bob").owners[0]
+        where = gallery._store.face_locations([number])[number]
         values = {"person": int(bob), "sha256": where.sha256, "box": face.box, "at": now()}
         connection.execute(rejections.insert().values(**values, embedding=face.embedding))
     rows = list(gallery.review(embedder.model, Silent()))

@@ -25,8 +25,9 @@ from facesearch.index.milvus_sync import MilvusSync, name_of
 from facesearch.matching.calibration import Calibration, calibrate
 from facesearch.matching.decision import Candidate
 from facesearch.storage import vault
-from facesearch.storage.database import MIRROR, set_setting
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.records import ModelStamp, NewPhoto
+from facesearch.storage.settings import MILVUS_PREFIX, set_setting
+from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace
 from tests.support.crowd import cohort, crowd
 from tests.support.milvus_server import MilvusServer
@@ -531,7 +532,7 @@ def test_a_server_that_is_lost_is_left_without_it(
         other.leave_milvus(lost=True)
         other.purge("person 000")
         with other._store.database.append() as connection:
-            set_setting(connection, MIRROR, str(drawn))
+            set_setting(connection, MILVUS_PREFIX, str(drawn))
 
 
 def test_no_face_data_of_an_encrypted_gallery(

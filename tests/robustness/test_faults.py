@@ -30,7 +30,8 @@ from facesearch.gallery.gallery import INDEX, Gallery
 from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import database as module
-from facesearch.storage.sqlite import locked
+from facesearch.storage import settings
+from facesearch.storage.folder_lock import locked
 from facesearch.storage.store import Store
 from facesearch.vision.embedder import Embedder
 from robustness import flips
@@ -315,7 +316,7 @@ def test_a_clock_set_back_changes_nothing(
     right = ask(folder, calibration)
     os.utime(folder / INDEX, (4e9, 4e9))  # written in the future
     with monkeypatch.context() as patch, Gallery(folder) as gallery:
-        patch.setattr(module, "datetime", Past)
+        patch.setattr(settings, "datetime", Past)
         revisions = [gallery._store.revision()]
         for job in (
             lambda: gallery._store.add([photo(99, 0)], MODEL),

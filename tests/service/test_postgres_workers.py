@@ -41,7 +41,7 @@ while len(seen) < 8:
         continue
     seen.add(gallery._following.state.revision)
     numbers = index.numbers
-    samples = gallery._store.samples(numbers.tolist())
+    samples = gallery._store.person_faces(numbers.tolist())
     assert samples.keys() >= set(numbers.tolist())  # nobody vanishes
     for sample in samples.values():
         assert sample.name == "Person 99" or len(sample.photos) == 3  # all or nothing

@@ -59,7 +59,7 @@ def check_whole(folder: Path, version: str) -> None:
         ("bob", 1, 1),
         ("new name", *((3, 3) if version == "0004" else (2, 2))),
     ]
-    samples = store.samples([1, 2, 4])  # 3 was removed
+    samples = store.person_faces([1, 2, 4])  # 3 was removed
     for number, (person, places) in {1: ("Zo\u00eb Ng", [0, 1]), 2: ("bob", [2])}.items():
         told = [photo(place) for place in places]
         assert samples[number].name == person
@@ -165,7 +165,7 @@ UPGRADE = """
 import sys
 from pathlib import Path
 from facesearch.storage.store import Store
-import alembic.command, facesearch.schema
+import alembic.command, facesearch.storage.schema
 print("ready", flush=True)
 Store(Path(sys.argv[1]), create=False)
 print("done", flush=True)

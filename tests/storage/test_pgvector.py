@@ -17,7 +17,7 @@ from facesearch.index.faiss_index import PersonIndex
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import pgvector
 from facesearch.storage.pgvector import TemplateTable
-from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.vision.embedder import EmbeddedFace, Embedder
 from tests.support.invented import faces_of
 from tests.support.postgres_server import Server

@@ -15,8 +15,9 @@ import sqlalchemy as sa
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.core.face import Box, Face
 from facesearch.gallery.purge import purge
+from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.storage.schema import events
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.store import Store
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 
@@ -58,7 +59,7 @@ def test_what_goes_in_comes_out(store: Store) -> None:
     assert people_of.tolist() == [1, 1, 1, 2]
     assert np.array_equal(vectors[0], photo("ann", 1).embeddings[0])
     assert np.array_equal(vectors[3], photo("bob", 3).embeddings[0])
-    samples = store.samples([1, 2, 99])
+    samples = store.person_faces([1, 2, 99])
     assert samples.keys() == {1, 2}
     assert samples[1].photos == [Path("/photos/1.jpg"), *[Path("/photos/2.jpg")] * 2]
     assert np.array_equal(samples[1].embeddings, vectors[:3])
@@ -133,7 +134,7 @@ def test_removed_people_are_in_no_answer_and_their_photos_are_free(store: Store)
     ]  # the photo of one, not of both
     fresh = store.add([photo("ann", 1), photo("carl", 2)], MODEL)
     assert [new.sha256 for new in fresh] == [photo("ann", 1).sha256]
-    assert store.samples([1, 2, 3]).keys() == {2, 3}
+    assert store.person_faces([1, 2, 3]).keys() == {2, 3}
 
 
 def test_names_are_kept_apart(store: Store) -> None:

@@ -16,8 +16,9 @@ from facesearch.gallery import encryption
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.gallery import Gallery
 from facesearch.storage import cache_file, vault
+from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import chips, faces, rejections
-from facesearch.storage.store import NewPhoto, Store
+from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, Kind, Secret, Tampered, Vault
 from tests.storage.test_store import MODEL, photo
 
@@ -256,7 +257,7 @@ def test_without_the_key_names_are_all_there_is(gallery: Gallery, folder: Path) 
     locked = Gallery(folder)
     for job in (
         locked._current_index,
-        lambda: locked._store.samples([1]),
+        lambda: locked._store.person_faces([1]),
         lambda: locked._store.add([photo("dora", 4)], MODEL),
         locked.decrypt,
         lambda: locked.rekey(SECRET),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from facesearch.core.face import Box, Face
-from facesearch.storage.store import ModelStamp, NewPhoto
+from facesearch.storage.records import ModelStamp, NewPhoto
 
 MODEL = ModelStamp("default", "f" * 64, 128)
 

@@ -21,7 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from facesearch.core.face import Box, Face
-from facesearch.storage.store import ModelStamp, NewPhoto, Store
+from facesearch.storage.records import ModelStamp, NewPhoto
+from facesearch.storage.store import Store
 
 MODEL = ModelStamp("default", "f" * 64, 16)
 # who is on the photo, where it lies, how many faces of it

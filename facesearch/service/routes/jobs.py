@@ -20,8 +20,8 @@ from facesearch.service.runner import counts
 from facesearch.service.settings import MIB
 from facesearch.service.state import Service, Shared
 from facesearch.service.uploads import photos_of
-from facesearch.storage.database import now
 from facesearch.storage.job_spool import FINISHED, Job, Spool
+from facesearch.storage.settings import now
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[at_least(Role.enrol)])
 log = logging.getLogger("facesearch.service")
