@@ -15,7 +15,7 @@ from facesearch.service.auth import Access
 from facesearch.service.body_limits import BodyLimits
 from facesearch.service.metrics import Metrics
 from facesearch.service.openapi import described
-from facesearch.service.page import Page
+from facesearch.service.page import page
 from facesearch.service.problems import Problem, handle
 from facesearch.service.routes import curation, health, jobs, models, people, search
 from facesearch.service.settings import Settings
@@ -40,7 +40,7 @@ HEADERS = {
 def create_app(settings: Settings) -> FastAPI:
     """Raises FacesearchError if the gallery or the model cannot be used."""
     service = Service(settings)
-    # uploads stay in memory: `Bodies` has bounded them
+    # uploads stay in memory: BodyLimits has bounded them
     MultiPartParser.spool_max_size = settings.limits.request_bytes
 
     @asynccontextmanager
@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
     handle(app)
     for part in (search, people, curation, jobs, models, health):
         app.include_router(part.router)
-    app.mount("/", Page())
+    app.mount("/", page())
     described(app)
     app.add_middleware(BodyLimits, limits=settings.limits)
     app.add_middleware(Access, settings=settings)
@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class ResponseMiddleware:
-    """Headers for every answer, a line in the log for every request, and no error gets past it."""
+    """Adds headers to every answer, logs every request, and turns a fault into a problem."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self._metrics = app, metrics
@@ -94,10 +94,10 @@ class ResponseMiddleware:
             await self.app(scope, receive, sending)
         except TimeoutError:
             log.info("a client did not read its answer")
-        except Exception as error:  # what it says may be somebody's name
+        except Exception as error:  # its message may hold somebody's name
             log.error(line_of(error))
             if not status:
-                problem = Problem(500, "a fault of facesearch itself; the log has its place")
+                problem = Problem(500, "internal error of facesearch; the log says where")
                 await problem.response()(scope, receive, sending)
         route = getattr(scope.get("route"), "path", "-")
         took = 1000 * (time.monotonic() - began)

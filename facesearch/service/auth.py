@@ -1,8 +1,9 @@
-"""Who may do what: tokens and roles, and what a browser may be talked into."""
+"""Who may do what: tokens, roles and sessions, and the checks against other sites' pages."""
 
 import hashlib
 import hmac
 import ipaddress
+import logging
 import os
 import socket
 import time
@@ -22,22 +23,28 @@ from facesearch.service.body_limits import refuse
 from facesearch.service.problems import Problem
 from facesearch.service.settings import Settings, Token
 
+log = logging.getLogger("facesearch.service")
+
 COOKIE, COOKIE_SECONDS = "facesearch", 12 * 3600
 SHORTEST = 16  # characters of a token
+OLD_ENROLL = "enrol"  # as token files before version 0.2 spell the role
 OPEN = ("/healthz", "/readyz", "/v1/session", "/v1/openapi.json")  # for everybody who may connect
 SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 class Role(IntEnum):
-    """Each may do what the ones before it may."""
+    """What a client may do; each role may do what the ones before it may."""
 
     search = 1  # identify, compare, search; see who is enrolled
-    enrol = 2  # add people and faces
+    enroll = 2  # add people and faces
     admin = 3  # correct and remove people, see the review and what was changed
 
 
 def read_tokens(path: Path) -> tuple[Token, ...]:
-    """The lines "role token" of a file. Raises FacesearchError."""
+    """Read a file with lines "role token".
+
+    Raises FacesearchError if others may read the file, or if a line of it is wrong.
+    """
     try:
         if os.name == "posix" and path.stat().st_mode & 0o077:
             raise FacesearchError(f"{path}: others may read it; chmod 600 makes it yours alone")
@@ -49,6 +56,11 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
         words = line.split()
         if not words or words[0].startswith("#"):
             continue
+        if words[0] == OLD_ENROLL:
+            words[0] = Role.enroll.name
+            log.warning(
+                f"{path}: line {number}: the role enrol is called enroll now; please change it"
+            )
         if len(words) != 2 or words[0] not in Role.__members__:
             raise FacesearchError(
                 f"{path}: line {number} is not a role ({', '.join(Role.__members__)}) and a token"
@@ -60,7 +72,7 @@ def read_tokens(path: Path) -> tuple[Token, ...]:
 
 
 def checked(token: Token, place: str) -> Token:
-    """Raises FacesearchError for one that can be guessed."""
+    """Return the token. Raises FacesearchError if it is short enough to be guessed."""
     if len(token.secret) < SHORTEST or not token.secret.isascii():
         raise FacesearchError(f"{place}: a token has {SHORTEST} ASCII characters or more")
     return token
@@ -74,7 +86,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Access:
-    """Stops a request that may not be made, before its body is read; says the role of others."""
+    """Refuses requests that are not allowed, before their bodies are read; notes others' roles."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self._tokens, self._limits = app, settings.tokens, settings.limits
@@ -98,7 +110,10 @@ class Access:
         await self.app(scope, receive, send)
 
     def _check_host(self, host: str) -> None:
-        """An address, or a name that is ours: another site's name may be made to lead here."""
+        """Raise Problem unless the host is an address or a name of this service.
+
+        DNS rebinding makes the name of another site lead here.
+        """
         name = _host_name(host)
         try:
             ipaddress.ip_address(name)
@@ -109,7 +124,7 @@ class Access:
                 ) from None
 
     def _role(self, scope: Scope, headers: dict[bytes, str]) -> Role | None:
-        """None for nobody in particular. Raises Problem where that does not do."""
+        """Return the role of the request, None without a token. Raises Problem if one is needed."""
         if not self._tokens:
             return Role.admin
         found = role_of(self._tokens, headers)
@@ -128,7 +143,10 @@ def needs_role(path: str) -> bool:
 
 
 def role_of(tokens: Iterable[Token], headers: dict[bytes, str]) -> Role | None:
-    """By the bearer token, else by the cookie of a session. Every token is compared in full."""
+    """Return the role that a bearer token, or else a session cookie, stands for.
+
+    Every token is compared, so that the time says nothing about them.
+    """
     scheme, _, secret = headers.get(b"authorization", "").partition(" ")
     cookie = _cookie(headers.get(b"cookie", ""))
     role = None
@@ -140,13 +158,13 @@ def role_of(tokens: Iterable[Token], headers: dict[bytes, str]) -> Role | None:
 
 
 def session(token: Token) -> str:
-    """The value of a cookie that stands for a token for some hours, and does not tell it."""
+    """Return the value of a cookie that stands for a token for some hours without revealing it."""
     expires = str(int(time.time()) + COOKIE_SECONDS)
     return f"{expires}.{_signature(token, expires)}"
 
 
 def token_of(tokens: Iterable[Token], authorization: str) -> Token | None:
-    """The token that was sent."""
+    """Return the token in an Authorization header, None if it is none of ours."""
     scheme, _, secret = authorization.partition(" ")
     found = None
     for token in tokens:
@@ -175,13 +193,13 @@ def _cookie(header: str) -> str:
 
 
 def _same(given: str, secret: str) -> bool:
-    """In a time that says nothing of the secret, not even its length."""
+    """Compare in a time that does not depend on the secret, nor on its length."""
     hashes = (hashlib.sha256(text.encode()).digest() for text in (given, secret))
     return hmac.compare_digest(*hashes)
 
 
 def _host_name(host: str) -> str:
-    """Without the port and the brackets of IPv6."""
+    """Return the host without its port, an IPv6 address without its brackets."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
@@ -189,7 +207,7 @@ def _host_name(host: str) -> str:
 
 
 def _check_origin(scope: Scope, headers: dict[bytes, str]) -> None:
-    """Another site's page may neither change nor read anything, not even show a picture."""
+    """Raise Problem for a request of another site's page, which may not even show a picture."""
     api = scope["path"].startswith("/v1/")
     if api and headers.get(b"sec-fetch-site") in ("cross-site", "same-site"):
         raise Problem(403, "asked by a page of another site")
@@ -209,7 +227,7 @@ bearer = HTTPBearer(auto_error=False, description="Where tokens are set up.")
 
 
 def at_least(role: Role) -> Any:
-    """A dependency that lets only this role and those above it through."""
+    """Return a dependency that admits this role and those above it."""
 
     def check(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(bearer)]

@@ -1,4 +1,4 @@
-"""Bodies of requests: received whole and within limits before anybody works on them."""
+"""The bodies of requests: each is received whole, within limits, before work on it begins."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,12 @@ from facesearch.service.settings import MIB, Limits
 
 
 class BodyLimits:
-    """Receives the body of a request without holding a thread, and hands it on whole."""
+    """Receives the body of a request without holding a thread, and hands it on whole.
+
+    Starlette's RequestBodyLimitMiddleware bounds the size of one body; this bounds also the bytes
+    of all bodies together, the time between two pieces and until the whole is there, and the time
+    that a client takes to read its answer.
+    """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
         self.app, self._limits = app, limits
@@ -21,26 +26,26 @@ class BodyLimits:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        taken = _Taken()
+        size = _Size()
         try:
             try:
                 async with asyncio.timeout(self._limits.body_seconds):
-                    body = await self._received(scope, receive, taken)
+                    body = await self._received(scope, receive, size)
             except TimeoutError:
                 raise Problem(408, "the request did not arrive in time") from None
         except Problem as problem:
-            self.held -= taken.bytes
+            self.held -= size.bytes
             await refuse(problem, scope, receive, self._patient(send), self._limits)
             return
         except _Gone:
-            self.held -= taken.bytes
+            self.held -= size.bytes
             return
         try:
             await self.app(scope, _replayed(body, receive), self._patient(send))
         finally:
-            self.held -= taken.bytes
+            self.held -= size.bytes
 
-    async def _received(self, scope: Scope, receive: Receive, taken: "_Taken") -> bytes:
+    async def _received(self, scope: Scope, receive: Receive, size: "_Size") -> bytes:
         limit = self._limits.request_bytes
         too_large = Problem(413, f"a request of more than {limit // MIB} MiB")
         for name, value in scope["headers"]:
@@ -53,9 +58,9 @@ class BodyLimits:
             if message["type"] == "http.disconnect":
                 raise _Gone
             part = message.get("body", b"")
-            taken.bytes += len(part)
+            size.bytes += len(part)
             self.held += len(part)
-            if taken.bytes > limit:
+            if size.bytes > limit:
                 raise too_large
             if self.held > self._limits.held_bytes:
                 wait = {"Retry-After": "5"}
@@ -65,7 +70,7 @@ class BodyLimits:
                 return b"".join(parts)
 
     def _patient(self, send: Send) -> Send:
-        """A client that does not read its answer is left."""
+        """Raise TimeoutError when the client does not read its answer."""
 
         async def sending(message: Message) -> None:
             async with asyncio.timeout(self._limits.pause_seconds):
@@ -77,10 +82,10 @@ class BodyLimits:
 async def refuse(
     problem: Problem, scope: Scope, receive: Receive, send: Send, limits: Limits
 ) -> None:
-    """Answer before the body is there.
+    """Answer with a problem before the body was received.
 
-    A connection that is closed while the client still sends may lose the answer: what comes is
-    thrown away for a moment.
+    Closing a connection while the client still sends may lose the answer, so what still arrives
+    is read and discarded for a moment.
     """
     problem.headers["Connection"] = "close"
 
@@ -89,14 +94,14 @@ async def refuse(
             await send({**message, "more_body": True})
             with suppress(TimeoutError):
                 async with asyncio.timeout(limits.pause_seconds):
-                    await _thrown_away(receive, limits.request_bytes)
+                    await _discard(receive, limits.request_bytes)
             message = {"type": "http.response.body", "body": b""}
         await send(message)
 
     await problem.response()(scope, receive, lingering)
 
 
-async def _thrown_away(receive: Receive, most: int) -> None:
+async def _discard(receive: Receive, most: int) -> None:
     while most > 0:
         message = await receive()
         if message["type"] == "http.disconnect" or not message.get("more_body"):
@@ -104,7 +109,7 @@ async def _thrown_away(receive: Receive, most: int) -> None:
         most -= len(message.get("body", b""))
 
 
-class _Taken:
+class _Size:
     bytes = 0
 
 

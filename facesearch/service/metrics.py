@@ -1,4 +1,4 @@
-"""What Prometheus is told: numbers of requests, their times, and how busy the service is."""
+"""The metrics for Prometheus: counts and times of requests, and how busy the service is."""
 
 import os
 from collections.abc import Callable
@@ -12,13 +12,13 @@ SECONDS = (0.005, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 
 
 def forget_process(number: int | None) -> None:
-    """Its gauges count no more."""
+    """Drop the gauges of a process that has ended."""
     if number is not None:
         mark_process_dead(number, os.environ[SHARED])  # type: ignore[no-untyped-call]
 
 
 class Metrics:
-    """Of one process; told for all processes of the service together."""
+    """The metrics of this process; `text` gives those of all processes of the service together."""
 
     def __init__(self) -> None:
         self._registry = own = CollectorRegistry()
@@ -34,7 +34,7 @@ class Metrics:
         self._gauges: list[tuple[Gauge, Callable[[], float]]] = []
 
     def gauge(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """A number that is asked for when it is told."""
+        """Add a gauge whose value is read when the metrics are asked for."""
         kept = Gauge(name, text, registry=self._registry, multiprocess_mode="livesum")
         self._gauges.append((kept, value))
 

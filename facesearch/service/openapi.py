@@ -1,4 +1,4 @@
-"""The description of the interface: problems instead of FastAPI's own errors."""
+"""The OpenAPI description of the service, with problems in place of FastAPI's own errors."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ PROBLEM = {
         "type": {"type": "string"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "One line, as the command line says it."},
+        "detail": {"type": "string", "description": "One line, as the command line prints it."},
         "error": {"type": "string"},
     },
     "example": {
@@ -32,7 +32,7 @@ ANSWER = {
 
 
 def described(app: FastAPI) -> None:
-    """Every operation of `app` may answer with a problem, and says so."""
+    """Describe for every operation of `app` that it may answer with a problem."""
     made = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -54,5 +54,5 @@ def described(app: FastAPI) -> None:
 
 
 def _plain(path: str) -> str:
-    """As OpenAPI writes it: how a name may be written is not part of it."""
+    """Write a path as OpenAPI does, without the converter of a name."""
     return path.replace(":path}", "}")

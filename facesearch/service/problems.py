@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details, with the reasons that the command line gives."""
+"""Errors as RFC 9457 problem details, with the messages that the command line prints."""
 
 import logging
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ STATUS: tuple[tuple[type[errors.FacesearchError], int], ...] = (  # the first th
 
 
 class Problem(Exception):
-    """A request that is not answered with what was asked for."""
+    """An error that a request is answered with."""
 
     def __init__(
         self, status: int, detail: str, kind: str = "", headers: Mapping[str, str] | None = None
     ) -> None:
-        """detail: one line for people. kind: the class of the error, where there is one."""
+        """detail: one line for people. kind: the class of the error, if it has one."""
         super().__init__(detail)
         self.status, self.detail, self.kind = status, detail, kind
         self.headers = dict(headers or {})
@@ -60,7 +60,7 @@ def problem_of(error: errors.FacesearchError, detail: str) -> Problem:
 
 
 def handle(app: FastAPI) -> None:
-    """Every error of `app` becomes a problem."""
+    """Answer every error of `app` with a problem."""
 
     @app.exception_handler(Problem)
     async def _problem(request: Request, error: Problem) -> JSONResponse:

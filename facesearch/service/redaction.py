@@ -1,4 +1,4 @@
-"""What a client is not told: where on the server things are."""
+"""Keeps the paths of this machine out of what a client is sent."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from facesearch.gallery.gallery import Gallery
 
 
 def redacted(line: str, gallery: Gallery) -> str:
-    """A reason without the folders of this machine; photos keep their bare names."""
+    """Return a message without the folders of this machine; photos keep their file names."""
     line = line.replace(str(gallery.folder / "gallery.db"), "the gallery")
     line = line.replace(str(gallery.folder), "the gallery")
     if "/" not in line and "\\" not in line:
@@ -17,5 +17,5 @@ def redacted(line: str, gallery: Gallery) -> str:
 
 
 def name_of(path: Path) -> str:
-    """How a photo's path is told."""
+    """Return the file name of a photo, without its folder."""
     return path.name

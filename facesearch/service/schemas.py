@@ -471,5 +471,5 @@ class Health(BaseModel):
 
 
 class Session(BaseModel):
-    role: Literal["search", "enrol", "admin"] | None
+    role: Literal["search", "enroll", "admin"] | None
     tokens: bool

@@ -1,4 +1,4 @@
-"""Processes that listen: one, or several on one port."""
+"""The processes that listen: one, or several on one port."""
 
 import logging
 import multiprocessing
@@ -26,7 +26,7 @@ from facesearch.service.settings import Settings
 def listen(settings: Settings) -> socket.socket:
     """Raises FacesearchError if the port is taken or the address is not ours."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # named, so that asyncio sends a small answer at once and does not wait for the client's word
+    # the protocol is named so that asyncio sets TCP_NODELAY: small answers are sent at once
     found = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
@@ -44,14 +44,14 @@ def run(settings: Settings, workers: int, listening: socket.socket) -> None:
     if workers == 1:
         serve(settings, [listening])
         return
-    create_app(settings).state.facesearch.close()  # what is wrong is said once
+    create_app(settings).state.facesearch.close()  # raises an error once, not in each worker
     with TemporaryDirectory(prefix="facesearch-") as shared:
         os.environ[metrics.SHARED] = shared  # the processes started from now on find it there
         WorkerProcesses(settings, workers, listening).run()
 
 
 def serve(settings: Settings, sockets: list[socket.socket]) -> None:
-    """One process."""
+    """Serve with one process."""
     _log()
     server_of(settings).run(sockets)
 
@@ -79,14 +79,14 @@ def server_of(settings: Settings) -> "Server":
 
 
 class WorkerProcesses:
-    """Processes that serve; one that dies is replaced."""
+    """Several processes that serve one port; one that dies is replaced."""
 
     def __init__(self, settings: Settings, count: int, listening: socket.socket) -> None:
         self._settings, self._count, self._listening = settings, count, listening
         self._stop = threading.Event()
 
     def run(self) -> None:
-        """Until SIGTERM or Ctrl-C, which the workers are told of, and are waited for."""
+        """Serve until SIGTERM or Ctrl-C, then stop the workers and wait for them."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda number, frame: self._stop.set())
         processes = [self._started() for _ in range(self._count)]
@@ -101,7 +101,7 @@ class WorkerProcesses:
             process.join()
 
     def _started(self) -> SpawnProcess:
-        # spawned, not forked: threads and the network do not come along
+        # spawned, not forked: a fork would copy locks that threads hold
         process = multiprocessing.get_context("spawn").Process(
             target=serve, args=(self._settings, [self._listening]), name="facesearch worker"
         )
@@ -110,14 +110,14 @@ class WorkerProcesses:
 
 
 class Server(uvicorn.Server):
-    """Tells the answers that never end on their own when it stops."""
+    """Ends the answers that would go on for ever when the server stops."""
 
     def __init__(self, config: uvicorn.Config, stopping: Any) -> None:
         super().__init__(config)
         self._stopping = stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """To stop is what was asked for: the signal is not raised again afterwards."""
+        """Stop as the signal asks; unlike uvicorn, do not raise the signal again afterwards."""
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
 
@@ -127,7 +127,7 @@ class Server(uvicorn.Server):
 
 
 class HeaderTimeoutProtocol(H11Protocol):
-    """Leaves a client that does not send its request line and headers in time."""
+    """Closes the connection of a client that does not send its request line and headers in time."""
 
     def __init__(self, seconds: float, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -144,22 +144,22 @@ class HeaderTimeoutProtocol(H11Protocol):
             self.cycle is None or self.cycle.response_complete
         )
         if not waiting:
-            self._calm()
+            self._cancel_deadline()
         elif self._deadline is None:
             self._deadline = self.loop.call_later(self._seconds, self.transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._calm()
+        self._cancel_deadline()
         super().connection_lost(exc)
 
-    def _calm(self) -> None:
+    def _cancel_deadline(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
 
 def _log() -> None:
-    """Plain lines on stderr, without names, photos or addresses."""
+    """Log plain lines to stderr, without names, photos or addresses of clients."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     log = logging.getLogger("facesearch.service")

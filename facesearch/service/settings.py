@@ -1,4 +1,4 @@
-"""What a service is started with; plain data, so that it travels to worker processes."""
+"""The settings of a service: plain data, so that worker processes can be given them."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +10,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one client, or all of them together, may ask of a process."""
+    """How much one client, or all clients together, may ask of a process."""
 
     photo_bytes: int = 32 * MIB
     request_bytes: int = 256 * MIB
@@ -29,7 +29,7 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """Who knows `secret` may do what `role` may."""
+    """A secret and the role of whoever sends it."""
 
     role: str
     secret: str
@@ -37,7 +37,7 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Of a service."""
+    """The settings of a service."""
 
     gallery: Path | str  # a folder, or the URL of a database
     model: Path
@@ -51,7 +51,7 @@ class Settings:
     key: Path | None = None
     tokens: tuple[Token, ...] = ()
     host_names: tuple[str, ...] = ()  # that requests may name, beside addresses and localhost
-    imports: dict[str, Path] = field(default_factory=dict)  # folders that jobs may enrol, by name
+    imports: dict[str, Path] = field(default_factory=dict)  # folders that jobs may enroll, by name
     secret: bytes | None = None  # what opens an encrypted gallery
     limits: Limits = Limits()
     stop_seconds: int = 30  # for requests that are under way when the service is stopped

@@ -1,4 +1,4 @@
-"""Photos out of multipart requests."""
+"""The photos in multipart requests."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from facesearch.service.settings import MIB, Limits
 
 
 async def photo_of(file: UploadFile, limits: Limits) -> Upload:
-    """Raises Problem 413."""
+    """Return the photo in an uploaded file. Raises Problem 413 if it is too large."""
     content = await file.read()
     photo = uploaded(file.filename or "", lambda: content)
     if len(content) > limits.photo_bytes:
@@ -19,7 +19,7 @@ async def photo_of(file: UploadFile, limits: Limits) -> Upload:
 
 
 async def photos_of(files: Sequence[UploadFile], limits: Limits) -> list[Upload]:
-    """Raises Problem 413."""
+    """Return the photos in uploaded files. Raises Problem 413 for too many or too large ones."""
     if len(files) > limits.photos:
         raise Problem(413, f"{len(files)} photos; {limits.photos} are the most in one request")
     return [await photo_of(file, limits) for file in files]

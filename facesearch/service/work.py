@@ -1,4 +1,4 @@
-"""Work in threads: bounded, with a queue that is bounded, and a time after which nobody waits."""
+"""Runs work in threads: a bounded number, a bounded queue, and a time limit."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,10 +20,10 @@ class Work:
         self.taken = 0  # worked on or waiting
 
     async def __call__(self, job: Callable[[], Result]) -> Result:
-        """What `job` returns.
+        """Run `job` in a thread and return its result.
 
-        Raises Problem 429 if too much is waiting, 503 if it takes too long: its thread is then
-        still counted as taken until it is done.
+        Raises Problem 429 if too much is waiting, and 503 if the job takes too long; its thread
+        then still counts as taken until the job ends.
         """
         if self.taken >= self._limits.threads + self._limits.waiting:
             raise Problem(429, "too many requests at once; try again", headers={"Retry-After": "1"})

@@ -106,9 +106,9 @@ def test_a_large_body_without_a_token_is_not_read(guarded: Running) -> None:
         ("GET", "/v1/people", Role.search),
         ("GET", "/metrics", Role.search),
         ("POST", "/v1/search", Role.search),
-        ("POST", "/v1/people/x/faces", Role.enrol),
-        ("POST", "/v1/jobs", Role.enrol),
-        ("GET", "/v1/jobs", Role.enrol),
+        ("POST", "/v1/people/x/faces", Role.enroll),
+        ("POST", "/v1/jobs", Role.enroll),
+        ("GET", "/v1/jobs", Role.enroll),
         ("PATCH", "/v1/people/x", Role.admin),
         ("DELETE", "/v1/people/x", Role.admin),
         ("POST", "/v1/people/x/merge", Role.admin),
@@ -138,7 +138,7 @@ def test_a_session_stands_for_a_token(guarded: Running) -> None:
     value = cookie.partition(";")[0].partition("=")[2]
     expires, _, signature = value.partition(".")
     good = {"Cookie": f"{COOKIE}={value}"}
-    assert guarded.http.get("/v1/session", headers=good).json()["role"] == "enrol"
+    assert guarded.http.get("/v1/session", headers=good).json()["role"] == "enroll"
     forged = [
         f"{int(expires) + 1}.{signature}",
         f"{expires}.{signature[:-1]}0",
@@ -185,6 +185,19 @@ def test_token_files(tmp_path: Path) -> None:
             read_tokens(file)
     with pytest.raises(FacesearchError, match="cannot be read"):
         read_tokens(tmp_path / "none")
+
+
+def test_the_role_of_older_token_files_is_accepted_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "tokens"
+    file.write_text(f"enrol {TOKENS[1].secret}\nadmin {TOKENS[2].secret}\n")
+    file.chmod(0o600)
+    with caplog.at_level(logging.WARNING, "facesearch.service"):
+        assert read_tokens(file) == (TOKENS[1], TOKENS[2])
+    assert caplog.messages == [
+        f"{file}: line 1: the role enrol is called enroll now; please change it"
+    ]
 
 
 def test_which_addresses_are_ours_alone() -> None:
@@ -295,7 +308,7 @@ def test_file_names_are_bare(sent: str, kept: str) -> None:
         "/%2e%2e/settings.py",
         "/static/../app.py",
         "//etc/passwd",
-        "/index.html/",
+        "/index.html/../../app.py",
         "/.hidden",
         "/%00",
         "/v1/faces/..%2f1/chip",
@@ -561,7 +574,7 @@ def test_no_names_in_the_log_nor_in_faults(
 
     monkeypatch.setattr(service.service.gallery, "person", broken)
     problem = service.get("/v1/people/Secret-Name", 500)
-    assert problem["detail"] == "a fault of facesearch itself; the log has its place"
+    assert problem["detail"] == "internal error of facesearch; the log says where"
     log.removeHandler(caplog.handler)
     lines = caplog.text
     assert "GET /v1/people/{name:path} 200" in lines

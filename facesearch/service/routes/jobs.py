@@ -1,15 +1,14 @@
 """Enrolling many photos: jobs with progress, that can be cancelled and survive a stop."""
 
 import asyncio
-import json
 import logging
 import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Header, Query, UploadFile
-from fastapi.responses import StreamingResponse
+from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
+from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from facesearch.core.uploads import Upload
 from facesearch.gallery.gallery import clean_name
@@ -23,11 +22,10 @@ from facesearch.service.uploads import photos_of
 from facesearch.storage.job_spool import FINISHED, Job, Spool
 from facesearch.storage.settings import now
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[at_least(Role.enrol)])
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[at_least(Role.enroll)])
 log = logging.getLogger("facesearch.service")
 
 TELL_SECONDS = 0.3  # between two looks at how far a job is
-BEAT_SECONDS = 10  # after which a silent stream shows that it lives
 SPOOL_BYTES, FREE_BYTES = 20_000 * MIB, 1_000 * MIB  # of all that waits; of disk, at least
 
 
@@ -161,46 +159,39 @@ async def cancel(service: Shared, number: str) -> dict[str, Any]:
     return await service.work(cancelled)
 
 
-@router.get(
-    "/{number}/events",
-    response_class=StreamingResponse,
-    responses={
-        200: {"content": {"text/event-stream": {}}, "description": "progress, result, end."}
-    },
-)
+def _watched(service: Shared, number: str) -> Job:
+    """Raises Problem 404, before a stream begins."""
+    return _job(Spool(service.gallery.folder), number)
+
+
+@router.get("/{number}/events", response_class=EventSourceResponse)
 async def events(
     service: Shared,
-    number: str,
+    watched: Annotated[Job, Depends(_watched)],
     last_event_id: Annotated[str | None, Header()] = None,
-) -> StreamingResponse:
-    """Server-sent events: `progress` (the job), `result` (a row each), at last `end`."""
-    spool = Spool(service.gallery.folder)
-    _job(spool, number)
-    start = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
-    return StreamingResponse(_events(service, spool, number, start), media_type="text/event-stream")
+) -> AsyncIterator[ServerSentEvent]:
+    """Server-sent events: `progress` (the job), `result` (one for each photo), at last `end`.
 
-
-async def _events(service: Service, spool: Spool, number: str, told: int) -> AsyncIterator[str]:
-    last, silent = "", 0.0
+    `Last-Event-ID` goes on after a result whose number was received.
+    """
+    spool, number = Spool(service.gallery.folder), watched.number
+    sent = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
+    last: dict[str, Any] = {}
     while not service.stopping.is_set():
         job = spool.job(number)
         if job is None:
             return
-        for row in spool.results(number, told):
-            told += 1
-            yield f"id: {told}\nevent: result\ndata: {json.dumps(row)}\n\n"
-        fields = json.dumps(_told(spool, job, 0, 0))
+        for row in spool.results(number, sent):
+            sent += 1
+            yield ServerSentEvent(data=row, event="result", id=str(sent))
+        state = _told(spool, job, 0, 0)
         if job.state in FINISHED:
-            yield f"event: end\ndata: {fields}\n\n"
+            yield ServerSentEvent(data=state, event="end")
             return
-        if fields != last:
-            last, silent = fields, 0.0
-            yield f"event: progress\ndata: {fields}\n\n"
-        elif silent > BEAT_SECONDS:
-            silent = 0.0
-            yield ":\n\n"
+        if state != last:
+            last = state
+            yield ServerSentEvent(data=state, event="progress")
         await asyncio.sleep(TELL_SECONDS)
-        silent += TELL_SECONDS
 
 
 def _job(spool: Spool, number: str) -> Job:

@@ -19,7 +19,7 @@ from facesearch.service.state import Service, Shared
 from facesearch.service.uploads import photos_of
 
 router = APIRouter(prefix="/v1", tags=["people"])
-SEARCH, ENROL, ADMIN = ([at_least(role)] for role in Role)
+SEARCH, ENROLL, ADMIN = ([at_least(role)] for role in Role)
 
 
 @router.get("/people", response_model=schemas.People, dependencies=SEARCH)
@@ -55,7 +55,7 @@ async def person(service: Shared, name: str) -> dict[str, Any]:
     return await service.work(shown)
 
 
-@router.post("/people/{name:path}/faces", response_model=schemas.Enrolled, dependencies=ENROL)
+@router.post("/people/{name:path}/faces", response_model=schemas.Enrolled, dependencies=ENROLL)
 async def enroll(
     service: Shared,
     name: str,
