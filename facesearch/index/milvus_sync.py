@@ -13,7 +13,6 @@ from dataclasses import asdict, dataclass, replace
 from itertools import chain
 
 import numpy as np
-import sqlalchemy as sa
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError
@@ -22,8 +21,6 @@ from facesearch.index.milvus import Catalogue, Gone, MilvusIndex, Numbers, Serve
 from facesearch.storage import change_log
 from facesearch.storage.database import LOCK_SECONDS
 from facesearch.storage.folder_lock import locked
-from facesearch.storage.people import MOST_VARIABLES
-from facesearch.storage.schema import people, totals
 from facesearch.storage.settings import (
     KEY_RECORD,
     MILVUS_PREFIX,
@@ -35,13 +32,8 @@ from facesearch.storage.settings import (
 from facesearch.storage.state import State
 from facesearch.storage.store import Store
 
+PEOPLE_IN_PAGE = 500  # whose faces are in memory while a collection is filled
 LOCK = "milvus.lock"  # held by whoever fills or changes the collection
-_PRESENT = (  # who is enrolled, with how many faces
-    sa.select(totals.c.person, totals.c.faces)
-    .join(people, people.c.id == totals.c.person)
-    .where(people.c.removed.is_(None))
-    .order_by(totals.c.person)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +153,7 @@ class MilvusSync:
 
     def _found(self, catalogue: Catalogue, name: str) -> Current | None:
         """The collection, if it is of the present state and whole."""
-        held, state = _read(catalogue, name), self._now()
+        held, state = _read(catalogue, name), self._store.state()
         if held is None or held.state != str(state) or held.towards or not self._usable(held):
             return None
         return self._opened(held), state
@@ -224,7 +216,7 @@ class MilvusSync:
         Read in pages, since a machine may not hold them all: of people who change meanwhile some
         are as they were and some as they are, and those are changed again.
         """
-        state, model = self._now(), self._store.model()
+        state, model = self._store.state(), self._store.model()
         fingerprint = model.fingerprint if model else ""
         held = Held("", fingerprint, self._server.index or "FLAT", 0, 1, str(state))
         _drop_others(catalogue, name, _read(catalogue, name))  # half filled
@@ -233,7 +225,9 @@ class MilvusSync:
         if first is not None:
             collection = f"{name}_{fingerprint[:12]}_{secrets.token_hex(4)}"
             dimension = first[1].shape[1]
-            index = MilvusIndex.make(self._server, collection, dimension, self._people())
+            index = MilvusIndex.make(
+                self._server, collection, dimension, self._store.with_faces_count()
+            )
             for numbers, vectors in chain([first], pages):
                 index.add(numbers, vectors)
             index.settle()
@@ -260,12 +254,7 @@ class MilvusSync:
 
     def _knows(self, state: State) -> bool:
         """Whether the gallery was in this state, and can tell what changed since."""
-        with self._store.database.read() as connection:
-            return change_log.changed(connection, state) is not None
-
-    def _now(self) -> State:
-        with self._store.database.read() as connection:
-            return change_log.state(connection)
+        return self._store.changed(state) is not None
 
     def _truth(self) -> tuple[State, Numbers, Embeddings]:
         """The state; everybody's number (P,) and template (P, D)."""
@@ -273,20 +262,13 @@ class MilvusSync:
         numbers, owners = np.unique(faces, return_inverse=True)
         return state, numbers, templates(embeddings, owners)
 
-    def _people(self) -> int:
-        with self._store.database.read() as connection:
-            query = sa.select(sa.func.count()).select_from(_PRESENT.subquery())
-            return int(connection.execute(query).scalar_one())
-
     def _pages(self) -> Iterator[tuple[Numbers, Embeddings]]:
         """Everybody's numbers and templates, some at a time. Raises GalleryError if damaged."""
         database, last, revision = self._store.database, 0, self._store.revision()
         with database.read() as connection:
             database.engine.check_sound(connection)
         while True:
-            with database.read() as connection:
-                page = _PRESENT.where(totals.c.person > last).limit(MOST_VARIABLES)
-                noted = {row.person: row.faces for row in connection.execute(page)}
+            noted = self._store.face_totals(after=last, limit=PEOPLE_IN_PAGE)
             if not noted:
                 return
             last = max(noted)

@@ -91,6 +91,18 @@ class PeopleStore:
             counts = [connection.execute(query).scalar_one() for query in (every, hidden)]
         return int(counts[0] - counts[1])
 
+    def with_faces_count(self) -> int:
+        """How many enrolled people have a face."""
+        query = sa.select(sa.func.count()).select_from(_totals().subquery())
+        with self.database.read() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def face_totals(self, *, after: int, limit: int) -> dict[int, int]:
+        """How many faces people have, by the people's numbers: the first `limit` beyond `after`."""
+        page = _totals().where(totals.c.person > after).limit(limit)
+        with self.database.read() as connection:
+            return {row.person: row.faces for row in connection.execute(page)}
+
     def faces_of(self, name: str) -> list[StoredFace]:
         """The faces of a person in the order of enrolment. Raises UnknownPerson."""
         query = (
@@ -228,6 +240,16 @@ def _person(row: Any) -> Person:
     check_person(row.id, row.name, row.checksum)
     TERMS.check(row)
     return Person(row.name, row.faces, row.photos, row.created, row.expires, row.consent)
+
+
+def _totals() -> sa.Select[Any]:
+    """The enrolled people who have faces, and how many, as the database keeps count."""
+    return (
+        sa.select(totals.c.person, totals.c.faces)
+        .join(people, people.c.id == totals.c.person)
+        .where(people.c.removed.is_(None))
+        .order_by(totals.c.person)
+    )
 
 
 def _counted() -> sa.Select[Any]:

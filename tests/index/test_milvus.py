@@ -616,7 +616,7 @@ def test_a_server_that_hangs(
 def test_others_write_while_it_is_filled(
     gallery: Gallery, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(milvus_sync, "MOST_VARIABLES", 40)  # people in a page
+    monkeypatch.setattr(milvus_sync, "PEOPLE_IN_PAGE", 40)  # people in a page
     add, pages = MilvusIndex.add, []
 
     def meanwhile(index: MilvusIndex, numbers: Any, vectors: Any) -> None:
