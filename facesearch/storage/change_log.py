@@ -68,5 +68,5 @@ def _last_change(connection: sa.Connection) -> int:
 
 
 def _checksum(number: int, person: object) -> int | None:
-    """As `schema.change_checksum`."""
+    """The checksum that the triggers of migration 0004 compute; None for a damaged number."""
     return (number * 1000003 + person * 8191) % 2147483647 if isinstance(person, int) else None

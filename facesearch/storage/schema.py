@@ -151,11 +151,6 @@ revisions = sa.Table(  # the gallery's states, each with the last change that it
 )
 
 
-def change_checksum(number: str, person: str) -> str:
-    """SQL, since triggers compute it; a flipped bit of either makes another."""
-    return f"(CAST({number} AS BIGINT) * 1000003 + CAST({person} AS BIGINT) * 8191) % 2147483647"
-
-
 def removed_name(name: str, number: int) -> str:
     """What the row of a removed person bears, so that the name is free for another."""
     return f"{name}\0{number}"

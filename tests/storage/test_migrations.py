@@ -3,6 +3,7 @@
 tests/galleries holds one of each, made by its own code: see tests/support/old_gallery.py.
 """
 
+import ast
 import os
 import shutil
 import signal
@@ -98,6 +99,25 @@ def test_there_is_a_gallery_of_every_earlier_version() -> None:
     for path in OLD:
         with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)) as raw:
             assert raw.execute("SELECT * FROM alembic_version").fetchall() == [(path.stem,)]
+
+
+def test_a_migration_knows_nothing_of_the_program_around_it() -> None:
+    """What it does to an old gallery must not change with the code of today."""
+    folder = Path(module.__file__).parent / "migrations"
+    for path in folder.rglob("*.py"):
+        imported = {
+            name
+            for node in ast.walk(ast.parse(path.read_text()))
+            for name in (
+                [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else []
+            )
+        }
+        ours = {name for name in imported if name.startswith("facesearch")}
+        assert ours <= {"facesearch.storage.migrations"}, path.name
 
 
 def test_an_older_gallery_is_brought_up_to_date(old: Path) -> None:

@@ -1,25 +1,26 @@
 """Checksums of rows; people who can be brought back; rejections, kept chips, the audit log."""
 
+import os
+import zlib
+from pathlib import Path
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
-from facesearch.storage.schema import (
-    Checksum,
-    PathBytes,
-    face_checksum,
-    person_checksum,
-    photo_checksum,
-)
+from facesearch.storage.migrations import CHECKSUM
 
 revision = "0003"
 down_revision = "0002"
+
+NONE = -1  # the checksum of a field that is not of its type, and so was never written
 
 
 def upgrade() -> None:
     for name in ("removed", "expires", "consent"):
         op.add_column("people", sa.Column(name, sa.Text))
     for table in ("people", "photos", "faces"):
-        op.add_column(table, sa.Column("checksum", Checksum, nullable=False, server_default="0"))
+        op.add_column(table, sa.Column("checksum", CHECKSUM, nullable=False, server_default="0"))
     face = sa.ForeignKey("faces.id", ondelete="CASCADE")
     op.create_table(
         "chips",
@@ -48,20 +49,31 @@ def upgrade() -> None:
 
 def _sum_up(connection: sa.Connection) -> None:
     """The rows as they are now are taken to be right."""
-    integer, text, blob = sa.Integer, sa.Text, sa.LargeBinary
-    people = sa.table("people", *(sa.column(n, t) for n, t in [("id", integer), ("name", text)]))
-    for number, name in connection.execute(sa.select(people)).all():
-        _set(connection, "people", number, person_checksum(number, name))
-    photos = sa.table(
-        "photos", sa.column("id", integer), sa.column("path", PathBytes), sa.column("sha256", text)
-    )
-    for number, path, sha256 in connection.execute(sa.select(photos)).all():
-        _set(connection, "photos", number, photo_checksum(number, path, sha256))
-    kinds = {"photo": integer, "person": integer, "box": text, "points": text}
-    kinds |= {"agreement": sa.Float, "embedding": blob}
-    faces = sa.table("faces", *(sa.column(n, t) for n, t in {"id": integer, **kinds}.items()))
-    for number, *fields in connection.execute(sa.select(faces)).all():
-        _set(connection, "faces", number, face_checksum(*fields))
+    for number, name in connection.execute(sa.text("SELECT id, name FROM people")).all():
+        _set(connection, "people", number, _checksum(number, name))
+    for row in connection.execute(sa.text("SELECT id, path, sha256 FROM photos")).all():
+        stored = row.path if isinstance(row.path, bytes) else b""  # else damaged
+        path = os.fsencode(Path(os.fsdecode(stored)))  # as the program reads it
+        _set(connection, "photos", row.id, _checksum(row.id, path, row.sha256))
+    for row in connection.execute(sa.text(FACES)).all():
+        _set(connection, "faces", row.id, _face_checksum(row))
+
+
+FACES = (  # JSON is text, as it is stored
+    "SELECT id, photo, person, CAST(box AS TEXT) AS box, CAST(points AS TEXT) AS points, "
+    "agreement, embedding FROM faces"
+)
+
+
+def _face_checksum(row: Any) -> int:
+    if not isinstance(row.embedding, bytes) or not isinstance(row.agreement, float | int):
+        return NONE
+    fields = row.photo, row.person, row.box, row.points, float(row.agreement)
+    return zlib.crc32(row.embedding, _checksum(*fields))
+
+
+def _checksum(*fields: object) -> int:
+    return zlib.crc32("\x1f".join(map(repr, fields)).encode("utf-8", "surrogatepass"))
 
 
 def _set(connection: sa.Connection, table: str, number: int, checksum: int) -> None:
