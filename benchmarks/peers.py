@@ -25,7 +25,7 @@ from benchmarks.commands import machine
 from benchmarks.scale import fill
 from facesearch.core.paths import find_model
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.decision import threshold_to_search
 from facesearch.vision import images

@@ -26,7 +26,7 @@ from facesearch.core import paths
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of, cohort_of
 from facesearch.matching.identification import NEAREST_PEOPLE
 from facesearch.storage.records import ModelStamp, NewPhoto

@@ -21,7 +21,7 @@ from benchmarks.commands import machine
 from facesearch.core.paths import find_model
 from facesearch.core.progress import Silent
 from facesearch.enrollment.ray_reader import RayReader, workers
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from facesearch.vision.photo_files import people_in

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 
 from benchmarks.commands import machine
 from facesearch.core import paths
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.index.local_index import LocalIndex
 from facesearch.matching.calibration import cohort_of
 from facesearch.storage.schema import (
@@ -122,7 +122,7 @@ def command(gallery: Path, *arguments: str) -> None:
 OPEN = """
 import sys
 from pathlib import Path
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
@@ -184,7 +184,7 @@ from pathlib import Path
 from facesearch.core import paths
 from facesearch.vision.photo_files import people_in
 from facesearch.vision.embedder import Embedder
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.model import Model
 from facesearch.core.progress import Silent
 embedder = Embedder(Model(paths.shipped_models() / "default"))

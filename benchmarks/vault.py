@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from facesearch.core.face import Box, Face
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.storage import vault
 from facesearch.storage.records import ModelStamp, NewPhoto
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from facesearch.gallery.change import Change, Rejected
-    from facesearch.gallery.gallery import EnrolledPhoto, GalleryInfo, Identification
+    from facesearch.gallery.legacy import EnrolledPhoto, GalleryInfo, Identification
     from facesearch.gallery.profile import Profile
     from facesearch.gallery.purge import Kept
     from facesearch.matching.decision import Candidate, Comparison
@@ -194,7 +194,7 @@ class Client:
 
     def info(self) -> "GalleryInfo":
         """folder: the address of the service."""
-        from facesearch.gallery.gallery import GalleryInfo
+        from facesearch.gallery.legacy import GalleryInfo
 
         return GalleryInfo(**{**self._get("/v1/gallery"), "folder": self.url})
 
@@ -492,7 +492,7 @@ def _requests(asked: list[tuple[str, Path]]) -> Iterator[list[tuple[str, Path]]]
 
 def _there(name: str, paths: list[Path]) -> "tuple[list[Path], list[EnrolledPhoto]]":
     """The photos that can be sent, and what became of the others."""
-    from facesearch.gallery.gallery import EnrolledPhoto
+    from facesearch.gallery.legacy import EnrolledPhoto
 
     there, missing = [], []
     for path in paths:
@@ -537,7 +537,7 @@ def _candidate(row: dict[str, Any]) -> "Candidate":
 
 
 def _identification(path: Path, row: dict[str, Any]) -> "Identification":
-    from facesearch.gallery.gallery import Identification
+    from facesearch.gallery.legacy import Identification
 
     return Identification(
         photo=path,
@@ -554,7 +554,7 @@ def _identification(path: Path, row: dict[str, Any]) -> "Identification":
 
 
 def _enrolment(row: dict[str, Any], paths: _Paths) -> "EnrolledPhoto":
-    from facesearch.gallery.gallery import EnrolledPhoto
+    from facesearch.gallery.legacy import EnrolledPhoto
 
     other = row["other"]
     return EnrolledPhoto(

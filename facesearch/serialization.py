@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from facesearch.gallery.change import Rejected
-    from facesearch.gallery.gallery import EnrolledPhoto, Identification
+    from facesearch.gallery.legacy import EnrolledPhoto, Identification
     from facesearch.gallery.profile import Profile
     from facesearch.matching.decision import Candidate, Comparison
     from facesearch.matching.rejection import Rejection

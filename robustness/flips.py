@@ -26,7 +26,7 @@ from facesearch.core import paths
 from facesearch.core.errors import FacesearchError
 from facesearch.core.face import Box, Face
 from facesearch.gallery import curation, doctor, rejections
-from facesearch.gallery.gallery import INDEX, Gallery
+from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import audit_log, preferences

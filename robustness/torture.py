@@ -35,7 +35,7 @@ import sqlalchemy as sa
 from facesearch.core import paths
 from facesearch.core.progress import Silent
 from facesearch.gallery import doctor
-from facesearch.gallery.gallery import INDEX, Gallery
+from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder

@@ -17,7 +17,7 @@ from playwright.sync_api import sync_playwright
 
 from facesearch.core import paths
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from scripts import demo_photos

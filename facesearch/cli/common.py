@@ -22,7 +22,7 @@ from facesearch.core.version import __version__
 
 if TYPE_CHECKING:
     from facesearch.client import Client
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
     from facesearch.storage.vault import Kind
     from facesearch.vision.embedder import Embedder
     from facesearch.vision.model import Model
@@ -252,7 +252,7 @@ def warn(line: str) -> None:
 
 @contextmanager
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     with Gallery(gallery_place(), create=create, keys=given_keys) as gallery:
         yield gallery
@@ -270,7 +270,7 @@ def gallery_place() -> Path | str:
 @contextmanager
 def opened_if_there() -> "Iterator[Gallery]":
     """The gallery; where there is none an empty one elsewhere, so that none is made."""
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
     from facesearch.storage.database import is_there
 
     if is_there(gallery_place()):

@@ -143,7 +143,7 @@ def people_reject(
     ] = None,
 ) -> None:
     """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     name = clean_name(name)
     with reached() as gallery:

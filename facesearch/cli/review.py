@@ -37,7 +37,7 @@ def review(
     Also who is found less surely than others, who look alike, and the share of strangers to whom a
     search gives a name, now and with ten times as many people. What was rejected is not told again.
     """
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     with reached() as gallery, shown_progress(options.quiet) as progress:
         if isinstance(gallery, Gallery):

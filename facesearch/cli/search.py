@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from facesearch.client import Client
     from facesearch.core.progress import Progress
     from facesearch.enrollment.local_reader import PhotoReader
-    from facesearch.gallery.gallery import Gallery, Identification
+    from facesearch.gallery.legacy import Gallery, Identification
     from facesearch.matching.decision import Comparison
     from facesearch.vision.embedder import Embedder
 
@@ -82,7 +82,7 @@ def enroll(
         raise typer.BadParameter("give either --name NAME or --tree")
     if ray is not None and options.server:
         raise typer.BadParameter("--ray: a service looks at the photos itself")
-    from facesearch.gallery.gallery import Gallery, clean_name
+    from facesearch.gallery.legacy import Gallery, clean_name
 
     if tree:
         from facesearch.vision.photo_files import people_in
@@ -222,7 +222,7 @@ def _searched(
     prior: float,
     exact: bool,
 ) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     if not isinstance(gallery, Gallery):
         return gallery.identify(

@@ -43,8 +43,10 @@ class BadName(PersonError):
     """This is no name."""
 
 
-class UnknownPerson(PersonError):
+class UnknownPerson(PersonError, KeyError):
     """Nobody bears the name."""
+
+    __str__ = Exception.__str__  # a KeyError would show its message in quotes
 
 
 class ModelError(FacesearchError):

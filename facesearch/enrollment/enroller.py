@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +12,14 @@ from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import PersonError, PhotoError
 from facesearch.core.face import Face
 from facesearch.core.names import clean_name
+from facesearch.core.photos import Photo
 from facesearch.core.progress import Progress
 from facesearch.core.uploads import Upload
 from facesearch.enrollment.folder_check import Folder, Verdict
 from facesearch.enrollment.journal import PhotoScan, ScanJournal
 from facesearch.enrollment.local_reader import PhotoReader
 from facesearch.enrollment.prefetch import Found, Prefetcher
+from facesearch.enrollment.results import EnrolledPhoto, WhichFaces
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.matching import rejection
 from facesearch.matching.calibration import Calibration
@@ -30,6 +32,7 @@ from facesearch.storage.records import NOBODY, ModelStamp, NewPhoto
 from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace, Embedder
 from facesearch.vision.near_duplicates import Sketch, copies, sketch
+from facesearch.vision.photo_input import as_path
 
 if TYPE_CHECKING:
     from facesearch.gallery.unknown_faces import UnknownFace
@@ -38,26 +41,10 @@ PHOTOS_PER_TRANSACTION = 32  # photos in a transaction: what a crash loses at mo
 LOOKED_AT = 3  # faces near one that may be its copy whose photos are opened, at most
 SKETCHES = 256  # kept in memory
 
-Which = Literal["only", "largest", "all"]
+Which = WhichFaces
 SEARCHED = 64  # faces at once: by far quicker than one by one
 Nearest = Callable[[Sequence[EmbeddedFace], int, Calibration], list[list[Candidate]]]
 Said = Callable[[], list[Rejection]]
-
-
-@dataclass(frozen=True, slots=True)
-class EnrolledPhoto:
-    """What became of one photo."""
-
-    photo: Path
-    name: str
-    status: Literal["enrolled", "duplicate", "skipped"]
-    reason: str
-    faces: int  # of it that are enrolled now
-    error: bool = False  # the photo could not be read at all
-    held: bool = False  # left out because it is probably not the person's
-    distance: float | None = None  # of its face to the rest of the folder
-    nearest: Path | None = None  # the photo of the folder that is nearest to it
-    other: Candidate | None = None  # whom else it resembles
 
 
 @dataclass(slots=True)
@@ -65,6 +52,7 @@ class _Job:
     """A person with the photos to enrol; results by the photos' places."""
 
     name: str
+    photos: list[Photo]  # as they were given
     paths: list[Path]
     hashes: dict[int, str] = field(default_factory=dict)
     done: dict[int, EnrolledPhoto] = field(default_factory=dict)
@@ -113,12 +101,14 @@ class Enroller:
         self._near_of: dict[str, list[Candidate]] = {}  # by SHA-256 of the photo, with one face
         self._several: int | None = None  # people in two photos at least
 
-    def run(self, asked: list[tuple[str, Path]], progress: Progress) -> Iterator[EnrolledPhoto]:
+    def run(self, asked: list[tuple[str, Photo]], progress: Progress) -> Iterator[EnrolledPhoto]:
         """Yields what became of each photo, person by person; see Gallery.enroll."""
         jobs: dict[str, _Job] = {}
-        for name, path in asked:
+        for name, photo in asked:
             key = _kept_name(name)
-            jobs.setdefault(key, _Job(key, [])).paths.append(path)
+            job = jobs.setdefault(key, _Job(key, [], []))
+            job.photos.append(photo)
+            job.paths.append(as_path(photo))
         self._known = self._store.enrolled([name for name in jobs if not _fault_of(name)])
         progress.start("enrolling", len(asked))
         waiting: list[_Job] = []
@@ -437,7 +427,7 @@ class Enroller:
         self._forget({job.hashes[place] for job, place in batch if place in job.hashes})
         for job, place in batch:  # what is written is not held on to
             job.scans.pop(place, None)
-            yield job.done.pop(place)
+            yield replace(job.done.pop(place), photo=job.photos[place])
 
     def _forget(self, hashes: set[str]) -> None:
         """These photos are decided."""

@@ -19,7 +19,7 @@ from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.core.templates import templates
 from facesearch.core.uploads import Upload
-from facesearch.gallery.gallery import INDEX, STRANGERS, Gallery
+from facesearch.gallery.legacy import INDEX, STRANGERS, Gallery
 from facesearch.gallery.rejections import drop_rejection
 from facesearch.index import milvus
 from facesearch.index.faiss_index import PersonIndex

@@ -18,13 +18,13 @@ from facesearch.core.progress import Progress
 from facesearch.core.templates import templates
 from facesearch.enrollment.enroller import (
     PHOTOS_PER_TRANSACTION,
-    EnrolledPhoto,
     Enroller,
     Which,
     new_photo,
     stamp,
 )
 from facesearch.enrollment.local_reader import LocalReader, PhotoReader
+from facesearch.enrollment.results import EnrolledPhoto
 from facesearch.gallery import curation, encryption, purge, rejections
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive, Contents
@@ -48,7 +48,8 @@ from facesearch.matching.decision import EVEN, Candidate, Decision, decide, thre
 from facesearch.matching.identification import NEAREST_PEOPLE, Identification, answered
 from facesearch.matching.rejection import Rejection
 from facesearch.storage import audit_log, cache_file, job_spool, preferences
-from facesearch.storage.store import Person, PersonFaces, Store, StoredFace
+from facesearch.storage.records import Person, PersonFaces, StoredFace
+from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, Kind, Secret, Vault, from_environment
 from facesearch.vision import images
 from facesearch.vision.embedder import EmbeddedFace, EmbeddedPhoto, Embedder, in_order
@@ -685,7 +686,7 @@ class Gallery:
         try:
             numbers, distances = index.search(query, count, exact=exact)
             near = np.unique(numbers)
-            samples = self._store.samples(near.tolist())
+            samples = self._store.person_faces(near.tolist())
             agree = _agree(index, near, samples)
         except (milvus.Gone, KeyError):
             agree = False

@@ -1,7 +1,7 @@
 """A model with its detector and calibration, loaded once and shared by threads."""
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,10 +54,10 @@ class DetectedFace:
     box: Box  # in pixels of the upright photo
     points: tuple[Point, ...]  # eye centres, nose tip, mouth corners; image-left before right
     score: float  # the detector's own; higher is surer
-    embedding: Embeddings  # (D,), a unit vector
+    embedding: Embeddings = field(repr=False)  # (D,), a unit vector
     reason: str  # why the face cannot be recognised; empty if it can
     quality: FaceQuality
-    chip: Pixels  # (S, S, 3), RGB: the face aligned, as the network sees it
+    chip: Pixels = field(repr=False)  # (S, S, 3), RGB: the face aligned, as the network sees it
 
 
 class Recognizer:

@@ -1,4 +1,4 @@
-"""Searching a gallery: the people near a face, the threshold for a name, the answers for a photo."""
+"""Searching a gallery: the people near a face, thresholds, the answers for a photo."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from facesearch.core.photos import Photo
 from facesearch.core.templates import templates
 from facesearch.gallery.gallery_index import GalleryIndex
 from facesearch.gallery.impostor_search import impostor_scores
+from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer
-from facesearch.gallery.rejections import RememberedRejections
 from facesearch.index import milvus
 from facesearch.index.faiss_index import SearchIndex
 from facesearch.matching.calibration import Calibration, ImpostorScores
@@ -33,9 +33,12 @@ from facesearch.matching.decision import (
 )
 from facesearch.matching.identification import NEAREST_PEOPLE, IdentifiedFace, answered
 from facesearch.storage import audit_log
-from facesearch.storage.store import PersonFaces, Store
+from facesearch.storage.records import PersonFaces
+from facesearch.storage.store import Store
 from facesearch.vision.model import Model
 from facesearch.vision.photo_input import as_path
+
+MOST_OFF_UNIT = 0.01  # by which the length of an embedding may differ from 1: it was rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +90,7 @@ class Search:
     looks at the index, for a millisecond where the network takes many.
     """
 
-    def __init__(self, store: Store, index: GalleryIndex, rejections: RememberedRejections) -> None:
+    def __init__(self, store: Store, index: GalleryIndex, rejections: KnownRejections) -> None:
         self._store, self._index, self._rejections = store, index, rejections
         self._impostor_scores: Latest[ImpostorScores] = Latest()
 
@@ -137,11 +140,18 @@ class Search:
             )
 
     def check_searchable(self, model: Model) -> None:
-        """Raises GalleryError if nobody is enrolled, for another model, or if an audit cannot be."""
+        """Raises GalleryError if a search is in vain.
+
+        Nobody is enrolled, the model is another one, or searches cannot be recorded as they must.
+        """
         self.check_model(model)
         audit_log.check_recordable(self._store.database)
         if not len(self._index.current()):
             raise self._empty()
+
+    def people_count(self) -> int:
+        """How many people the index holds. Raises GalleryError for a damaged gallery."""
+        return len(self._index.current())
 
     def _empty(self) -> GalleryError:
         name = self._store.database.name
@@ -211,12 +221,15 @@ class Search:
         return [each.answer in ("match", "ambiguous") for each in answers if each.face is not None]
 
     def search(
-        self, embedding: Embeddings, recognizer: Recognizer, question: Question
+        self, embedding: Embeddings | Sequence[float], recognizer: Recognizer, question: Question
     ) -> SearchResult:
-        """Whose an embedding is, a unit vector (D,) of this model. Raises as `check_searchable`."""
+        """Whose an embedding is, a unit vector (D,) of this model.
+
+        Raises ValueError for what is none, and GalleryError as `check_searchable` does.
+        """
+        probe = _Vector(_unit(embedding, recognizer.model.dimension), flip_consistency=1.0)
         self.check_searchable(recognizer.model)
         people = len(self._index.current())
-        probe = _Vector(embedding, flip_consistency=1.0)
         top, limit = question.top, question.threshold
         (near,) = self.nearest([probe], max(NEAREST_PEOPLE, top), question.calibration)
         decision = decide(near, limit.distance, people)
@@ -246,7 +259,7 @@ class Search:
             try:
                 numbers, distances = index.search(query, count, exact=exact)
                 near = np.unique(numbers)
-                samples = self._store.samples(near.tolist())
+                samples = self._store.person_faces(near.tolist())
                 agree = _agree(index, near, samples)
             except (milvus.Gone, KeyError):
                 agree = False
@@ -285,6 +298,15 @@ class Search:
             if not self._index.distrust():
                 raise
             return self._scores(model)
+
+
+def _unit(embedding: Embeddings | Sequence[float], dimension: int) -> Embeddings:
+    """The embedding as an array of length 1. Raises ValueError if it is not nearly so already."""
+    vector = np.asarray(embedding, np.float64)
+    length = float(np.linalg.norm(vector))
+    if vector.shape != (dimension,) or not abs(length - 1) <= MOST_OFF_UNIT:
+        raise ValueError(f"embedding: not a unit vector of {dimension} numbers")
+    return np.asarray(vector / length, np.float32)
 
 
 def _written(file: Path) -> int:

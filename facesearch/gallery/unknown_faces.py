@@ -1,18 +1,25 @@
 """Faces of photos whom the gallery does not know, in groups."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from facesearch.core.errors import PersonError, PhotoError
+from facesearch.core.names import clean_name
 from facesearch.core.progress import Progress
-from facesearch.gallery.gallery import Gallery, clean_name
+from facesearch.gallery.recognizer import Recognizer
+from facesearch.gallery.search import Search
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.clustering import group_limit, groups
 from facesearch.matching.decision import threshold_to_search
 from facesearch.vision import images
-from facesearch.vision.embedder import EmbeddedFace, Embedder, in_order
+from facesearch.vision.embedder import EmbeddedFace, EmbeddedPhoto, Embedder, in_order
+
+if TYPE_CHECKING:
+    from facesearch.gallery.legacy import Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +43,57 @@ class Unknown:
     errors: list[PhotoError]
 
 
+def group_unknown_faces(
+    search: Search,
+    recognizer: Recognizer,
+    somebody: bool,
+    paths: list[Path],
+    progress: Progress,
+) -> Unknown:
+    """See `Gallery.group_unknown`. somebody: whether somebody is enrolled."""
+    search.check_model(recognizer.model)
+    question = search.question(recognizer) if somebody else None
+
+    def named(path: Path, photo: EmbeddedPhoto) -> list[bool]:
+        return (
+            [False] * len(photo.faces)
+            if question is None
+            else search.are_named(path, photo, question)
+        )
+
+    return _grouped(paths, recognizer.embedder, recognizer.calibration, named, progress)
+
+
 def group_unknown(
-    gallery: Gallery,
+    gallery: "Gallery",
     paths: list[Path],
     embedder: Embedder,
     calibration: Calibration,
     progress: Progress,
 ) -> Unknown:
-    """Group the faces that a search of the gallery does not name.
-
-    A photo that is there twice, by content, counts once. Raises GalleryError for another model.
-    """
+    """The way before `Gallery.group_unknown`."""
     gallery.check_model(embedder)
-    limit = None
+    limit: float | None = None
     if gallery.people():
         strangers = gallery.impostor_scores(embedder.model)
         limit = threshold_to_search(calibration, strangers, None).distance
+
+    def named(path: Path, photo: EmbeddedPhoto) -> list[bool]:
+        if limit is None:
+            return [False] * len(photo.faces)
+        return gallery.names(path, photo, limit, calibration)
+
+    return _grouped(paths, embedder, calibration, named, progress)
+
+
+def _grouped(
+    paths: list[Path],
+    embedder: Embedder,
+    calibration: Calibration,
+    named: Callable[[Path, EmbeddedPhoto], list[bool]],
+    progress: Progress,
+) -> Unknown:
+    """named: for each face of a photo whether the gallery names it."""
     faces: list[UnknownFace] = []
     errors: list[PhotoError] = []
     seen_before: set[str] = set()
@@ -66,19 +108,15 @@ def group_unknown(
             sha256 = images.sha256(path)
             if sha256 in seen_before:
                 continue
-            named = (
-                [False] * len(photo.faces)
-                if limit is None
-                else gallery.names(path, photo, limit, calibration)
-            )
+            are_named = named(path, photo)
         except PhotoError as error:  # gone a moment ago
             errors.append(error)
             continue
         seen_before.add(sha256)
-        for seen, is_known in zip(photo.faces, named, strict=True):
+        for seen, is_named in zip(photo.faces, are_named, strict=True):
             if seen.reason:
                 unusable += 1
-            elif is_known:
+            elif is_named:
                 known += 1
             else:
                 faces.append(UnknownFace(path, sha256, photo.width, photo.height, seen))

@@ -1,7 +1,7 @@
 """From distances to one of four answers, at a threshold for the error that the user accepts."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -151,7 +151,8 @@ class Comparison:
     threshold: float
     probability: float | None
     reason: str
-    faces: tuple[EmbeddedFace, ...] = ()  # that were compared, as far as they were found
+    # that were compared, as far as they were found
+    faces: tuple[EmbeddedFace, ...] = field(default=(), repr=False)
     warning: str = ""  # what there is to say about the threshold
 
     @property

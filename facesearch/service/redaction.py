@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 
 
 def redacted(line: str, gallery: Gallery) -> str:

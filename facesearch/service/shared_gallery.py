@@ -10,7 +10,7 @@ from typing_extensions import override
 from facesearch.core.errors import PhotoError, TooManyPixels
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.index.faiss_index import SearchIndex
 from facesearch.matching.calibration import Calibration, ImpostorScores
 from facesearch.matching.decision import Candidate

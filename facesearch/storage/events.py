@@ -41,6 +41,12 @@ def logged(connection: sa.Connection, actions: Collection[str]) -> list[Event]:
     return found
 
 
+def last_number(connection: sa.Connection, action: str) -> int | None:
+    """The number of the latest event of an action; None if there is none."""
+    query = sa.select(sa.func.max(events.c.id)).where(events.c.action == action)
+    return connection.execute(query).scalar()
+
+
 def undone(connection: sa.Connection) -> set[int]:
     """The numbers of the events that were undone. Raises Damaged."""
     return {event.detail.get("event", 0) for event in logged(connection, ["undo"])}

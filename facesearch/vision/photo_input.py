@@ -4,7 +4,7 @@ import io
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Generic, TypeVar, cast
 
@@ -16,8 +16,9 @@ from facesearch.core.photos import Photo
 from facesearch.core.uploads import NAMELESS, Upload, bare
 
 if TYPE_CHECKING:
-    from facesearch.vision import images
+    from facesearch.vision import images, photo_files
 else:
+    photo_files = LazyModule("facesearch.vision.photo_files")
     images = LazyModule("facesearch.vision.images")
 
 Value = TypeVar("Value")
@@ -47,6 +48,37 @@ def as_path(photo: Photo) -> Path:
         return _from_file(cast(BinaryIO, photo))
     kind = type(photo).__name__
     raise ValueError(f"a photo is a path, bytes, an open file, a PIL image or an array, not {kind}")
+
+
+def several(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
+    """One photo or several, as several."""
+    if isinstance(photos, np.ndarray):
+        one = photos.ndim != 4  # else images of one size
+    else:
+        single = isinstance(photos, str | os.PathLike | bytes | bytearray | memoryview)
+        # files can be iterated, too: over their lines
+        one = single or hasattr(photos, "read") or not isinstance(photos, Iterable)
+    return [cast(Photo, photos)] if one else cast(Iterable[Photo], photos)
+
+
+def expand(photos: Iterable[Photo]) -> Iterator[Photo]:
+    """The photos with folders replaced by the photos in them.
+
+    A path that was given twice is there once. One that does not exist and a folder without a photo
+    stay: reading them says what is wrong.
+    """
+    known: set[str] = set()
+    for photo in photos:
+        if not isinstance(photo, str | os.PathLike) or isinstance(photo, Upload):
+            yield photo
+            continue
+        folder = os.path.isdir(photo)  # noqa: PTH112 - never raises
+        found: list[Photo] = [*photo_files.photos_in(Path(photo))] if folder else []
+        for path in found or [photo]:
+            name = os.fspath(cast(Path, path))
+            if name not in known:
+                known.add(name)
+                yield path
 
 
 def bgr(frame: Pixels) -> Pixels:

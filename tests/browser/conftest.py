@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 from tests.support.page_driver import SHOTS, Pictures
 from tests.support.served import PATIENCE, serving

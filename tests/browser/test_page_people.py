@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 from tests.support.page_driver import SHOTS, Pictures, told
 from tests.support.served import serving

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 
 GALLERY = 6

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance
 
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 
 PHOTO, NOTHING, GALLERY, PERSON, MODEL, CALIBRATION, DATA = 4, 5, 6, 7, 8, 9, 10
 

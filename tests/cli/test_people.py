@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from tests.support.invented_photos import MODEL, photo
 
 PHOTO, PERSON = 4, 7

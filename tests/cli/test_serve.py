@@ -28,7 +28,7 @@ from facesearch.core.errors import (
     PhotoError,
     UnknownPerson,
 )
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 
 COMMAND = [sys.executable, "-c", "from facesearch.cli import main; main()"]
 TOKEN = "a-token-of-the-tests"

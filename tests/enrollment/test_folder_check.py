@@ -16,7 +16,7 @@ from facesearch.core.progress import Silent
 from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION, EnrolledPhoto, Which
 from facesearch.enrollment.folder_check import CERTAIN, Folder, Verdict
 from facesearch.enrollment.journal import PhotoScan, ScanJournal
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.matching.decision import Candidate
 from facesearch.storage.vault import Secret

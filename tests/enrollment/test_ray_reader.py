@@ -25,7 +25,7 @@ from facesearch.enrollment.ray_reader import (
     _got,
     workers,
 )
-from facesearch.gallery.gallery import EnrolledPhoto, Gallery
+from facesearch.gallery.legacy import EnrolledPhoto, Gallery
 from facesearch.storage.records import StoredFace
 from facesearch.vision.embedder import Embedder
 

@@ -18,7 +18,7 @@ from facesearch.core.progress import Silent
 from facesearch.gallery import curation
 from facesearch.gallery.contact_sheet import contact_sheet
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import EnrolledPhoto, Gallery, Identification
+from facesearch.gallery.legacy import EnrolledPhoto, Gallery, Identification
 from facesearch.gallery.rejections import reject
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.matching.duplicates import near_enough

@@ -12,7 +12,7 @@ from PIL import Image, ImageEnhance
 from facesearch.core.errors import GalleryError, PersonError, PhotoError
 from facesearch.core.progress import Silent
 from facesearch.core.templates import templates
-from facesearch.gallery.gallery import (
+from facesearch.gallery.legacy import (
     PHOTOS_PER_TRANSACTION,
     EnrolledPhoto,
     Gallery,

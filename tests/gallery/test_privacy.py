@@ -18,7 +18,7 @@ from facesearch.cli import internal
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import audit_log, preferences
 from facesearch.storage.schema import faces, searches
@@ -198,10 +198,10 @@ def run(*arguments: str, code: str = "", **environment: str) -> subprocess.Compl
 
 
 FAULT = """
-import facesearch.gallery.gallery
+import facesearch.gallery.legacy
 def people(self):
     int(secret)
-facesearch.gallery.gallery.Store.people = people
+facesearch.gallery.legacy.Store.people = people
 secret = "Zaphod Beeblebrox"
 """
 
@@ -211,7 +211,7 @@ def test_a_fault_of_ours_is_one_line_without_values(folder: Path) -> None:
     result = run("people", "list", code=FAULT)
     assert result.returncode == internal.EXIT_CODE
     line = result.stderr.strip()
-    assert line.startswith("internal error: ValueError in facesearch.gallery.gallery:")
+    assert line.startswith("internal error: ValueError in facesearch.gallery.legacy:")
     assert line.endswith("; run again with --debug for the trace")
     assert "\n" not in line
     assert "Zaphod" not in line

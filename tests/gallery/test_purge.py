@@ -14,7 +14,7 @@ import pytest
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.core.templates import templates
 from facesearch.gallery import purge
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.rejections import reject
 from facesearch.storage import database as module
 from tests.support.invented_photos import MODEL, photo

@@ -14,7 +14,7 @@ from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.core.face import Box
 from facesearch.core.progress import Silent
 from facesearch.gallery import reindex as module
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.reindex import FacesMissing
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage.store import Store

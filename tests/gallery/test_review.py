@@ -13,7 +13,7 @@ from PIL import Image
 
 from facesearch.core.errors import GalleryError
 from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.review import WEAKEST, Finding, Review
 from facesearch.gallery.review_report import strangers_row
 from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of

@@ -11,7 +11,7 @@ from facesearch.core.errors import PersonError
 from facesearch.core.progress import Silent
 from facesearch.gallery.archive_format import Archive
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.unknown_faces import chosen_groups, group_unknown, spread
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.clustering import average_linkage, group_limit, groups

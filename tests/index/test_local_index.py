@@ -15,7 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from facesearch.core.templates import templates
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.purge import purge
 from facesearch.index import faiss_index as index_module
 from facesearch.index import local_index

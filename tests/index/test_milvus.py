@@ -17,7 +17,7 @@ from facesearch.core.errors import GalleryError, MissingExtra
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.index import milvus, milvus_sync
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.milvus import Catalogue, MilvusIndex, Server
@@ -366,7 +366,7 @@ def test_the_doctor_compares_every_template(gallery: Gallery, folder: Path, serv
 FILLS = """
 import os, sys
 from pathlib import Path
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.index.milvus import MilvusIndex
 def killed(*arguments):
     os.kill(os.getpid(), 9)
@@ -445,7 +445,7 @@ def test_somebody_else_changes_it_at_the_same_time(
 ENROLS = """
 import sys
 from pathlib import Path
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from test_milvus import MODEL, check, photo
 folder, worker = Path(sys.argv[1]), int(sys.argv[2])
 with Gallery(folder) as gallery:

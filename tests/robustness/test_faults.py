@@ -26,7 +26,7 @@ import pytest
 
 from facesearch.core.errors import GalleryError
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import INDEX, Gallery
+from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import database as module
@@ -340,7 +340,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from robustness.flips import MODEL, photo
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 with Gallery(Path(sys.argv[1])) as gallery:
     for person in range(int(sys.argv[2]), int(sys.argv[2]) + 6):
         gallery._store.add([photo(person, number) for number in range(2)], MODEL)

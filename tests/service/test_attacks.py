@@ -18,7 +18,7 @@ from PIL import Image
 from facesearch.core.errors import FacesearchError
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import bare
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.service import auth
 from facesearch.service.app import HEADERS
 from facesearch.service.auth import COOKIE, Role, is_loopback, read_tokens

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from facesearch.core.errors import FacesearchError
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.service import runner
 from facesearch.service.shared_gallery import GuardedEmbedder
 from facesearch.storage import job_spool

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from facesearch.gallery import doctor
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from robustness.flips import MODEL, photo
 from tests.support.postgres_server import Server
 
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 SETUP = """
 import sys
 from robustness.flips import MODEL, photo
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 url, who = sys.argv[1], int(sys.argv[2])
 gallery = Gallery(url)
 def say(word):

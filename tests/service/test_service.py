@@ -17,7 +17,7 @@ from facesearch.core.paths import shipped_models
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import uploaded
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.decision import compare, threshold_to_compare, threshold_to_search
 from facesearch.service.routes.models import realised

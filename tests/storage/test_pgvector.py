@@ -12,7 +12,7 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.gallery import doctor
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import pgvector

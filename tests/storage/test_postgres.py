@@ -18,7 +18,7 @@ from facesearch.gallery import doctor
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive
 from facesearch.gallery.archive_import import merge
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import database as module
 from facesearch.storage import schema

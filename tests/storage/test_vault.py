@@ -14,7 +14,7 @@ from facesearch.cli import privacy
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.gallery import encryption
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.storage import cache_file, vault
 from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import chips, faces, rejections

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.datastructures import UploadFile
 
 from facesearch import serialization
-from facesearch.gallery.gallery import clean_name
+from facesearch.gallery.legacy import clean_name
 from facesearch.service import schemas
 from facesearch.service.auth import Role, at_least
 from facesearch.service.problems import Problem

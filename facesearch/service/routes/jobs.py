@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from facesearch.core.uploads import Upload
-from facesearch.gallery.gallery import clean_name
+from facesearch.gallery.legacy import clean_name
 from facesearch.service import schemas
 from facesearch.service.auth import Role, at_least
 from facesearch.service.problems import Problem

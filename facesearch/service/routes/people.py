@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from facesearch import serialization
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
-from facesearch.gallery.gallery import clean_name
+from facesearch.gallery.legacy import clean_name
 from facesearch.service import schemas
 from facesearch.service.auth import Role, at_least
 from facesearch.service.problems import Problem
