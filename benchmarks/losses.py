@@ -30,11 +30,13 @@ from facesearch.metrics.pairs import (
     fnmr_at_fmr,
     sample,
 )
+from facesearch.training.config import TrainConfig
 from facesearch.training.dataset import split_people
 from facesearch.training.distributed import Processes
 from facesearch.training.losses import LossConfig
 from facesearch.training.network import NetworkConfig
-from facesearch.training.train import Prepared, TrainConfig, embedded, learn, prepare
+from facesearch.training.preparation import Prepared, prepare
+from facesearch.training.train import embedded, learn
 from facesearch.vision.face_reader import FaceReader
 from facesearch.vision.model import Model, Preprocessing
 from facesearch.vision.photo_files import people_in
@@ -113,14 +115,14 @@ def measured(
     minutes = (time.time() - started) / 60
     side = config.size
     validation, test = ready.parts["validation"], ready.parts["test"]
-    vectors = embedded(run.average, validation.inner(side)).numpy()
+    vectors = embedded(run.embedder, validation.inner(side)).numpy()
     rows = sample(validation.people, 0)
     genuine, impostor = all_pairs(vectors[rows], validation.people[rows])
     distance, same = balanced(genuine, impostor, 0)
     threshold, f1 = best_f1(distance[same], distance[~same])
     row = {"validation F1": f1, "validation TAR at 1e-2": 1 - fnmr_at_fmr(genuine, impostor, 0.01)}
     if not validate:
-        vectors = embedded(run.average, test.inner(side)).numpy()
+        vectors = embedded(run.embedder, test.inner(side)).numpy()
         genuine, impostor = all_pairs(vectors, test.people)
         row |= {"test F1": listed(lfw, ready, vectors, threshold)}
         row |= {"TAR at 1e-2": 1 - fnmr_at_fmr(genuine, impostor, 0.01)}

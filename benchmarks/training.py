@@ -25,10 +25,13 @@ from torch import Tensor
 
 from benchmarks.commands import machine
 from facesearch.core.progress import Silent
+from facesearch.training.batches import Batches, loaded
+from facesearch.training.checkpoint import Run
+from facesearch.training.config import TrainConfig
+from facesearch.training.dataset import Faces
 from facesearch.training.distributed import Processes
-from facesearch.training.losses import Loss, LossConfig, Mining, Objective
-from facesearch.training.network import EmbeddingNetwork
-from facesearch.training.train import Batches, Faces, Run, TrainConfig, loaded, one_epoch
+from facesearch.training.losses import Loss, LossConfig, Mining
+from facesearch.training.train import one_epoch
 
 Batch = tuple[Tensor, Tensor]
 
@@ -40,16 +43,6 @@ def drawn_faces(config: TrainConfig, people: int, photos: int) -> Faces:
     side = config.size + 2 * config.margin
     chips = rng.integers(0, 256, (len(owners), side, side, 3), dtype=np.uint8)
     return Faces(chips, np.arange(len(owners)), owners)
-
-
-def new_run(config: TrainConfig, people: int) -> Run:
-    torch.manual_seed(config.seed)
-    network = EmbeddingNetwork(config.network, config.size)
-    average = EmbeddingNetwork(config.network, config.size)
-    network, average = (one.to(memory_format=torch.channels_last) for one in (network, average))
-    objective = Objective(config.cost, config.network.dimension, people)
-    weights = [*network.parameters(), *objective.parameters()]
-    return Run(network.train(), average, objective, torch.optim.AdamW(weights, lr=1e-4))
 
 
 def passes(run: Run, batches: list[Batch], mining: bool) -> None:
@@ -90,11 +83,12 @@ def main() -> None:
     batches = Batches(faces, config, epoch=0)
     ready = [batches[number] for number in range(args.batches)]
     chips = sum(len(people) for _, people in ready)
-    run = new_run(config, 2 * args.people)
+    run = Run.begun(config, 2 * args.people, torch.device("cpu"))
+    run.network.train()
 
     def epoch(source: Callable[[], object]) -> Callable[[], float]:
         def learn() -> float:
-            return one_epoch(run, run.network, source(), config, 0, Silent(), Processes())
+            return one_epoch(run, run.network, source(), Silent(), Processes())
 
         return learn
 

@@ -28,10 +28,10 @@ from facesearch.core.paths import find_model
 from facesearch.evaluation.lfw import Pair, read_pairs
 from facesearch.metrics.pairs import best_f1, evaluate_pairs
 from facesearch.training.augmentation import augmented
+from facesearch.training.checkpoint import one_cycle
 from facesearch.training.dataset import split_people
 from facesearch.training.losses import LossConfig, Objective
 from facesearch.training.network import EmbeddingNetwork, NetworkConfig
-from facesearch.training.train import one_cycle
 from facesearch.vision import images
 from facesearch.vision.face_reader import FaceReader
 from facesearch.vision.model import Model, Preprocessing
@@ -227,6 +227,7 @@ def trained(rung: Rung, photos: Photos, learn: dict[str, list[int]], budget: int
         optimizer: torch.optim.Optimizer = torch.optim.AdamW(
             [{"params": decayed, "weight_decay": 0.05}, {"params": others, "weight_decay": 0.0}]
         )
+        schedule = one_cycle(optimizer, 3e-3, steps)
     else:
         optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     for step in range(steps):
@@ -241,9 +242,6 @@ def trained(rung: Rung, photos: Photos, learn: dict[str, list[int]], budget: int
         chips = torch.from_numpy(photos.chips[np.array(members)[order]])
         identities = torch.tensor(np.array(who)[order])
         pixels = augmented(chips, rung.size, draws) if rung.ours else turned(chips, rung, draws)
-        if rung.schedule:
-            for weights in optimizer.param_groups:
-                weights["lr"] = 3e-3 * one_cycle(step / steps)
         with torch.autocast("cpu", torch.bfloat16):
             embeddings = network(pixels.contiguous(memory_format=torch.channels_last))
         cost = objective(embeddings, identities)
@@ -251,6 +249,8 @@ def trained(rung: Rung, photos: Photos, learn: dict[str, list[int]], budget: int
         cost.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
+        if rung.schedule:
+            schedule.step()
         decay = min(0.998, (1 + step) / (10 + step)) if rung.schedule else 0.0
         with torch.no_grad():
             for kept, value in zip(

@@ -89,8 +89,9 @@ def train(
     """
     _need_torch()
     from facesearch.evaluation.model_card import REPORT, RESULTS
+    from facesearch.training.config import TrainConfig
     from facesearch.training.losses import LossConfig
-    from facesearch.training.train import TrainConfig, train
+    from facesearch.training.train import train
 
     if name is not None and out is not None:
         raise typer.BadParameter("--name and --out exclude each other")
@@ -131,7 +132,7 @@ def train(
 
 
 def _need_torch() -> None:
-    missing = [package for package in ("torch", "torchvision", "onnx") if not find_spec(package)]
+    missing = [package for package in ("torch", "onnx") if not find_spec(package)]
     if missing:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'facesearch[train]'")
 

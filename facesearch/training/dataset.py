@@ -1,4 +1,4 @@
-"""Labelled photos: a folder per person, pairs of photos, splits by person, cached chips."""
+"""Labelled photos: their split by person, and the chips of the faces in them, kept on disk."""
 
 import hashlib
 import json
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from facesearch.core.arrays import Chips
 from facesearch.core.errors import DataError, PhotoError
@@ -164,6 +165,45 @@ class ChipCache:
             "detail": self._reader.detail,
             "min_face": self._reader.min_face,
         }
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The chips of one part of the people."""
+
+    chips: Chips  # (M, S + 2 margin, S + 2 margin, 3): of all parts
+    rows: NDArray[np.int64]  # of this part, (N,)
+    people: NDArray[np.int64]  # who is on each, (N,)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def inner(self, size: int, faces: NDArray[np.int64] | None = None) -> Chips:
+        """The chips of some faces, or of all, without their margin, (N, size, size, 3)."""
+        edge = (self.chips.shape[1] - size) // 2
+        rows = self.rows if faces is None else self.rows[faces]
+        return self.chips[rows, edge : edge + size, edge : edge + size]
+
+
+def faces_of(part: People, cache: ChipCache, data: Path) -> Faces:
+    """The chips of some people in a filled cache; photos without one are left out.
+
+    data: the folder, for the error. Raises DataError if fewer than two people have two chips.
+    """
+    rows, owners = [], []
+    for number, photos in enumerate(part.values()):
+        for photo in photos:
+            row = cache.row(photo)
+            if row is not None:
+                rows.append(row)
+                owners.append(number)
+    people = np.array(owners, np.int64)
+    if len(people) == 0 or sum(np.bincount(people) > 1) < 2:
+        raise DataError(
+            f"{data}: too few people with two photos in which a face is found; "
+            "at least 2 are needed for each of training, validation and test"
+        )
+    return Faces(cache.chips, np.array(rows, np.int64), people)
 
 
 def _stamp(photo: Path) -> str:

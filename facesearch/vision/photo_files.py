@@ -52,3 +52,8 @@ def people_in(folder: Path) -> People:
     if not people:
         raise DataError(f"{folder}: no folder of photos in it; give a folder with one per person")
     return people
+
+
+def all_photos(people: People) -> list[Path]:
+    """The photos of everybody, person after person."""
+    return [photo for photos in people.values() for photo in photos]
