@@ -12,10 +12,6 @@ network alone on ONNX Runtime, batches of 32, all cores, the best of three in tu
 import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
 
 import argparse
-import os
-import platform
-import shlex
-import sys
 import time
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -26,6 +22,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from benchmarks.measuring import machine, this_command
 from facesearch.core.face import Point, principal
 from facesearch.evaluation.lfw import people_list, read_pairs
 from facesearch.evaluation.model_card import write_section
@@ -296,10 +293,9 @@ def main() -> None:
         found = [each for people in kinds for each in spreads[net.name, people]]
         cells = [f"{100 * each[0]:.1f} to {100 * each[1]:.1f}" if each else "" for each in found]
         lines.append(f"| {net.name} | {' | '.join(cells)} |")
-    machine = f"{platform.machine()}, {os.cpu_count()} cores, ONNX Runtime"
-    text = f"""Measured by `{shlex.join(["python", *sys.argv])}`
-({machine} {onnxruntime.__version__}). Per cent: TAR at FMR 1e-3 and 1e-4 over all pairs,
-and the accuracy on View 2. {" ".join(remarks)}
+    text = f"""Measured by `{this_command()}`
+({machine()}, ONNX Runtime {onnxruntime.__version__}). Per cent: TAR at FMR 1e-3
+and 1e-4 over all pairs, and the accuracy on View 2. {" ".join(remarks)}
 
 {chr(10).join(lines)}"""
     print(text)

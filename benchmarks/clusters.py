@@ -9,14 +9,13 @@ people with whom the model is calibrated, who are none of those.
 
 import argparse
 import json
-import shlex
-import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import this_command
 from facesearch.matching.calibration import calibration_of, cohort_of
 from facesearch.matching.clustering import average_linkage, group_limit
 from facesearch.vision.model import Model
@@ -113,7 +112,7 @@ def main() -> None:
         "LFW dev-test": scores(average_linkage(press.embeddings, limit), press.people),
         "pins, many photos each": scores(average_linkage(kept["vectors"][mine], limit), people),
     }
-    print(f"`{shlex.join(['python', *sys.argv])}`, limit {limit:.3f}\n\n{table(rows)}")
+    print(f"`{this_command()}`, limit {limit:.3f}\n\n{table(rows)}")
     if args.out:
         found = {name: asdict(row) for name, row in rows.items()}
         args.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")

@@ -6,33 +6,27 @@ Enrols people of LFW into a fresh gallery, then asks about some of them. Prints 
 """
 
 import argparse
-import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+from benchmarks.measuring import machine, seconds
 from facesearch.vision.photo_files import people_in
 
 
 def run(*arguments: str) -> float:
     """Seconds that a run of facesearch took. Its answer does not matter, but it must be one."""
-    started = time.perf_counter()
-    done = subprocess.run(["facesearch", *arguments], capture_output=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode not in (0, 1):
-        sys.exit(done.stderr.decode())
-    return seconds
+    command = ["facesearch", *arguments]
 
+    def once() -> None:
+        done = subprocess.run(command, capture_output=True, check=False)
+        if done.returncode not in (0, 1):
+            sys.exit(done.stderr.decode())
 
-def machine() -> str:
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
+    return seconds(once)
 
 
 def main() -> None:
@@ -71,7 +65,7 @@ def main() -> None:
             times = [run(*command) for command in commands]
             spread = f"{min(times):.2f} to {max(times):.2f}, {len(times)} runs"
             rows.append((title, f"{statistics.median(times):.2f}", spread))
-    print(f"{machine()}, Python {platform.python_version()}\n")
+    print(f"{machine()}\n")
     for title, value, note in rows:
         print(f"{title:40} {value:>8}   {note}")
 

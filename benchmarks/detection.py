@@ -11,8 +11,6 @@ longest side of 640. Prints Markdown tables and writes everything as JSON. Takes
 
 import argparse
 import json
-import os
-import platform
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -24,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks.measuring import machine
 from facesearch.core.face import Face
 from facesearch.evaluation.model_card import write_section
 from facesearch.vision.dlib_detector import DlibDetector
@@ -277,11 +276,10 @@ def main() -> None:
         record = {"photos": len(photos), "figures": measure(args.model, photos, wild)}
     portrait = Path(mpl.get_data_path()) / "sample_data" / "grace_hopper.jpg"
     times = milliseconds(detectors(args.model), read(portrait))
-    machine = f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
-    record |= {"machine": machine, "milliseconds": {"sizes": TIMED, **times}}
+    record |= {"machine": machine(), "milliseconds": {"sizes": TIMED, **times}}
     if args.out:
         args.out.write_text(json.dumps(record, indent=1) + "\n")
-    text = f"""{machine}, one thread each; {record["photos"]} photos
+    text = f"""{machine()}, one thread each; {record["photos"]} photos
 
 {table(record["figures"], times)}"""
     print(text)

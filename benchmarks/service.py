@@ -10,8 +10,6 @@ of one of them. Prints the machine, the sizes and tables. The clients share the 
 import argparse
 import json
 import os
-import platform
-import re
 import signal
 import socket
 import subprocess
@@ -28,6 +26,7 @@ from typing import Any
 import httpx
 import numpy as np
 
+from benchmarks.measuring import machine
 from tests.support.drawn import portrait
 
 PEOPLE, PHOTOS = 20, 3
@@ -66,14 +65,6 @@ def main() -> None:
             table(found["attacks"])
     if asked.out:
         asked.out.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-
-
-def machine() -> str:
-    name = platform.processor()
-    info = Path("/proc/cpuinfo")
-    if info.exists() and (model := re.search(r"model name\s*: (.*)", info.read_text())):
-        name = model[1]
-    return f"{name}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 
 def enrolled(folder: Path, model: str) -> list[bytes]:

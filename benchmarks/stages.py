@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from facesearch.core.paths import find_model
 from facesearch.vision import images, photo_files
 from facesearch.vision.embedder import Embedder

@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from facesearch.core.progress import Silent
 from facesearch.training.batches import Batches, loaded
 from facesearch.training.checkpoint import Run

@@ -4,14 +4,13 @@ python -m benchmarks.vault --faces 100000
 """
 
 import argparse
-import platform
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import machine, seconds
 from facesearch.core.face import Box, Face
 from facesearch.gallery.legacy import Gallery
 from facesearch.storage import vault
@@ -21,9 +20,7 @@ DIMENSION, OF_ONE = 128, 10
 
 
 def timed(what: str, job: Callable[[], object]) -> None:
-    started = time.perf_counter()
-    job()
-    print(f"{what:44}{time.perf_counter() - started:8.2f} s", flush=True)
+    print(f"{what:44}{seconds(job):8.2f} s", flush=True)
 
 
 def fill(gallery: Gallery, count: int) -> None:
@@ -46,7 +43,7 @@ def main() -> None:
     parser.add_argument("--faces", type=int, default=100_000)
     count = parser.parse_args().faces
     secret = vault.new_passphrase("correct horse battery staple")
-    print(f"{platform.machine()}, Python {platform.python_version()}, {count} faces")
+    print(f"{machine()}, {count:,} faces")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "gallery"
         gallery = Gallery(folder, create=True)

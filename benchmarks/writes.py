@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.commands import machine
+from benchmarks.measuring import machine
 from benchmarks.scale import drawn, fill
 from facesearch.core.face import Box, Face
 from facesearch.core.paths import find_model

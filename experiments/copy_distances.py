@@ -3,7 +3,7 @@
     python -m experiments.copy_distances ../shared/data/lfw models/default models/accurate
 
 Copies: saved again at JPEG quality 30, at half the size, darker, cut by 5 % on each side. For each
-model the limit (`near.near_enough`) and, for each kind, the median and the largest distance, and
+model the limit (`near_enough`) and, for each kind, the median and the largest distance, and
 the copies beyond the limit; then the nearest two photos of one person among as many people.
 """
 

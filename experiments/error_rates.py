@@ -4,7 +4,7 @@
 
 Prints a table for comparisons (FMR), one for searches (FPIR) of galleries of 10, 100 and 1,000, and
 one for probabilities; writes them into the model's card, and with a plot of their reliability into
-its report, if it has one. See held_out.py for the data.
+its report, if it has one. See models.recipes.held_out for the data.
 
     python -m experiments.error_rates ../shared/data --embeddings ../shared/data/train/teacher.npy
 
@@ -14,14 +14,13 @@ the index: calibrated on the even half of the people, measured on the odd one.
 
 import argparse
 import csv
-import shlex
-import sys
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.measuring import this_command
 from facesearch.core.errors import CalibrationError
 from facesearch.core.templates import templates
 from facesearch.evaluation.model_card import REPORT, write_section
@@ -257,7 +256,7 @@ def main() -> None:
     populations = held_out(args.data, model)
     report = model.folder / REPORT
     has_report = (report / "report.md").is_file()
-    text = f"""Measured by `{shlex.join(["python", *sys.argv])}`, on people whom neither
+    text = f"""Measured by `{this_command()}`, on people whom neither
 training nor calibration saw: LFW's dev-test people (press) and a tenth of the people of
 `../shared/data/train`.
 A rate that the calibration cannot promise is refused.

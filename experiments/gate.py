@@ -1,4 +1,4 @@
-"""What the gate of quality.py refuses, what it lets through, and the error it saves.
+"""What the gate of vision/quality.py refuses, what it lets through, and the error it saves.
 
     python -m experiments.gate ../shared/data/lfw [--model models/default]
 
@@ -9,8 +9,6 @@ into the model's report. The limits of the gate were chosen here, on no test peo
 """
 
 import argparse
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from benchmarks.measuring import this_command
 from facesearch.core.face import Face, principal
 from facesearch.evaluation.model_card import REPORT, write_section
 from facesearch.metrics.pairs import all_pairs, threshold_at_fmr
@@ -128,7 +127,7 @@ def main() -> None:
         )
     report = model.folder / REPORT
     curves = discard(conditions, embedded, people, report / "discard.png")
-    text = f"""Measured by `{shlex.join(["python", *sys.argv])}` on {len(people)} photos of the
+    text = f"""Measured by `{this_command()}` on {len(people)} photos of the
 {len(firsts)} people left for validation; strangers are {len(strangers)} of them, searched in a
 gallery of {GALLERY} others, at the threshold that {FPIR:.0%} of them pass unchanged.
 

@@ -3,7 +3,8 @@
     python -m experiments.person_scores ../shared/data [--sface FILE.npy]
 
 On the even half of the people of ../shared/data/train, with the embeddings of dlib's network
-(teacher.npy) and, where given, of SFace (sface_embeddings.py), which learnt from none of them.
+(teacher.npy) and, where given, of SFace (models.recipes.sface_embeddings),
+which learnt from none of them.
 Galleries of 100 and 1,000 people, or as many as there are; thresholds at exactly FPIR 0.01 of the
 drawn strangers, so that only the scores differ. The cohort that normalises is the odd half: of both
 populations, or without the gallery's own, as it is for a user whose photos are like no cohort's.

@@ -1,4 +1,4 @@
-"""Feed damaged images to `facesearch.images`: only an array or a PhotoError may come out.
+"""Feed damaged images to `facesearch.vision.images`: only an array or a PhotoError may come out.
 
 Small real files of every supported kind are changed at random: bytes and bits flipped, cut,
 repeated, spliced, fields set to extremes, EXIF damaged, sizes blown up, and now and then a real

@@ -6,7 +6,9 @@
 Both networks' embeddings are centred, weighted, set side by side and reduced to 128 numbers, as the
 people who learn (train_chips.py) vary most. The graph cuts each network's picture out of one larger
 chip; weights are stored in 8 bits a number, one scale for each output channel, and computed with in
-fp32. Calibrate it next: calibrate_default.py --model models/accurate.
+fp32. Calibrate it next:
+
+    python -m models.recipes.calibrate_default ../shared/data --model models/accurate
 """
 
 import argparse

@@ -3,10 +3,9 @@
     python -m models.recipes.make_default --dlib models/default
     python -m models.recipes.make_default .cache/default OUT
 
-The second form takes what train_default.py has reached; docs/development/training.md says why
-the first one is
-shipped. The detector's and landmarks' files are those of models/default. Calibrate it next:
-calibrate_default.py.
+The second form takes what train_default.py has reached; docs/development/training.md
+says why the first one is shipped. The detector's and landmarks' files are those of models/default.
+Calibrate it next: python -m models.recipes.calibrate_default.
 """
 
 import facesearch  # noqa: F401  # isort: skip  # before ONNX Runtime, which else calls home
@@ -172,7 +171,7 @@ def main() -> None:
             },
         },
         "code_version": __version__,
-        "command": shlex.join(["python", *sys.argv]),
+        "command": shlex.join(["python", "-m", "models.recipes.make_default", *sys.argv[1:]]),
         "least_agreement": LEAST_FLIP_CONSISTENCY,
     }
     (args.out / CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -95,7 +95,7 @@ class View:
 
     @property
     def template(self) -> NDArray[np.float64]:
-        """The five points for `facesearch.align`, as if the chip had 112 pixels."""
+        """The five points for `alignment.align`, as if the chip had 112 pixels."""
         points = (np.array(TEMPLATE) - self.middle) * self.scale + (self.size - 1) / 2
         return points * (TEMPLATE_SIZE / self.size)
 

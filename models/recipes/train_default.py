@@ -8,7 +8,7 @@ contrastive loss over the batch, with margins that suit that space; the same aga
 network says of everybody; the teacher's ranking of everybody by likeness (the teacher is SFace and
 dlib's network side by side, see make_accurate.py); and the distance from where dlib's network puts
 the face, so that it forgets nothing. What was reached is kept every few minutes; --resume goes on.
-models/recipes/make_default.py makes a model of it.
+models.recipes.make_default makes a model of it.
 """
 
 import argparse
