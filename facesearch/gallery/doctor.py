@@ -20,7 +20,6 @@ from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.core.templates import templates
 from facesearch.core.uploads import Upload
 from facesearch.gallery.legacy import INDEX, STRANGERS, Gallery
-from facesearch.gallery.rejections import drop_rejection
 from facesearch.index import milvus
 from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.local_index import apply, behind
@@ -28,6 +27,7 @@ from facesearch.index.milvus_sync import MilvusSync
 from facesearch.storage import cache_file, recovery, row_checksums
 from facesearch.storage.database import Database, is_there
 from facesearch.storage.preferences import PREFERENCES
+from facesearch.storage.rejections import drop as drop_rejection
 from facesearch.storage.schema import (
     chips,
     events,

@@ -6,9 +6,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.enrollment.journal import forget_all
 from facesearch.gallery.reindex import forget
 from facesearch.storage.database import Database
+from facesearch.storage.journal import forget_all
 from facesearch.storage.row_checksums import CHIPS, REJECTIONS
 from facesearch.storage.schema import as_text, chips, face_checksum, faces, rejections, settings
 from facesearch.storage.settings import KEY_RECORD, MILVUS_PREFIX, UNCLEAN, get_setting, set_setting

@@ -25,7 +25,7 @@ from facesearch.enrollment.enroller import (
 )
 from facesearch.enrollment.local_reader import LocalReader, PhotoReader
 from facesearch.enrollment.results import EnrolledPhoto
-from facesearch.gallery import curation, encryption, purge, rejections
+from facesearch.gallery import curation, encryption, purge, rejections, undo
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive, Contents
 from facesearch.gallery.archive_import import Merged, merge
@@ -177,12 +177,12 @@ class Gallery:
 
     def changes(self) -> list[Change]:
         """What can be undone, the latest first."""
-        return curation.changes(self._store.database)
+        return undo.changes(self._store.database)
 
     def undo(self, event: int | None = None) -> Change:
-        """See `curation.undo`."""
+        """See `undo.undo`."""
         try:
-            return curation.undo(self._store.database, event)
+            return undo.undo(self._store.database, event)
         finally:
             self._renew_caches()
 
@@ -327,7 +327,7 @@ class Gallery:
         Raises PersonError, and GalleryError for another model.
         """
         self._check_fingerprint(model)
-        face = rejections.enrolled_face(self._store.database, number)
+        face = rejections.face_to_reject(self._store.database, number)
         return rejections.reject(
             self._store.database,
             clean_name(name),

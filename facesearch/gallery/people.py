@@ -10,7 +10,7 @@ from facesearch.core.errors import PersonError
 from facesearch.core.lazy import LazyModule
 from facesearch.core.names import clean_name
 from facesearch.core.photos import Photo
-from facesearch.gallery import curation, rejections
+from facesearch.gallery import curation, rejections, undo
 from facesearch.gallery.change import Change, Rejected
 from facesearch.gallery.opened import OpenGallery
 from facesearch.gallery.profile import PersonProfile, person_profile
@@ -125,7 +125,7 @@ class GalleryPeople(OpenGallery):
 
     def changes(self) -> list[Change]:
         """What can be undone, the latest first."""
-        return curation.changes(self._store.database)
+        return undo.changes(self._store.database)
 
     def undo(self, change: Change | int | None = None) -> Change:
         """Undo a change, given as such or by the number of its event; None: the last one.
@@ -135,7 +135,7 @@ class GalleryPeople(OpenGallery):
         """
         event = change.event if isinstance(change, Change) else change
         try:
-            return curation.undo(self._store.database, event)
+            return undo.undo(self._store.database, event)
         finally:
             self._index.renew()
 

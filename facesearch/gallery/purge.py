@@ -10,11 +10,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.core.errors import PersonError, UnknownPerson
-from facesearch.enrollment.journal import forget_all
-from facesearch.gallery.rejections import all_rejections, drop_rejection
+from facesearch.gallery.rejections import rejection_of
+from facesearch.storage import rejections
 from facesearch.storage.database import Database
 from facesearch.storage.events import undone
 from facesearch.storage.faces import enrolled
+from facesearch.storage.journal import forget_all
 from facesearch.storage.recovery import DAMAGED, WORK
 from facesearch.storage.row_checksums import EVENTS, SEARCHES, TERMS, Rows, event_detail
 from facesearch.storage.schema import events, faces, people, photos
@@ -232,9 +233,10 @@ def _purge(database: Database, connection: sa.Connection, numbers: set[int]) -> 
     names |= _scrub_events(connection, everybody, {face.number for face in gone})
     _scrub(connection, EVENTS, names)
     _scrub(connection, SEARCHES, names)
-    for said in all_rejections(database, connection):  # with embeddings of the same faces
+    for stored in rejections.of_everybody(database, connection):  # with embeddings of these faces
+        said = rejection_of(stored)
         if any(said.bars(face.sha256, face.box, face.embedding) for face in gone):
-            drop_rejection(connection, said.number)
+            rejections.drop(connection, said.number)
     for person in everybody:  # chips and the person's rejections go with the rows
         connection.execute(faces.delete().where(faces.c.person == person))
         connection.execute(people.delete().where(people.c.id == person))

@@ -41,7 +41,7 @@ def reject(
 
 def reject_face(database: Database, recognizer: Recognizer, name: str, number: int) -> Rejected:
     """See `Gallery.reject_face`."""
-    face = rejections.enrolled_face(database, number)
+    face = rejections.face_to_reject(database, number)
     near = near_of(recognizer.model)
     return rejections.reject(
         database, name, face.sha256, face.box, face.embedding, near, face=number

@@ -1,29 +1,35 @@
 """What the user said: this face is not theirs."""
 
-import json
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import sqlalchemy as sa
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import PersonError
 from facesearch.core.face import SAME_BOX_IOU, Box
 from facesearch.gallery.change import Rejected, line_of
 from facesearch.matching.rejection import NEAR, Rejection
+from facesearch.storage import curation as rows
+from facesearch.storage import rejections
+from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database
 from facesearch.storage.events import Event
-from facesearch.storage.faces import EnrolledFace, enrolled, move_faces
+from facesearch.storage.faces import (
+    EnrolledFace,
+    enrolled_face,
+    enrolled_faces,
+    faces_of_person,
+    move_faces,
+)
+from facesearch.storage.rejections import StoredRejection
 from facesearch.storage.people import hide_person, new_person, person_number
-from facesearch.storage.row_checksums import EVENTS, REJECTIONS, event_detail
-from facesearch.storage.schema import events, faces, people, photos, rejections
 from facesearch.storage.settings import now
 
 
 @dataclass(frozen=True, slots=True)
 class Contradiction:
-    """A face that is enrolled as one person's and rejected as another's."""
+    """A face that is enrolled as one person's and was rejected as another's."""
 
     rejection: int
     name: str  # whose the face is not
@@ -33,49 +39,51 @@ class Contradiction:
 
 
 def rejected(database: Database) -> list[Rejection]:
-    """All of them, of people who are there, in the order in which they were made."""
+    """The rejections of all enrolled people, in the order in which they were made.
+
+    Raises GalleryError for a damaged row, as every function here.
+    """
     with database.read() as connection:
-        return _rejections(database, connection, people.c.removed.is_(None))
+        return [rejection_of(each) for each in rejections.of_enrolled(database, connection)]
 
 
-def all_rejections(database: Database, connection: sa.Connection) -> list[Rejection]:
-    """Removed people's, too."""
-    return _rejections(database, connection, sa.true())
+def rejection_of(stored: StoredRejection) -> Rejection:
+    """A stored rejection as the rule that it stands for."""
+    near = NEAR if stored.near is None else stored.near
+    return Rejection(
+        stored.number, stored.name, stored.sha256, stored.box, stored.embedding, stored.at, near
+    )
 
 
 def photos_of(database: Database) -> dict[str, Path]:
-    """Where the photos of rejections are, by SHA-256, as far as they are enrolled."""
-    query = sa.select(photos.c.sha256, photos.c.path).join(
-        rejections, rejections.c.sha256 == photos.c.sha256
-    )
+    """The paths of the photos with rejected faces, by SHA-256, as far as they are enrolled."""
     with database.read() as connection:
-        return {row.sha256: row.path for row in connection.execute(query)}
+        return rejections.photo_paths(connection)
 
 
 def rejected_pairs(database: Database) -> list[Contradiction]:
-    """Enrolled faces of which it is known whose they are not: not to be asked about again."""
+    """The enrolled faces that were rejected as somebody else's.
+
+    A review does not ask again whether such a face is theirs.
+    """
     with database.read() as connection:
-        every = _rejections(database, connection, people.c.removed.is_(None))
+        every = rejections.of_enrolled(database, connection)
         if not every:
             return []
-        return _contradictions(
-            every,
-            enrolled(database, connection, people.c.removed.is_(None)),
-            _names(connection),
-        )
+        there = enrolled_faces(database, connection)
+        return _contradictions(every, there, rows.names(connection))
 
 
 def contradictions(
-    database: Database, connection: sa.Connection, person: int, other: int
+    database: Database, connection: Connection, person: int, other: int
 ) -> list[Contradiction]:
-    """Faces of one of two people that were rejected as the other's."""
-    names = _names(connection)
+    """The faces of either of two people that were rejected as the other's."""
+    names = rows.names(connection)
     found = []
     for one, two in ((person, other), (other, person)):
-        said = _rejections(database, connection, people.c.id == one)
+        said = rejections.of_person(database, connection, one)
         if said:
-            theirs = enrolled(database, connection, people.c.id == two)
-            found += _contradictions(said, theirs, names)
+            found += _contradictions(said, faces_of_person(database, connection, two), names)
     return found
 
 
@@ -101,25 +109,32 @@ def reject(
     detail = event.detail
     with database.write_event(event) as connection:
         person = detail["person"] = person_number(connection, name)
-        theirs = enrolled(database, connection, people.c.id == person)
+        theirs = faces_of_person(database, connection, person)
         asked = Rejection(0, name, sha256, box, embedding, "", near)
         alike = [each for each in theirs if asked.bars(each.sha256, each.box, each.embedding)]
         there = [each for each in alike if each.sha256 == sha256]
-        known = next(
-            (
-                said
-                for said in _rejections(database, connection, people.c.id == person)
-                if said.sha256 == sha256 and said.box.overlap(box) >= SAME_BOX_IOU
-            ),
-            None,
-        )
+        said = rejections.of_person(database, connection, person)
+        known = next((each for each in said if _is_at(each, sha256, box)), None)
         if known is not None and not there:
             raise PersonError(f"{name}: this face was rejected before (rejection {known.number})")
-        number = known.number if known else _keep(database, connection, person, asked)
+        number = (
+            known.number
+            if known
+            else rejections.add(
+                database,
+                connection,
+                person=person,
+                sha256=sha256,
+                box=box,
+                embedding=embedding,
+                at=now(),
+                near=near,
+            )
+        )
         detail["rejection"] = None if known else number
         if there:
             detail["faces"] = [each.number for each in there]
-            detail["other"] = _set_aside(database, connection, person, name, detail["faces"])
+            detail["other"] = _set_aside(connection, person, name, detail["faces"])
     return Rejected(
         event.number,
         event.at,
@@ -133,93 +148,47 @@ def reject(
     )
 
 
-def enrolled_face(database: Database, number: int) -> EnrolledFace:
-    """Raises PersonError if there is none of this number."""
+def face_to_reject(database: Database, number: int) -> EnrolledFace:
+    """An enrolled face by its number. Raises PersonError if there is none."""
     with database.read() as connection:
-        found = enrolled(database, connection, faces.c.id == number, people.c.removed.is_(None))
-    if not found:
+        found = enrolled_face(database, connection, number)
+    if found is None:
         raise PersonError(f"face {number}: no such face is enrolled")
-    return found[0]
+    return found
 
 
 def forget(database: Database, number: int) -> None:
-    """A rejection is taken back; a face that it took out stays out. Raises PersonError."""
+    """Take a rejection back; a face that it took out stays out. Raises PersonError."""
     with database.write("forget", {}) as connection:
         # no row bears a number that no database can hold
-        if not 0 < number < 1 << 63 or not drop_rejection(connection, number):
+        if not 0 < number < 1 << 63 or not rejections.drop(connection, number):
             raise PersonError(f"{number}: no such rejection; `people rejections` lists them")
 
 
-def drop_rejection(connection: sa.Connection, number: int) -> bool:
-    """Whether there was one. No event speaks of it any more: the number may be given again."""
-    if not connection.execute(rejections.delete().where(rejections.c.id == number)).rowcount:
-        return False
-    query = EVENTS.select().where(events.c.action.in_(("reject", "merge", "split")))
-    for row in connection.execute(query).all():
-        detail = event_detail(row)
-        changed = dict(detail)
-        if changed.get("rejection") == number:
-            changed["rejection"] = None
-        for key in ("rejections", "laid_aside"):
-            if number in changed.get(key, ()):
-                changed[key] = [each for each in changed[key] if each != number]
-        if changed != detail:
-            connection.execute(events.update().where(events.c.id == row.id).values(detail=changed))
-    return True
+def _is_at(said: StoredRejection, sha256: str, box: Box) -> bool:
+    """Whether a rejection is of the face in this place of this photo."""
+    return said.sha256 == sha256 and said.box.overlap(box) >= SAME_BOX_IOU
 
 
-def _keep(database: Database, connection: sa.Connection, person: int, said: Rejection) -> int:
-    vector = np.asarray(said.embedding, "<f4").tobytes()
-    values = {
-        "person": person,
-        "sha256": said.sha256,
-        "box": list(astuple(said.box)),
-        "embedding": database.sealed(vector, "rejection"),
-        "at": now(),
-        "near": said.near,
-    }
-    key = connection.execute(rejections.insert().values(values)).inserted_primary_key
-    assert key is not None
-    return int(key[0])
-
-
-def _set_aside(
-    database: Database, connection: sa.Connection, person: int, name: str, numbers: list[int]
-) -> int:
-    """A removed person of the same name, who gets the faces."""
+def _set_aside(connection: Connection, person: int, name: str, numbers: list[int]) -> int:
+    """Give faces to a removed person of the same name, made for them; returns their number."""
     aside = new_person(connection, f"{name}\0")  # nobody's: names hold no control characters
     hide_person(connection, aside, name)
-    expires = sa.select(people.c.expires).where(people.c.id == person).scalar_subquery()
-    connection.execute(people.update().where(people.c.id == aside).values(expires=expires))
+    expires = rows.terms(connection, person).expires
+    rows.set_terms(connection, aside, rows.Terms(expires, None))
     move_faces(connection, numbers, aside)
     return aside
 
 
-def _rejections(
-    database: Database, connection: sa.Connection, where: sa.ColumnElement[bool]
-) -> list[Rejection]:
-    """Raises GalleryError for a damaged one."""
-    query = REJECTIONS.select().add_columns(people.c.name)
-    query = query.join(people, people.c.id == rejections.c.person).where(where)
-    found = []
-    for row in connection.execute(query):
-        REJECTIONS.check(row)
-        vector = np.frombuffer(database.unsealed(row.embedding, "rejection"), "<f4")
-        near = NEAR if row.near is None else row.near
-        box = Box(*json.loads(row.box))
-        found.append(Rejection(row.id, row.name, row.sha256, box, vector, row.at, near))
-    return found
-
-
 def _contradictions(
-    said: list[Rejection], there: list[EnrolledFace], names: dict[int, str]
+    said: list[StoredRejection], there: list[EnrolledFace], names: dict[int, str]
 ) -> list[Contradiction]:
     if not there:
         return []
     hashes = np.array([face.sha256 for face in there])
     vectors = np.stack([face.embedding for face in there])
     found = []
-    for each in said:
+    for each in map(rejection_of, said):
         likely = hashes == each.sha256
         if len(each.embedding) == vectors.shape[1]:  # near in angle, before the exact look
             likely |= vectors @ each.embedding >= 1 - each.near**2
@@ -228,8 +197,3 @@ def _contradictions(
             if owner != each.name and each.bars(face.sha256, face.box, face.embedding):
                 found.append(Contradiction(each.number, each.name, face.number, face.path, owner))
     return found
-
-
-def _names(connection: sa.Connection) -> dict[int, str]:
-    query = sa.select(people.c.id, people.c.name)
-    return {row.id: row.name for row in connection.execute(query)}

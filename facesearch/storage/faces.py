@@ -76,6 +76,29 @@ def enrolled(
     return found
 
 
+def enrolled_faces(database: Database, connection: sa.Connection) -> list[EnrolledFace]:
+    """The faces of all enrolled people, in the order of enrolment. Raises Damaged."""
+    return enrolled(database, connection, people.c.removed.is_(None))
+
+
+def enrolled_face(
+    database: Database, connection: sa.Connection, number: int
+) -> EnrolledFace | None:
+    """A face of an enrolled person by its number, or None. Raises Damaged."""
+    found = enrolled(database, connection, faces.c.id == number, people.c.removed.is_(None))
+    return found[0] if found else None
+
+
+def faces_of_person(
+    database: Database, connection: sa.Connection, person: int, *, damaged: bool = False
+) -> list[EnrolledFace]:
+    """The faces of a person, enrolled or removed, in the order of enrolment.
+
+    damaged: return damaged rows as well, without their embedding. Raises Damaged otherwise.
+    """
+    return enrolled(database, connection, faces.c.person == person, damaged=damaged)
+
+
 def face_numbers(connection: sa.Connection, person: int) -> list[int]:
     """The numbers of a person's faces, in the order of enrolment."""
     query = sa.select(faces.c.id).where(faces.c.person == person).order_by(faces.c.id)

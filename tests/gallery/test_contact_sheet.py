@@ -1,0 +1,42 @@
+"""A picture of all faces of a person."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facesearch.core.errors import PhotoError
+from facesearch.gallery.contact_sheet import contact_sheet
+from facesearch.gallery.gallery import Gallery
+from facesearch.vision.embedder import Embedder
+from tests.support.curated import enrol, opened
+
+
+def test_a_contact_sheet(tmp_path: Path, embedder: Embedder, people: Path) -> None:
+    mine = tmp_path / "mine"
+    shutil.copytree(people / "person-02", mine)
+    photos = sorted(mine.iterdir())
+    with Gallery(tmp_path / "gallery", create=True) as gallery:
+        enrol(gallery, embedder, "ann", *photos)
+        profile = gallery.profile("ann")
+    photos[1].unlink()
+    photos[2].write_bytes(photos[0].read_bytes())  # another photo in its place
+    out = tmp_path / "sheet.png"
+    assert contact_sheet(profile, out) == photos[1:3]
+    sheet = opened(out)
+    assert sheet.size == (6 * 160, 186)
+    grey = (136, 136, 136)
+    middles = [sheet.getpixel((160 * at + 80, 80)) for at in range(5)]
+    assert [middle == grey for middle in middles] == [False, True, True, False, False]
+    face = profile.faces[0].face
+    there = opened(photos[0]).getpixel(tuple(map(round, face.box.centre)))
+    assert np.abs(np.subtract(middles[0], there)).max() < 40
+    least = [each.face.number for each in profile.faces].index(profile.least_typical or 0)
+    assert sheet.getpixel((160 * least, 80)) == (215, 48, 39)
+    with pytest.raises(PhotoError, match="would overwrite a photo of ann"):
+        contact_sheet(profile, photos[0])
+    with pytest.raises(PhotoError, match="cannot be written"):
+        contact_sheet(profile, tmp_path / "nowhere" / "sheet.jpg")
+    with pytest.raises(PhotoError, match="cannot be written"):
+        contact_sheet(profile, tmp_path / "sheet.docx")
