@@ -22,8 +22,8 @@ from facesearch.storage.faces import (
     faces_of_person,
     move_faces,
 )
-from facesearch.storage.rejections import StoredRejection
 from facesearch.storage.people import hide_person, new_person, person_number
+from facesearch.storage.rejections import StoredRejection
 from facesearch.storage.settings import now
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from facesearch.core.face import Box
+from facesearch.storage.people import MOST_VARIABLES
 from facesearch.storage.row_checksums import check_face
 from facesearch.storage.schema import face_rows, faces, people, photos
-from facesearch.storage.people import MOST_VARIABLES
 
 
 @dataclass(frozen=True, slots=True)

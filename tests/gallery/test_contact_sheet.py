@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from facesearch.core.errors import PhotoError
+from facesearch.core.progress import Silent
 from facesearch.gallery.contact_sheet import contact_sheet
-from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
-from tests.support.curated import enrol, opened
+from tests.support.curated import opened
 
 
 def test_a_contact_sheet(tmp_path: Path, embedder: Embedder, people: Path) -> None:
@@ -18,7 +19,7 @@ def test_a_contact_sheet(tmp_path: Path, embedder: Embedder, people: Path) -> No
     shutil.copytree(people / "person-02", mine)
     photos = sorted(mine.iterdir())
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        enrol(gallery, embedder, "ann", *photos)
+        list(gallery.enroll([("ann", path) for path in photos], embedder, Silent()))
         profile = gallery.profile("ann")
     photos[1].unlink()
     photos[2].write_bytes(photos[0].read_bytes())  # another photo in its place

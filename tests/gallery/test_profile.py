@@ -16,8 +16,8 @@ def test_a_profile_finds_the_odd_one(gallery: Gallery, store: Store) -> None:
         new = photo("dora", 30 + at)
         new.embeddings[0] = vector / np.linalg.norm(vector)
         store.add([new], MODEL)
-    profile = gallery.profile("dora")
-    numbers = [each.face.number for each in profile.faces]
+    profile = gallery["dora"]
+    numbers = [each.number for each in profile.faces]
     assert profile.least_typical == numbers[3]
     assert profile.most_typical in numbers[:3]
     mean = np.mean([v / np.linalg.norm(v) for v in vectors], axis=0)
@@ -26,7 +26,7 @@ def test_a_profile_finds_the_odd_one(gallery: Gallery, store: Store) -> None:
     ]
     assert [each.distance for each in profile.faces] == pytest.approx(slow, abs=1e-5)
     assert (profile.photos, profile.first is not None) == (4, True)
-    assert (gallery.profile("bob").most_typical, gallery.profile("bob").least_typical) == (
+    assert (gallery["bob"].most_typical, gallery["bob"].least_typical) == (
         None,
         None,
     )

@@ -6,17 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from facesearch.core import paths
 from facesearch.core.errors import PersonError, PhotoError
 from facesearch.core.face import Box
-from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import Gallery, Identification
-from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.recognizer import recognizer
+from facesearch.matching.calibration import calibration_of
 from facesearch.matching.duplicates import near_enough
 from facesearch.matching.rejection import NEAR
 from facesearch.storage.store import Store
-from facesearch.vision.embedder import Embedder
-from facesearch.vision.model import Model
 from tests.support.curated import enrol, not_theirs, opened, state
 from tests.support.invented_photos import MODEL, photo
 
@@ -40,11 +37,11 @@ def test_a_rejected_face_is_taken_out_and_comes_back(gallery: Gallery, store: St
 
 def test_a_rejection_is_of_one_face_of_the_photo(gallery: Gallery, store: Store) -> None:
     store.add([photo("ann", 9, faces=2)], MODEL)
-    first, second = gallery.faces_of("ann")[-2:]
+    first, second = gallery["ann"].faces[-2:]
     not_theirs(store, "ann", 9, box=Box(110, 5, 165, 84))  # the second, a little moved
-    assert [face.number for face in gallery.faces_of("ann")] == [1, 2, 3, first.number]
+    assert [face.number for face in gallery["ann"].faces] == [1, 2, 3, first.number]
     gallery.undo()
-    assert gallery.faces_of("ann")[-1] == second
+    assert gallery["ann"].faces[-1] == second
 
 
 def test_forgotten_rejections(gallery: Gallery, store: Store) -> None:
@@ -94,52 +91,39 @@ def test_near_copies_are_contradictions_too(gallery: Gallery, store: Store) -> N
         gallery.merge("ann", "bob")
 
 
-@pytest.fixture(scope="session")
-def calibration(embedder: Embedder) -> Calibration:
-    return calibration_of(embedder.model)
-
-
-def identified(
-    gallery: Gallery, embedder: Embedder, calibration: Calibration, photo: Path
-) -> list[Identification]:
-    ((_, found),) = gallery.identify([photo], embedder, 0.5, calibration, Silent())
-    assert isinstance(found, list)
-    return found
-
-
 def test_identify_and_enroll_honour_rejections(
-    tmp_path: Path, embedder: Embedder, calibration: Calibration, people: Path, group_photo: Path
+    tmp_path: Path, people: Path, group_photo: Path
 ) -> None:
     with Gallery(tmp_path / "gallery", create=True) as gallery:
         mine = sorted((people / "person-00").iterdir())
-        enrol(gallery, embedder, "ann", *mine)
-        enrol(gallery, embedder, "bob", *sorted((people / "person-03").iterdir()))
-        (before,) = identified(gallery, embedder, calibration, mine[0])
-        assert before.decision.name == "ann"
-        found = gallery.reject("ann", mine[0], embedder)
+        enrol(gallery, "ann", *mine)
+        enrol(gallery, "bob", *sorted((people / "person-03").iterdir()))
+        (before,) = gallery.identify(mine[0], threshold=0.5)
+        assert before.name == "ann"
+        found = gallery.reject("ann", mine[0])
         assert (found.number, found.face, found.taken_out) == (1, 0, 1)
-        theirs = {face.number for face in gallery.faces_of("ann")}
+        theirs = {face.number for face in gallery["ann"].faces}
         assert found.copies  # drawn faces of one person are that near
         assert theirs.issuperset(found.copies)
         copy = tmp_path / "copy.jpg"
         opened(mine[0]).save(copy, quality=60)
         for query in (mine[0], copy):
-            (answer,) = identified(gallery, embedder, calibration, query)
-            assert answer.decision.name != "ann"
+            (answer,) = gallery.identify(query, threshold=0.5)
+            assert answer.name != "ann"
             assert "ann" not in [near.name for near in answer.candidates]
-            assert answer.decision.reason.startswith("not ann at 0.")
-            assert "this face was rejected as theirs" in answer.decision.reason
-        (again,) = enrol(gallery, embedder, "ann", mine[0])
+            assert answer.reason.startswith("not ann at 0.")
+            assert "this face was rejected as theirs" in answer.reason
+        (again,) = enrol(gallery, "ann", mine[0])
         assert (again.status, again.reason) == ("skipped", "rejected: this face is not ann's")
-        (other_name,) = enrol(gallery, embedder, "carl", mine[0])
+        (other_name,) = enrol(gallery, "carl", mine[0])
         assert other_name.status == "enrolled"
         gallery.forget(1)
         with pytest.raises(PhotoError, match="3 faces found; choose with --face"):
-            gallery.reject("ann", group_photo, embedder)
+            gallery.reject("ann", group_photo)
         with pytest.raises(PhotoError, match="has no face 3; 3 found"):
-            gallery.reject("ann", group_photo, embedder, 3)
-        gallery.reject("ann", group_photo, embedder, 1)
-        answers = identified(gallery, embedder, calibration, group_photo)
+            gallery.reject("ann", group_photo, face=3)
+        gallery.reject("ann", group_photo, face=1)
+        answers = gallery.identify(group_photo, threshold=0.5)
         assert "ann" not in [near.name for near in answers[1].candidates]
         assert "ann" in [near.name for near in answers[0].candidates]
 
@@ -147,12 +131,12 @@ def test_identify_and_enroll_honour_rejections(
 def test_what_is_a_copy_of_a_rejected_face_is_the_models_to_say(
     tmp_path: Path, hopper: Path, collins: Path
 ) -> None:
-    accurate = Embedder(Model(paths.shipped_models() / "accurate"))
+    accurate = recognizer("accurate").embedder
     copy = tmp_path / "copy.jpg"
     opened(hopper).save(copy, quality=20)
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
-        enrol(gallery, accurate, "ann", collins)
-        gallery.reject("ann", hopper, accurate)
+    with Gallery(tmp_path / "gallery", model="accurate") as gallery:
+        enrol(gallery, "ann", collins)
+        gallery.reject("ann", hopper)
         (said,) = gallery.rejections()
     ((seen,), (again,)) = (accurate.embed_photo(path).faces for path in (hopper, copy))
     assert said.near == near_enough(calibration_of(accurate.model))
@@ -160,28 +144,26 @@ def test_what_is_a_copy_of_a_rejected_face_is_the_models_to_say(
     assert said.bars("another file", Box(0, 0, 9, 9), again.embedding)
 
 
-def test_a_gallery_of_one_who_is_rejected(
-    tmp_path: Path, embedder: Embedder, calibration: Calibration, hopper: Path
-) -> None:
+def test_a_gallery_of_one_who_is_rejected(tmp_path: Path, hopper: Path) -> None:
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        enrol(gallery, embedder, "Grace", hopper)
+        enrol(gallery, "Grace", hopper)
         bright = tmp_path / "bright.png"
         opened(hopper).save(bright)
-        gallery.reject("Grace", bright, embedder)
+        gallery.reject("Grace", bright)
         assert gallery.person("Grace").faces == 1  # the other file is not taken out
-        (answer,) = identified(gallery, embedder, calibration, bright)
-        assert answer.decision.answer == "unknown"
+        (answer,) = gallery.identify(bright, threshold=0.5)
+        assert answer.answer == "unknown"
         assert answer.candidates == []
-        assert answer.decision.reason.endswith("rejected as theirs; nobody else is enrolled")
+        assert answer.reason.endswith("rejected as theirs; nobody else is enrolled")
 
 
-def test_a_photo_under_two_names_is_said(tmp_path: Path, embedder: Embedder, hopper: Path) -> None:
+def test_a_photo_under_two_names_is_said(tmp_path: Path, hopper: Path) -> None:
     with Gallery(tmp_path / "gallery", create=True) as gallery:
-        enrol(gallery, embedder, "Grace", hopper)
-        (other,) = enrol(gallery, embedder, "Eve", hopper)
+        enrol(gallery, "Grace", hopper)
+        (other,) = enrol(gallery, "Eve", hopper)
         assert (other.status, other.reason) == ("skipped", "this photo is enrolled as Grace")
         gallery.remove("Grace")
-        (again,) = enrol(gallery, embedder, "Eve", hopper)
+        (again,) = enrol(gallery, "Eve", hopper)
         assert (again.status, again.reason) == ("enrolled", "")
-        (third,) = enrol(gallery, embedder, "Grace", hopper)
+        (third,) = enrol(gallery, "Grace", hopper)
         assert third.reason == "this photo is enrolled as Eve"

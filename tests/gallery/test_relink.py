@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from facesearch.core.errors import PhotoError
-from facesearch.core.progress import Silent
 from facesearch.gallery.gallery import Gallery
 from facesearch.storage.store import Store
 from facesearch.vision import images
@@ -29,7 +28,7 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
             store.add([made], MODEL)
         gallery.remove("gone")  # their photos are followed, too
         revision = store.revision()
-        links = gallery.relink(people, Silent())
+        links = gallery.relink(people)
         assert [link.status for link in links] == ["unchanged"] * 5
         assert store.revision() == revision
         new.mkdir(parents=True)
@@ -39,7 +38,7 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
         files[3].unlink()
         (new / "noise.jpg").write_bytes(b"no photo")
         (new / ".hidden.jpg").write_bytes(b"no photo")
-        links = gallery.relink(tmp_path / "new", Silent())
+        links = gallery.relink(tmp_path / "new")
         assert {link.was.name: (link.status, link.photo) for link in links} == {
             files[0].name: ("relinked", new / "renamed.jpg"),
             files[1].name: ("missing", files[1]),
@@ -47,9 +46,9 @@ def test_moved_photos_are_found_by_their_content(tmp_path: Path, people: Path) -
             files[3].name: ("missing", files[3]),
             files[4].name: ("relinked", new / files[4].name),
         }
-        assert [face.photo for face in gallery.faces_of("ann")][-1] == new / files[4].name
-        assert store.samples([2])[2].photos[-1] == new / files[4].name  # checksums hold
+        assert [face.photo for face in gallery["ann"].faces][-1] == new / files[4].name
+        assert store.person_faces([2])[2].photos[-1] == new / files[4].name  # checksums hold
         gallery.undo()
-        assert gallery.faces_of("gone")[0].photo == new / "renamed.jpg"
+        assert gallery["gone"].faces[0].photo == new / "renamed.jpg"
         with pytest.raises(PhotoError, match="nowhere: no such folder"):
-            gallery.relink(tmp_path / "nowhere", Silent())
+            gallery.relink(tmp_path / "nowhere")

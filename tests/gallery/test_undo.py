@@ -107,7 +107,7 @@ def test_a_face_is_never_there_twice(gallery: Gallery, store: Store) -> None:
     """Who was removed does not come back with a photo that is somebody else's now."""
     gallery.remove("bob")
     store.add([photo("carl", 4, path=Path("/elsewhere/4.jpg"))], MODEL)
-    assert gallery.faces_of("carl")[0].photo == Path("/elsewhere/4.jpg")
+    assert gallery["carl"].faces[0].photo == Path("/elsewhere/4.jpg")
     with pytest.raises(
         PersonError, match=r"bob was removed: /elsewhere/4\.jpg is enrolled as carl"
     ):

@@ -6,11 +6,10 @@ from typing import Any
 from PIL import Image
 
 from facesearch.core.face import Box
-from facesearch.core.progress import Silent
-from facesearch.gallery.gallery import EnrolledPhoto, Gallery
+from facesearch.enrollment.results import EnrolledPhoto
+from facesearch.gallery.gallery import Gallery
 from facesearch.gallery.rejections import reject
 from facesearch.storage.store import Store
-from facesearch.vision.embedder import Embedder
 from tests.support.invented_photos import photo
 
 
@@ -18,7 +17,7 @@ def state(gallery: Gallery) -> dict[str, Any]:
     """Everybody with their faces and terms, and what is rejected."""
     people = {
         person.name: (
-            [face.number for face in gallery.faces_of(person.name)],
+            [face.number for face in gallery[person.name].faces],
             person.expires,
             person.consent,
         )
@@ -34,8 +33,8 @@ def not_theirs(store: Store, name: str, number: int, box: Box | None = None) -> 
     return reject(store.database, name, seen.sha256, where, seen.embeddings[0]).number
 
 
-def enrol(gallery: Gallery, embedder: Embedder, name: str, *photos: Path) -> list[EnrolledPhoto]:
-    return list(gallery.enroll([(name, path) for path in photos], embedder, Silent()))
+def enrol(gallery: Gallery, name: str, *photos: Path) -> list[EnrolledPhoto]:
+    return gallery.enroll(name, photos).photos
 
 
 def opened(path: Path) -> Image.Image:
