@@ -26,7 +26,7 @@ from facesearch.core.paths import find_model
 from facesearch.core.progress import Silent
 from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
-from facesearch.matching.decision import threshold_to_search
+from facesearch.matching.thresholds import threshold_to_search
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model

@@ -22,7 +22,7 @@ from facesearch.enrollment.folder_check import Folder
 from facesearch.gallery.nearness import impostor_scores_of
 from facesearch.gallery.review import Finding, Review
 from facesearch.matching.calibration import calibration_of, cohort_of
-from facesearch.matching.decision import threshold_to_search
+from facesearch.matching.thresholds import threshold_to_search
 from facesearch.storage.records import EnrolledFaces
 from facesearch.vision.face_reader import FaceReader
 from facesearch.vision.images import sha256

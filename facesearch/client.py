@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from facesearch.gallery.legacy import EnrolledPhoto, GalleryInfo, Identification
     from facesearch.gallery.profile import Profile
     from facesearch.gallery.purge import Kept
-    from facesearch.matching.decision import Candidate, Comparison
+    from facesearch.matching.comparison import Comparison
+    from facesearch.matching.decision import Candidate
     from facesearch.matching.rejection import Rejection
     from facesearch.storage.audit_log import Search
     from facesearch.storage.records import Person, StoredFace
@@ -249,7 +250,7 @@ class Client:
         prior: float = 0.5,
     ) -> "Comparison":
         """Compare the largest usable faces of two photos; see `decide.compare`."""
-        from facesearch.matching.decision import Comparison
+        from facesearch.matching.comparison import Comparison
 
         asked = _given({"fmr": fmr, "threshold": threshold, "prior": prior})
         with _Opened([a, b]) as sent:

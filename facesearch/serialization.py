@@ -8,7 +8,8 @@ if TYPE_CHECKING:
     from facesearch.gallery.change import Rejected
     from facesearch.gallery.legacy import EnrolledPhoto, Identification
     from facesearch.gallery.profile import Profile
-    from facesearch.matching.decision import Candidate, Comparison
+    from facesearch.matching.comparison import Comparison
+    from facesearch.matching.decision import Candidate
     from facesearch.matching.rejection import Rejection
 
 Row = dict[str, Any]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from facesearch.core.progress import Progress
     from facesearch.enrollment.local_reader import PhotoReader
     from facesearch.gallery.legacy import Gallery, Identification
-    from facesearch.matching.decision import Comparison
+    from facesearch.matching.comparison import Comparison
     from facesearch.vision.embedder import Embedder
 
 from facesearch.cli.common import (
@@ -229,7 +229,7 @@ def _searched(
             paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
         )
     from facesearch.matching.calibration import calibration_of
-    from facesearch.matching.decision import Threshold, threshold_to_search
+    from facesearch.matching.thresholds import Threshold, threshold_to_search
 
     assert embedder is not None
     calibration = calibration_of(embedder.model)
@@ -304,14 +304,14 @@ def _compared(
     a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
 ) -> "Comparison":
     embedder = embedder_of(chosen_model())
-    from facesearch.matching import decision  # while the network is loaded
+    from facesearch.matching import comparison, thresholds  # while the network is loaded
     from facesearch.matching.calibration import calibration_of
 
     calibration = calibration_of(embedder.model)
     limit = (
-        decision.Threshold(threshold)
+        thresholds.Threshold(threshold)
         if threshold is not None
-        else decision.threshold_to_compare(calibration, fmr)
+        else thresholds.threshold_to_compare(calibration, fmr)
     )
     warn(limit.warning)
-    return decision.compare(embedder, calibration, a, b, limit.distance, prior)
+    return comparison.compare(embedder, calibration, a, b, limit.distance, prior)

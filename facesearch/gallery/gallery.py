@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from facesearch.gallery.enrolling import GroupEnrolled
     from facesearch.gallery.search import IdentifyResult, SearchResult
     from facesearch.gallery.unknown_faces import Unknown, UnknownFace
-    from facesearch.matching.decision import Comparison, Threshold
+    from facesearch.matching.comparison import Comparison
     from facesearch.matching.identification import IdentifiedFace
+    from facesearch.matching.thresholds import Threshold
     from facesearch.vision import photo_files, photo_input
 else:
     enrolling = LazyModule("facesearch.gallery.enrolling")

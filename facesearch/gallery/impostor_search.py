@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from facesearch.gallery.nearness import Nearness, nearest, strange
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus_sync import MilvusSync
-from facesearch.matching.calibration import ImpostorScores, cohort_of
+from facesearch.matching.calibration import cohort_of
 from facesearch.matching.cohort import Cohort
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.storage import cache_file
 from facesearch.storage.state import State
 from facesearch.storage.store import Store

@@ -43,10 +43,11 @@ from facesearch.index.faiss_index import SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of
 from facesearch.matching import rejection
-from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of
-from facesearch.matching.decision import EVEN, Candidate, Decision, decide, threshold_to_search
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.matching.decision import EVEN, Candidate, Decision, decide
 from facesearch.matching.identification import NEAREST_PEOPLE, Identification, answered
 from facesearch.matching.rejection import Rejection
+from facesearch.matching.thresholds import ImpostorScores, threshold_to_search
 from facesearch.storage import audit_log, cache_file, job_spool, preferences
 from facesearch.storage.records import Person, PersonFaces, StoredFace
 from facesearch.storage.store import Store

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances, Embeddings
 from facesearch.index.faiss_index import Numbers, PersonIndex, SearchIndex
-from facesearch.matching.calibration import ImpostorScores
 from facesearch.matching.cohort import Cohort
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.metrics.pairs import pairwise_distances
 
 QUERIES = 1024  # faces of the cohort that are searched at once

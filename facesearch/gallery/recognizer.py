@@ -15,9 +15,10 @@ from facesearch.core.photos import Photo
 
 if TYPE_CHECKING:
     from facesearch.matching import calibration as calibrations
-    from facesearch.matching import decision
+    from facesearch.matching import comparison, thresholds
     from facesearch.matching.calibration import Calibration
-    from facesearch.matching.decision import Comparison, Threshold
+    from facesearch.matching.comparison import Comparison
+    from facesearch.matching.thresholds import Threshold
     from facesearch.vision import embedder as embedders
     from facesearch.vision import model as models
     from facesearch.vision import photo_input
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from facesearch.vision.model import Model
 else:
     calibrations = LazyModule("facesearch.matching.calibration")
-    decision = LazyModule("facesearch.matching.decision")
+    comparison = LazyModule("facesearch.matching.comparison")
+    thresholds = LazyModule("facesearch.matching.thresholds")
     embedders = LazyModule("facesearch.vision.embedder")
     models = LazyModule("facesearch.vision.model")
     photo_input = LazyModule("facesearch.vision.photo_input")
@@ -184,7 +186,7 @@ class Recognizer:
         embedder, calibration = self.embedder, self.calibration
         limit = self.compare_threshold(fmr, threshold)
         first, second = photo_input.as_path(a), photo_input.as_path(b)
-        found = decision.compare(
+        found = comparison.compare(
             embedder, calibration, first, second, limit.distance, prior, keep=keep_chips
         )
         return replace(found, a=a, b=b, warning=limit.warning)
@@ -194,10 +196,10 @@ class Recognizer:
     ) -> "Threshold":
         """The largest distance that `compare` accepts. Raises as `compare` does."""
         if threshold is None:
-            return decision.threshold_to_compare(self.calibration, fmr)
+            return thresholds.threshold_to_compare(self.calibration, fmr)
         if fmr is not None:
             raise ValueError("fmr and threshold exclude each other")
-        return decision.Threshold(threshold)
+        return thresholds.Threshold(threshold)
 
 
 _making = threading.Lock()

@@ -9,7 +9,8 @@ from facesearch.core.face import Point
 from facesearch.core.progress import Progress
 from facesearch.gallery.rejections import rejected_pairs
 from facesearch.gallery.review import Finding, Review
-from facesearch.matching.calibration import Calibration, ImpostorScores
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.storage.records import EnrolledFaces
 from facesearch.storage.store import Store
 from facesearch.vision.near_duplicates import Sketch, copies, sketch, sketch_of

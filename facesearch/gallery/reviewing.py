@@ -6,7 +6,7 @@ from facesearch.core.progress import Progress
 from facesearch.gallery.recognizer import Recognizer
 from facesearch.gallery.review_report import reviewed, strangers_row
 from facesearch.gallery.search import Search
-from facesearch.matching.decision import threshold_to_search
+from facesearch.matching.thresholds import threshold_to_search
 from facesearch.storage.store import Store
 
 

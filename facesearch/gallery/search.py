@@ -22,16 +22,10 @@ from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer
 from facesearch.index import milvus
 from facesearch.index.faiss_index import SearchIndex
-from facesearch.matching.calibration import Calibration, ImpostorScores
-from facesearch.matching.decision import (
-    EVEN,
-    Candidate,
-    Decision,
-    Threshold,
-    decide,
-    threshold_to_search,
-)
+from facesearch.matching.calibration import Calibration
+from facesearch.matching.decision import EVEN, Candidate, Decision, decide
 from facesearch.matching.identification import NEAREST_PEOPLE, IdentifiedFace, answered
+from facesearch.matching.thresholds import ImpostorScores, Threshold, threshold_to_search
 from facesearch.storage import audit_log
 from facesearch.storage.records import PersonFaces
 from facesearch.storage.store import Store

@@ -14,7 +14,7 @@ from facesearch.gallery.recognizer import Recognizer
 from facesearch.gallery.search import Search
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.clustering import group_limit, groups
-from facesearch.matching.decision import threshold_to_search
+from facesearch.matching.thresholds import threshold_to_search
 from facesearch.vision import images
 from facesearch.vision.embedder import EmbeddedFace, EmbeddedPhoto, Embedder, in_order
 

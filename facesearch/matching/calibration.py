@@ -16,9 +16,7 @@ from facesearch.matching.cohort import Cohort
 from facesearch.matching.evidence import Evidence, evidence_trials, fit_evidence
 from facesearch.metrics.confidence import (
     RULE_OF_30,
-    most_errors,
     pair_rate_bound,
-    smallest_rate,
 )
 from facesearch.metrics.pairs import all_pairs, balanced, best_f1, pairwise_distances
 
@@ -195,48 +193,3 @@ def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], 
             # just short of the next impostor, so that a tie is refused
             thresholds.append(float(np.nextafter(distance[nearest[count]], -np.inf)))
     return tuple(rates), tuple(thresholds)
-
-
-@dataclass(frozen=True, slots=True)
-class ImpostorScores:
-    """How near strangers come to one gallery: one face of each person of a cohort, searched in it.
-
-    No formula takes a rate from one comparison to many: what is counted is this gallery, with as
-    many people, and as many photos of each, as it has.
-    """
-
-    distances: Distances  # to the nearest person of the gallery, (P,)
-    populations: NDArray[np.int64]  # (P,)
-
-    def by_population(self) -> list[Distances]:
-        """Ascending."""
-        return [
-            np.sort(self.distances[self.populations == number])
-            for number in np.unique(self.populations)
-        ]
-
-    @property
-    def smallest_fpir(self) -> float:
-        """The smallest rate that can be promised for every population."""
-        return max((smallest_rate(len(part)) for part in self.by_population()), default=1.0)
-
-    def __len__(self) -> int:
-        return len(self.distances)
-
-    def threshold(self, fpir: float) -> float:
-        """The largest distance at which at most `fpir` of all strangers are given a name.
-
-        With 95 % confidence, for strangers like those of each population. A rate below
-        `smallest_fpir` gives the distance at which no stranger of the cohort has a name.
-        Needs at least one stranger.
-        """
-        found = []
-        for part in self.by_population():
-            errors = max(0, most_errors(len(part), fpir))
-            found.append(
-                float(part[-1]) if errors >= len(part) else np.nextafter(part[errors], -np.inf)
-            )
-        return float(min(found))
-
-
-# Probabilities

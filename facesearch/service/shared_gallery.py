@@ -12,9 +12,10 @@ from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
 from facesearch.gallery.legacy import Gallery
 from facesearch.index.faiss_index import SearchIndex
-from facesearch.matching.calibration import Calibration, ImpostorScores
+from facesearch.matching.calibration import Calibration
 from facesearch.matching.decision import Candidate
 from facesearch.matching.rejection import Rejection
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.service.settings import Limits
 from facesearch.storage.records import Person
 from facesearch.storage.vault import Keys

@@ -20,8 +20,8 @@ from facesearch.gallery.legacy import (
     Which,
     clean_name,
 )
-from facesearch.matching import decision
 from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.matching.comparison import compare
 from facesearch.vision.embedder import Embedder
 
 
@@ -426,7 +426,7 @@ def test_all_jobs_see_the_same_pixels(
     assert np.array_equal(stored, embedder.embed(embedder.read(photo).chips))
     assert np.array_equal(embedder.read_principal(photo), embedder.read(photo).chips[0])
     (answer,) = name(gallery, embedder, calibration, other)
-    compared = decision.compare(embedder, calibration, photo, other, 0.3)
+    compared = compare(embedder, calibration, photo, other, 0.3)
     assert answer.candidates[0].distance == pytest.approx(compared.distance, abs=2e-3)
 
 

@@ -11,8 +11,8 @@ from facesearch.core.templates import templates
 from facesearch.gallery.impostor_search import impostor_scores
 from facesearch.gallery.nearness import impostor_scores_of, nearest
 from facesearch.index.local_index import LocalIndex
-from facesearch.matching.calibration import ImpostorScores
 from facesearch.matching.cohort import Cohort
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.storage import cache_file
 from facesearch.storage.records import ModelStamp
 from facesearch.storage.store import Store

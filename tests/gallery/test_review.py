@@ -16,7 +16,8 @@ from facesearch.core.progress import Silent
 from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.review import WEAKEST, Finding, Review
 from facesearch.gallery.review_report import strangers_row
-from facesearch.matching.calibration import Calibration, ImpostorScores, calibration_of
+from facesearch.matching.calibration import Calibration, calibration_of
+from facesearch.matching.thresholds import ImpostorScores
 from facesearch.storage.records import EnrolledFaces
 from facesearch.storage.schema import faces, rejections
 from facesearch.storage.settings import now

@@ -10,14 +10,10 @@ import pytest
 from facesearch.core.errors import CalibrationError, ModelError
 from facesearch.core.templates import templates
 from facesearch.gallery.nearness import impostor_scores_of
-from facesearch.matching.calibration import Calibration, ImpostorScores, calibrate
-from facesearch.matching.decision import (
-    Candidate,
-    decide,
-    threshold_to_compare,
-    threshold_to_search,
-)
+from facesearch.matching.calibration import Calibration, calibrate
+from facesearch.matching.decision import Candidate, decide
 from facesearch.matching.evidence import posterior, probability
+from facesearch.matching.thresholds import ImpostorScores, threshold_to_compare, threshold_to_search
 from facesearch.metrics.confidence import pair_rate_bound, smallest_rate
 from facesearch.metrics.pairs import all_pairs
 from tests.support.crowd import cohort, crowd

@@ -19,7 +19,8 @@ from facesearch.core.uploads import uploaded
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of
-from facesearch.matching.decision import compare, threshold_to_compare, threshold_to_search
+from facesearch.matching.comparison import compare
+from facesearch.matching.thresholds import threshold_to_compare, threshold_to_search
 from facesearch.service.routes.models import realised
 from facesearch.service.settings import Limits
 from facesearch.storage.vault import new_key_file

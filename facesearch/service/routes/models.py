@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from fastapi import APIRouter
 
-from facesearch.matching.calibration import BINS, DEFAULT_FMR, DEFAULT_FPIR, Calibration, Population
-from facesearch.matching.decision import threshold_to_compare
+from facesearch.matching.calibration import BINS, Calibration, Population
+from facesearch.matching.thresholds import DEFAULT_FMR, DEFAULT_FPIR, threshold_to_compare
 from facesearch.service import schemas
 from facesearch.service.auth import Role, at_least
 from facesearch.service.routes.search import shares

@@ -15,7 +15,7 @@ from facesearch.core.arrays import Embeddings, Pixels
 from facesearch.core.errors import PhotoError
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
-from facesearch.matching import decision
+from facesearch.matching import comparison, decision, thresholds
 from facesearch.matching.calibration import BINS, Calibration
 from facesearch.service import schemas
 from facesearch.service.auth import Role, at_least
@@ -87,14 +87,14 @@ def _identified(
 
 def _search_threshold(
     service: Service, fpir: float | None, threshold: float | None
-) -> decision.Threshold:
+) -> thresholds.Threshold:
     if threshold is not None:
         if fpir is not None:
             raise Problem(422, "fpir and threshold exclude each other")
-        return decision.Threshold(threshold)
+        return thresholds.Threshold(threshold)
     service.gallery.check_model(service.embedder)
     strangers = service.gallery.impostor_scores(service.model)
-    return decision.threshold_to_search(service.calibration, strangers, fpir)
+    return thresholds.threshold_to_search(service.calibration, strangers, fpir)
 
 
 @router.post("/search", response_model=schemas.Searched)
@@ -155,11 +155,13 @@ def _compared(
         raise Problem(422, "fmr and threshold exclude each other")
     calibration = service.calibration
     limit = (
-        decision.Threshold(threshold)
+        thresholds.Threshold(threshold)
         if threshold is not None
-        else decision.threshold_to_compare(calibration, fmr)
+        else thresholds.threshold_to_compare(calibration, fmr)
     )
-    found = decision.compare(service.embedder, calibration, a, b, limit.distance, prior, keep=True)
+    found = comparison.compare(
+        service.embedder, calibration, a, b, limit.distance, prior, keep=True
+    )
     chips = [*(_chip(face) for face in found.faces), None, None]
     return serialization.comparison(found, name_of) | {
         "warning": limit.warning,
