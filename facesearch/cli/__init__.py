@@ -1,68 +1,57 @@
-"""The command line: parse, call, print. A module for each group of commands."""
+"""The command line: parse, call, print. A module for each command or group of commands."""
 
 import gc
 import logging
-import signal
+import os
 import sys
 import threading
 import warnings
 from importlib import import_module
 
-from facesearch.cli import internal
-from facesearch.cli.common import (
-    INTERRUPTED,
-    TERMINATED,
-    Interrupted,
-    Terminated,
-    app,
-    globals_first,
-    interrupted,
-    options,
-    terminated,
-)
+from facesearch.cli import internal, signals
+from facesearch.cli.options import options
+from facesearch.cli.program import MODULES, app, globals_first
 
-GROUPS = "archive gallery learn models people privacy review search serve".split()
-SOON = {"enroll", "identify", "compare"}  # are in `search`, and shall start soon
+NAME = "facesearch"
+COMPLETING = "_FACESEARCH_COMPLETE"  # set by a shell that asks for completions
 
 
 def main() -> None:
     """The command `facesearch`."""
-    signal.signal(signal.SIGTERM, terminated)
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # it may be ignored
-        signal.signal(signal.SIGINT, interrupted)
+    signals.handle()
     _hush()
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # not every path is UTF-8, not every terminal either
+        if hasattr(stream, "reconfigure"):  # not every path is UTF-8, nor is every terminal
             utf8 = stream.encoding.lower().replace("-", "") == "utf8"
             stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
-    gc.set_threshold(50_000)  # what is imported is no rubbish
-    first, rest = globals_first(sys.argv[1:])
+    gc.set_threshold(50_000)  # imported modules are no garbage
+    _, rest = globals_first(sys.argv[1:])
     try:
-        load(rest[0] if rest else "")
-        app([*first, *rest])
+        load(rest[0] if rest and COMPLETING not in os.environ else "")
+        app(prog_name=NAME)
     except SystemExit:
-        if Terminated.came:  # Typer takes it for Ctrl-C
-            sys.exit(TERMINATED)
+        if signals.Terminated.came:  # Typer takes it for Ctrl-C
+            sys.exit(signals.TERMINATED)
         raise
-    except KeyboardInterrupt:  # before there was a command to stop
-        sys.exit(TERMINATED if Terminated.came else INTERRUPTED)
-    except Exception as error:  # a fault of ours: what it says may be somebody's name
-        if Terminated.came or Interrupted.came:  # a library made another error of it
-            sys.exit(TERMINATED if Terminated.came else INTERRUPTED)
+    except KeyboardInterrupt:  # before a command had started
+        sys.exit(signals.exit_code())
+    except Exception as error:  # a fault of ours: its message may contain somebody's name
+        if signals.came():  # a library made another error of it
+            sys.exit(signals.exit_code())
         internal.report(error, debug=options.debug)
         sys.exit(internal.EXIT_CODE)
     finally:
-        gc.freeze()  # the end of the program need not look through what it leaves
+        gc.freeze()  # the end of the program need not look through what is left
 
 
 def load(command: str = "") -> None:
-    """The commands: all, or those that come with this one."""
-    for group in ["search"] if command in SOON else GROUPS:
-        import_module(f"facesearch.cli.{group}")
+    """Import the module of a command; of any other word, or without one, the modules of all."""
+    for module in [MODULES[command]] if command in MODULES else dict.fromkeys(MODULES.values()):
+        import_module(f"{__name__}.{module}")
 
 
 def _hush() -> None:
-    """What libraries warn of or log may hold names and paths, and is no help to users."""
+    """Silence the logs and warnings of libraries, which may contain names and paths."""
     logging.getLogger().addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")

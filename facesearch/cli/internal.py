@@ -1,4 +1,4 @@
-"""Errors of facesearch itself: one line without anybody's data, or the trace for who insists."""
+"""Faults of facesearch itself: one line without personal data, or a stack trace with --debug."""
 
 import os
 import sys

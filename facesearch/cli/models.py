@@ -3,30 +3,27 @@
 import shlex
 import sys
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from facesearch.cli.extras import need
+from facesearch.cli.options import options
 from facesearch.cli.output import say, show
-from facesearch.core.errors import MissingExtra
+from facesearch.cli.program import models_app
+from facesearch.cli.session import chosen_model
 from facesearch.core.paths import model_home
-
-if TYPE_CHECKING:
-    pass
-
-from facesearch.cli.common import chosen_model, models_app, options
 
 
 class Template(StrEnum):
-    """Where a public network expects the five points."""
+    """Where a public network expects eyes, nose and mouth."""
 
     arcface = "arcface"
 
 
 class Pixels(StrEnum):
-    """What a public network takes for a pixel."""
+    """The order of channels and the range of values that a public network expects."""
 
     rgb_0_255 = "rgb-0-255"
     rgb_0_1 = "rgb-0-1"
@@ -38,7 +35,10 @@ class Pixels(StrEnum):
 
 @models_app.command("list")
 def models_list() -> None:
-    """The models that --model knows by name: yours, then the shipped ones."""
+    """List the models that --model knows by name.
+
+    Yours come first, then the shipped ones.
+    """
     from facesearch.vision.model import known_models
 
     rows = [
@@ -50,28 +50,35 @@ def models_list() -> None:
 
 @models_app.command("import")
 def models_import(
-    file: Annotated[Path, typer.Argument(help="An ONNX file: 112 x 112 pixels to a vector.")],
+    file: Annotated[
+        Path, typer.Argument(help="An ONNX file that makes a vector of 112 x 112 pixels.")
+    ],
     name: Annotated[
-        str | None, typer.Option(help="The model's name [default: the file's].")
+        str | None, typer.Option(help="The model's name. Default: the name of the file.")
     ] = None,
     template: Annotated[
-        Template, typer.Option(help="Where it expects the five points.")
+        Template, typer.Option(help="Where the network expects eyes, nose and mouth.")
     ] = Template.arcface,
     pixels: Annotated[
-        Pixels, typer.Option("--input", help="The order of its channels, and their range.")
+        Pixels,
+        typer.Option(
+            "--input",
+            help="The order of channels and the range of values that the network expects; `1-1` "
+            "is from -1 to 1.",
+        ),
     ] = Pixels.rgb_0_255,
 ) -> None:
-    """Make a model of a public network. Calibrate it next, on people of your own.
+    """Make a model of a public network.
 
-    -1-1 stands for values from -1 to 1. The default detector finds its faces.
+    Its faces are found by the default detector. Calibrate it next, on people of your own. Needs
+    the extra `train`.
     """
-    if not find_spec("onnx"):
-        raise MissingExtra("importing needs onnx: pip install 'facesearch[train]'")
+    need("train", "importing", "onnx")
     from facesearch.training.onnx_import import import_network
 
     folder = model_home() / (name or file.stem)
     if folder.parent != model_home() or folder.name.startswith("."):
-        raise typer.BadParameter(f"{name!r} is no name for a model")
+        raise typer.BadParameter(f"{name!r} cannot be the name of a model")
     command = shlex.join(["facesearch", *sys.argv[1:]])
     model = import_network(
         file, folder, chosen_model(), template=template.value, pixels=pixels.value, command=command

@@ -1,4 +1,4 @@
-"""people: list, show, rename, merge, split, reject, set, remove; undo."""
+"""people: list, show, rename, merge, split, reject, rejections, set, remove; undo."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -7,32 +7,27 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from facesearch import serialization
+from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show
+from facesearch.cli.program import PEOPLE, app, people_app
+from facesearch.cli.session import chosen_model, embedder_of, gallery_place, reached
 from facesearch.core.names import clean_name
+from facesearch.core.words import plural
 
 if TYPE_CHECKING:
     from facesearch.gallery.profile import Profile
 
-from facesearch.cli.common import (
-    app,
-    chosen_model,
-    embedder_of,
-    gallery_place,
-    options,
-    people_app,
-    reached,
-    warn,
-)
-
+Name = Annotated[str, typer.Argument(help="The person's name.")]
 Force = Annotated[
-    bool, typer.Option("--force", help="Although a face was rejected as the other's.")
+    bool,
+    typer.Option("--force", help="Do it even if a face was rejected as the other person's."),
 ]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 
 
 @people_app.command("list")
 def people_list() -> None:
-    """Everybody who is enrolled."""
+    """List everybody who is enrolled."""
     with reached() as gallery:
         everybody = [asdict(person) for person in gallery.people()]
     terms = [key for key in ("expires", "consent") if any(row[key] for row in everybody)]
@@ -41,15 +36,15 @@ def people_list() -> None:
 
 @people_app.command("show")
 def people_show(
-    name: str,
+    name: Name,
     contact_sheet: Annotated[
-        Path | None, typer.Option(help="Draw the faces, cut from their photos, into this file.")
+        Path | None, typer.Option(help="Draw the faces into this picture file.")
     ] = None,
 ) -> None:
-    """The enrolled faces of a person, with their numbers and how typical they are.
+    """Show the enrolled faces of a person, and how typical each is.
 
-    distance: from the mean of the person's faces; agreement: with its mirror image, low for a face
-    that is hard to recognise.
+    distance: how far the face lies from the mean of the person's faces. agreement: how much the
+    face agrees with its mirror image; it is low for a face that is hard to recognise.
     """
     with reached() as gallery:
         profile = gallery.profile(name)
@@ -67,18 +62,19 @@ def people_show(
 
         gone = draw(profile, contact_sheet)
         for path in gone:
-            warn(f"{path}: gone, or another photo now; `gallery relink` finds photos that moved")
-        say(f"{contact_sheet}: {len(profile.faces)} faces drawn")
+            warn(f"{path}: is missing or was changed; `gallery relink` finds photos that moved")
+        say(f"{contact_sheet}: {plural(len(profile.faces), 'face')} drawn")
 
 
 def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> None:
-    say(f"{profile.name}: {len(profile.faces)} faces in {profile.photos} photos")
+    faces, photos = plural(len(profile.faces), "face"), plural(profile.photos, "photo")
+    say(f"{profile.name}: {faces} in {photos}")
     if profile.faces:
         sides = sorted(round(each.face.box.width) for each in profile.faces)
         worst = min(each.face.flip_consistency for each in profile.faces)
-        say(f"added {profile.first} to {profile.last}")
-        say(f"faces {sides[0]} to {sides[-1]} pixels wide, the middle one {sides[len(sides) // 2]}")
-        say(f"agreement {worst:.3f} and more")
+        say(f"added from {profile.first} to {profile.last}")
+        say(f"{sides[0]} to {sides[-1]} pixels wide, median {sides[len(sides) // 2]}")
+        say(f"lowest agreement {worst:.3f}")
     if expires:
         say(f"expires after {expires}")
     if consent:
@@ -86,64 +82,76 @@ def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> Non
 
 
 def _tell(line: str, row: dict[str, Any]) -> None:
-    """What was done: a line for people, a row for programs."""
+    """Print what was done: a line for people, and a row for programs that asked for one."""
     say(line)
     if options.form != "table":
         show([row], [], options.form)
 
 
 @people_app.command("rename")
-def people_rename(old: str, new: str) -> None:
+def people_rename(
+    old: Annotated[str, typer.Argument(help="The name today.")],
+    new: Annotated[str, typer.Argument(help="The new name.")],
+) -> None:
     """Give a person another name."""
     old, new = clean_name(old), clean_name(new)
     with reached() as gallery:
         gallery.rename(old, new)
-    _tell(f"{old!r} is now {new!r}", {"action": "rename", "name": new, "old": old})
+    _tell(f"{old!r} is called {new!r} now", {"action": "rename", "name": new, "old": old})
 
 
 @people_app.command("merge")
 def people_merge(
-    name: Annotated[str, typer.Argument(help="Who stays.")],
-    other: Annotated[str, typer.Argument(help="Whose faces become theirs.")],
+    name: Annotated[str, typer.Argument(help="The name that stays.")],
+    other: Annotated[str, typer.Argument(help="The name that goes; its faces move to NAME.")],
     force: Force = False,
 ) -> None:
-    """Two names are one person: the faces of OTHER become the faces of NAME."""
+    """Make one person of two names."""
     name, other = clean_name(name), clean_name(other)
     with reached() as gallery:
         faces = gallery.merge(name, other, force=force)
     row = {"action": "merge", "name": name, "other": other, "faces": faces}
-    _tell(f"{other!r} is now {name!r}: {faces} faces; `undo` parts them again", row)
+    moved = plural(faces, "face")
+    _tell(f"{moved} of {other!r} moved to {name!r}; `undo` parts the two again", row)
 
 
 @people_app.command("split")
 def people_split(
-    name: str,
-    faces: Annotated[str, typer.Option(help="Their numbers as `people show` prints them: 3,5,7.")],
-    into: Annotated[str, typer.Option(help="Whose they are: a new name, or somebody enrolled.")],
+    name: Name,
+    faces: Annotated[
+        str, typer.Option(help="The faces to move, by the numbers of `people show`: 3,5,7.")
+    ],
+    into: Annotated[
+        str, typer.Option(help="Who the faces belong to: a new name, or somebody enrolled.")
+    ],
     force: Force = False,
 ) -> None:
-    """Some faces of a person are another's."""
+    """Move some faces of a person to another person."""
     try:
         numbers = [int(number) for number in faces.split(",") if number.strip()]
     except ValueError as error:
-        raise typer.BadParameter("--faces: give numbers with commas between them") from error
+        raise typer.BadParameter("--faces: give numbers separated by commas: 3,5,7") from error
     name, into = clean_name(name), clean_name(into)
     with reached() as gallery:
         count = gallery.split(name, numbers, into, force=force)
     row = {"action": "split", "name": name, "other": into, "faces": count}
-    _tell(f"{count} faces of {name!r} are now {into!r}'s; `undo` gives them back", row)
+    _tell(f"{plural(count, 'face')} of {name!r} moved to {into!r}; `undo` moves them back", row)
 
 
 @people_app.command("reject")
 def people_reject(
-    name: str,
-    photo: Path,
+    name: Name,
+    photo: Annotated[Path, typer.Argument(help="The photo with the face.")],
     face: Annotated[
-        int | None, typer.Option(min=0, help="Of a photo with several, as identify counts them.")
+        int | None,
+        typer.Option(min=0, help="Which face, if the photo has several: its number in `identify`."),
     ] = None,
 ) -> None:
-    """The face on PHOTO is not NAME: never again, and not enrolled as theirs any more."""
-    from facesearch.gallery.legacy import Gallery
+    """Record that the face on a photo is not this person.
+
+    No search gives the face this name again. If it is enrolled as theirs, it is taken out.
+    """
+    from facesearch.gallery.gallery import Gallery
 
     name = clean_name(name)
     with reached() as gallery:
@@ -152,27 +160,28 @@ def people_reject(
         else:
             found = gallery.reject(name, photo, face=face)
     row = serialization.rejected(name, photo, found)
-    out = f"; {found.taken_out} enrolled face taken out" if found.taken_out else ""
+    out = f"; {plural(found.taken_out, 'enrolled face')} taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
     if found.copies:
         listed = ",".join(map(str, found.copies))
         warn(
-            f"{name!r} keeps faces {listed}, which are nearly the same face; "
-            "`people split --faces` takes them out"
+            f"{name!r} keeps almost the same face from other photos ({listed}); if it is not "
+            f"theirs there either, move it: `people split {name!r} --faces {listed}`"
         )
 
 
 @people_app.command("rejections")
 def people_rejections(
     forget: Annotated[
-        int | None, typer.Option(help="Take this rejection back, by its number.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Delete the rejection with this number."),
     ] = None,
 ) -> None:
-    """Which faces are known not to be whose."""
+    """List the faces that were rejected, and whose they are not."""
     with reached() as gallery:
         if forget is not None:
             gallery.forget(forget)
-            _tell(f"rejection {forget} is forgotten", {"action": "forget", "rejection": forget})
+            _tell(f"rejection {forget} is deleted", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
         kept = list(serialization.rejections(gallery.rejections(), photos))
@@ -181,14 +190,20 @@ def people_rejections(
 
 @people_app.command("set")
 def people_set(
-    name: str,
+    name: Name,
     expires: Annotated[
         str | None,
-        typer.Option(help="The last day, 2027-12-31; `gallery purge-expired` ends it. Or: never."),
+        typer.Option(
+            metavar="DATE",
+            help="The last day to keep the person, 2027-12-31, or `never`; see `gallery "
+            "purge-expired`.",
+        ),
     ] = None,
-    consent: Annotated[str | None, typer.Option(help="A note; an empty one removes it.")] = None,
+    consent: Annotated[
+        str | None, typer.Option(help="A note on their consent; an empty one deletes it.")
+    ] = None,
 ) -> None:
-    """Until when a person may be kept, and on what consent."""
+    """Set how long a person may be kept, and with what consent."""
     if expires is None and consent is None:
         raise typer.BadParameter("give --expires, --consent or both")
     name = clean_name(name)
@@ -201,16 +216,18 @@ def people_set(
 
 @people_app.command("remove")
 def people_remove(
-    name: str,
+    name: Name,
     yes: Yes = False,
     purge: Annotated[
         bool,
-        typer.Option("--purge", help="For good: leave nothing of them, also if removed before."),
+        typer.Option(
+            "--purge", help="For good: keep nothing of them, not even of an earlier removal."
+        ),
     ] = False,
 ) -> None:
-    """Remove a person from every answer. `undo` brings them back; with --purge nothing does.
+    """Remove a person from the gallery.
 
-    The photos themselves are not touched.
+    `undo` brings them back; after --purge nothing can. The photo files are not touched.
     """
     name = clean_name(name)
     with reached() as gallery:
@@ -218,27 +235,33 @@ def people_remove(
             kept = gallery.kept_of(name)
             faces = sum(each.faces for each in kept)
             if kept and not yes:
-                whom = ", ".join(f"{each.name!r} ({each.faces} faces)" for each in kept)
-                typer.confirm(f"Leave nothing of {whom}, for good?", abort=True, err=True)
+                whom = ", ".join(f"{each.name!r} ({plural(each.faces, 'face')})" for each in kept)
+                typer.confirm(f"Purge {whom}, for good?", abort=True, err=True)
             gallery.purge(name)
         else:
             faces = len(gallery.faces_of(name))
             if not yes:
-                typer.confirm(f"Remove {name!r} with {faces} faces?", abort=True, err=True)
+                typer.confirm(
+                    f"Remove {name!r} with {plural(faces, 'face')}?", abort=True, err=True
+                )
             gallery.remove(name)
     row = {"action": "purge" if purge else "remove", "name": name, "faces": faces}
     done = "purged; nothing of them is kept" if purge else "removed; `undo` brings them back"
-    _tell(f"{name!r} and {faces} faces {done}", row)
+    _tell(f"{name!r} and {plural(faces, 'face')} {done}", row)
 
 
-@app.command()
+@app.command(rich_help_panel=PEOPLE)
 def undo(
     event: Annotated[
-        int | None, typer.Option(help="The change with this number instead of the last one.")
+        int | None,
+        typer.Option(metavar="NUMBER", help="Undo this change of --list, not the last one."),
     ] = None,
-    listed: Annotated[bool, typer.Option("--list", help="Show what can be undone.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="List what can be undone.")] = False,
 ) -> None:
-    """Undo the last merge, split, rename, remove or reject that is not undone yet."""
+    """Undo the last change to people.
+
+    A merge, split, rename, remove or reject that is not undone yet can be undone.
+    """
     with reached() as gallery:
         if listed:
             undoable = (

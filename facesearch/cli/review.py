@@ -1,41 +1,32 @@
-"""review, cluster: what is probably wrong in a gallery; who is on photos of nobody knows whom."""
+"""review, cluster: what is probably wrong in a gallery; who the unknown faces of photos are."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch.cli.options import Fpir, Photos, options
 from facesearch.cli.output import say, show, shown_progress
+from facesearch.cli.program import PEOPLE, app
+from facesearch.cli.session import chosen_model, embedder_of, opened, opened_if_there, reached
 from facesearch.core.errors import PhotoError
+from facesearch.core.words import plural
 
 if TYPE_CHECKING:
     from facesearch.gallery.unknown_faces import UnknownFace
 
-from facesearch.cli.common import (
-    Paths,
-    app,
-    chosen_model,
-    embedder_of,
-    opened,
-    opened_if_there,
-    options,
-    reached,
-)
 
-
-@app.command()
+@app.command(rich_help_panel=PEOPLE)
 def review(
-    fpir: Annotated[
-        float | None,
-        typer.Option(help="Accepted share of strangers who are given a name [default: 0.01]."),
-    ] = None,
+    fpir: Fpir = None,
     photos: Annotated[
-        bool, typer.Option(help="Look at the photos of what may be one picture twice.")
+        bool, typer.Option(help="Whether to open photos to see if two faces are copies of one.")
     ] = True,
 ) -> None:
-    """What is probably wrong in the gallery: mislabelled faces, people under two names, copies.
+    """Find what is probably wrong in the gallery.
 
-    Also who is found less surely than others, who look alike, and the share of strangers to whom a
-    search gives a name, now and with ten times as many people. What was rejected is not told again.
+    Faces under a wrong name, one person under two names, copies of one picture; also people who
+    are hard to find, people who look alike, and the share of strangers that a search would name,
+    today and with ten times as many people. Rejected pairs are not listed again.
     """
     from facesearch.gallery.legacy import Gallery
 
@@ -46,24 +37,26 @@ def review(
             rows = list(gallery.review(fpir))
     show(rows, ["kind", "name", "photo", "other", "other_photo", "reason"], options.form)
     wrong = sum(row["kind"] not in ("weak", "look-alike", "fpir") for row in rows)
-    say(f"{wrong} findings to put right")
+    say(f"{plural(wrong, 'finding')} to put right")
 
 
-@app.command()
+@app.command(rich_help_panel=PEOPLE)
 def cluster(
-    photos: Paths,
+    photos: Photos,
     name: Annotated[
         list[str] | None,
-        typer.Option(help="GROUP=NAME: enrol a group of those shown; may be repeated."),
+        typer.Option(
+            metavar="GROUP=NAME", help="Enroll a group under a name, 3=Alice; may be repeated."
+        ),
     ] = None,
     smallest: Annotated[
-        int, typer.Option("--smallest", min=1, help="Faces of a group that is shown.")
+        int, typer.Option("--smallest", min=1, help="Show groups with at least so many faces.")
     ] = 2,
 ) -> None:
-    """Group the unknown faces of photos; enrol a group with --name 3=Alice.
+    """Group the unknown faces of photos, and enroll groups.
 
-    Faces that the gallery names are left out. The groups of the same photos and the same gallery
-    have the same numbers.
+    Faces that the gallery can name are left out. For the same photos and the same gallery the
+    groups keep their numbers, so look first, then name: --name 3=Alice.
     """
     from facesearch.gallery.unknown_faces import chosen_groups, group_unknown
     from facesearch.matching.calibration import calibration_of
@@ -82,7 +75,9 @@ def cluster(
             say(f"error: {error}")
         for number in wanted:
             if number not in range(1, len(found.groups) + 1):
-                raise typer.BadParameter(f"there is no group {number}")
+                raise typer.BadParameter(
+                    f"there is no group {number}; there are {len(found.groups)}"
+                )
         enrolled = {}
         for number, whose in wanted.items():
             done = gallery.enroll_faces(whose, found.groups[number - 1], embedder)
@@ -90,7 +85,8 @@ def cluster(
             left = [f"{done.rejected} rejected as theirs"] if done.rejected else []
             left += [f"{done.known} enrolled already"] if done.known else []
             out = f"; left out: {', '.join(left)}" if left else ""
-            say(f"group {number}: {done.faces or 'no'} faces enrolled as {whose!r}{out}")
+            count = plural(done.faces, "face") if done.faces else "no face"
+            say(f"group {number}: {count} enrolled as {whose!r}{out}")
     shown = [
         _group(number, faces, wanted.get(number), enrolled.get(number, 0))
         for number, faces in enumerate(found.groups, start=1)
@@ -98,9 +94,11 @@ def cluster(
     ]
     columns = ["group", "faces", "photos", "spread", "typical"]
     show(shown, [*columns, *(["name", "enrolled"] if wanted else [])], options.form)
+    unknown = plural(sum(map(len, found.groups)), "unknown face")
+    known = plural(found.known, "known face")
     say(
-        f"{len(found.groups)} groups of {sum(map(len, found.groups))} unknown faces on "
-        f"{len(paths)} photos; {found.known} faces are known, {found.unusable} cannot be recognised"
+        f"{unknown} in {plural(len(found.groups), 'group')} on {plural(len(paths), 'photo')}; "
+        f"{known}; {plural(found.unusable, 'face')} cannot be recognised"
     )
     if found.errors:
         raise typer.Exit(PhotoError.exit_code)

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import chain
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +19,7 @@ from typer.testing import CliRunner
 
 from facesearch import Client
 from facesearch.cli import load
-from facesearch.cli.common import app, globals_first
+from facesearch.cli.program import app
 from facesearch.core.errors import (
     FacesearchError,
     GalleryError,
@@ -37,7 +36,7 @@ TOKEN = "a-token-of-the-tests"
 def run(*arguments: str | Path, code: int = 0, **environment: str) -> tuple[str, str]:
     """What a command prints on stdout and stderr, in this process."""
     load()
-    words = chain(*globals_first([str(each) for each in arguments]))
+    words = map(str, arguments)
     done = CliRunner().invoke(app, list(words), env=environment)
     assert done.exit_code == code, done.output
     return done.stdout, done.stderr

@@ -231,8 +231,8 @@ def test_what_libraries_log_and_warn_of_is_not_shown(folder: Path) -> None:
     Store(folder, create=True)
     code = """
 import logging, threading, warnings
-from facesearch.cli import common
-@common.app.command()
+from facesearch.cli import program
+@program.app.command()
 def noisy():
     logging.getLogger("PIL").error("Zaphod")
     warnings.warn("Zaphod")

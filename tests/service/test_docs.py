@@ -11,7 +11,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from facesearch.cli import load
-from facesearch.cli.common import app
+from facesearch.cli.program import app
 from tests.support.serving import running
 
 DOCS = Path(__file__).parents[2] / "docs" / "operations" / "service.md"

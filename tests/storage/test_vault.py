@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from facesearch.cli import privacy
+from facesearch.cli.gallery import privacy
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.gallery import encryption
 from facesearch.gallery.doctor import examine
@@ -425,13 +425,13 @@ def test_the_environment_opens_it(
     assert everything(Store(folder, create=False)) == data
     (tmp_path / "key").write_bytes(b"k" * 40)
     monkeypatch.setenv("FACESEARCH_NEW_KEY_FILE", str(tmp_path / "key"))
-    gallery.rekey(privacy._new_secret(folder, "FACESEARCH_NEW", None))
+    gallery.rekey(privacy.new_secret(folder, "FACESEARCH_NEW", None))
     with pytest.raises(GalleryError, match="encrypted with a key file: give it with --key-file"):
         Store(folder, create=False).vectors()
     monkeypatch.setenv("FACESEARCH_KEY_FILE", str(tmp_path / "key"))
     assert everything(Store(folder, create=False)) == data
     with pytest.raises(GalleryError, match="exclude each other"):
-        privacy._new_secret(folder, "FACESEARCH", None)
+        privacy.new_secret(folder, "FACESEARCH", None)
 
 
 def test_removing_and_undoing_need_no_key(gallery: Gallery, folder: Path) -> None:
