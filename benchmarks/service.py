@@ -27,7 +27,7 @@ import httpx
 import numpy as np
 
 from benchmarks.measuring import machine
-from tests.support.drawn import portrait
+from facesearch.demo.drawn_people import portrait
 
 PEOPLE, PHOTOS = 20, 3
 CLIENTS = (1, 8, 32)

@@ -34,6 +34,7 @@ import sqlalchemy as sa
 
 from facesearch.core import paths
 from facesearch.core.progress import Silent
+from facesearch.demo.drawn_people import portrait
 from facesearch.gallery import doctor
 from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.storage.records import ModelStamp, NewPhoto
@@ -41,7 +42,6 @@ from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from robustness.flips import photo
-from tests.support.drawn import portrait
 from tests.support.postgres_server import running
 
 PEOPLE, PHOTOS = 20, 4  # at the start

@@ -7,7 +7,7 @@ environment() {
     if [ ! -e "$folder/stamp" ] || [ "$stamp" != "$(cat "$folder/stamp")" ]; then
         echo "setting up $folder ..." >&2
         python3 -m venv "$folder"
-        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$2]"
+        "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${2:+[$2]}"
         echo "$stamp" >"$folder/stamp"
     fi
     PATH=$PWD/$folder/bin:$PATH

@@ -17,10 +17,10 @@ from playwright.sync_api import sync_playwright
 
 from facesearch.core import paths
 from facesearch.core.progress import Silent
+from facesearch.demo import pictures
 from facesearch.gallery.legacy import Gallery
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
-from scripts import demo_photos
 from tests.support.served import chromium, serving
 
 DESKTOP, PHONE = {"width": 960, "height": 780}, {"width": 390, "height": 780}
@@ -37,7 +37,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         demo = Path(folder) / "demo"
-        demo_photos.make(demo)
+        pictures.make(demo)
         enroll(demo / "people", Path(folder) / "gallery")
         browser = playwright.chromium.launch(executable_path=program)
         with serving(Path(folder) / "gallery") as address:
@@ -62,8 +62,8 @@ def shoot(browser: Any, address: str, demo: Path, out: Path) -> None:
     save(page, out / "people.png", "header.top", ".grid")
     page.goto(f"{address}/#/compare")
     photos = page.locator("#view-compare input[type=file]")
-    photos.first.set_input_files(demo / "people" / "Eileen Collins" / "portrait.jpg")
-    photos.last.set_input_files(demo / "queries" / "collins.jpg")
+    photos.first.set_input_files(demo / "people" / "Cleo" / "0.jpg")
+    photos.last.set_input_files(demo / "queries" / "cleo.jpg")
     page.locator(".plot svg").wait_for()
     save(page, out / "compare.png", ".verdict", ".chart")
     phone = browser.new_page(viewport=PHONE, color_scheme="dark")

@@ -67,7 +67,7 @@ def lfw() -> Path:
 @pytest.fixture(scope="session")
 def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder per invented person, drawn: person-00 to person-05 with five photos each."""
-    from tests.support.drawn import portrait
+    from facesearch.demo.drawn_people import portrait
 
     root = tmp_path_factory.mktemp("people")
     for person in range(6):
@@ -83,7 +83,7 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Invented people 0, 1 and 2 side by side."""
-    from tests.support.drawn import group
+    from facesearch.demo.drawn_people import group
 
     path = tmp_path_factory.mktemp("group") / "group.jpg"
     group([0, 1, 2], pose=7).save(path, quality=95)

@@ -12,7 +12,7 @@ from facesearch.cli.program import FIND, app
 from facesearch.cli.session import chosen_model, embedder_of
 
 if TYPE_CHECKING:
-    from facesearch.matching.decision import Comparison
+    from facesearch.matching.comparison import Comparison
 
 
 @app.command(rich_help_panel=FIND)
@@ -50,14 +50,14 @@ def _compared(
     a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
 ) -> "Comparison":
     embedder = embedder_of(chosen_model())
-    from facesearch.matching import decision  # while the network is loaded
+    from facesearch.matching import comparison, thresholds  # while the network is loaded
     from facesearch.matching.calibration import calibration_of
 
     calibration = calibration_of(embedder.model)
     limit = (
-        decision.Threshold(threshold)
+        thresholds.Threshold(threshold)
         if threshold is not None
-        else decision.threshold_to_compare(calibration, fmr)
+        else thresholds.threshold_to_compare(calibration, fmr)
     )
     warn(limit.warning)
-    return decision.compare(embedder, calibration, a, b, limit.distance, prior)
+    return comparison.compare(embedder, calibration, a, b, limit.distance, prior)

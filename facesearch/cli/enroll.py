@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from facesearch.client import Client
     from facesearch.core.progress import Progress
     from facesearch.enrollment.local_reader import PhotoReader
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
     from facesearch.vision.embedder import Embedder
 
 
@@ -103,7 +102,7 @@ def enroll(
     def results(
         gallery: "Gallery | Client", progress: "Progress", looker: "PhotoReader | None"
     ) -> Iterator[dict[str, Any]]:
-        from facesearch.gallery.gallery import Gallery
+        from facesearch.gallery.legacy import Gallery
 
         how: dict[str, bool] = {"insist": include_doubtful or yes, "dry_run": dry_run}
         if isinstance(gallery, Gallery):

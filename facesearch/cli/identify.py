@@ -17,7 +17,7 @@ from facesearch.vision.photo_files import expand
 if TYPE_CHECKING:
     from facesearch.client import Client
     from facesearch.core.progress import Progress
-    from facesearch.gallery.gallery import Gallery, Identification
+    from facesearch.gallery.legacy import Gallery, Identification
     from facesearch.vision.embedder import Embedder
 
 
@@ -88,23 +88,23 @@ def _searched(
     prior: float,
     exact: bool,
 ) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     if not isinstance(gallery, Gallery):
         return gallery.identify(
             paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
         )
-    from facesearch.matching import decision
+    from facesearch.matching import thresholds
     from facesearch.matching.calibration import calibration_of
 
     assert embedder is not None
     calibration = calibration_of(embedder.model)
     if threshold is not None:
-        limit = decision.Threshold(threshold)
+        limit = thresholds.Threshold(threshold)
     else:
         gallery.check_model(embedder)
         strangers = gallery.impostor_scores(embedder.model)
-        limit = decision.threshold_to_search(calibration, strangers, fpir)
+        limit = thresholds.threshold_to_search(calibration, strangers, fpir)
         warn(limit.warning)
     return gallery.identify(
         paths, embedder, limit.distance, calibration, progress, top, prior, exact=exact

@@ -159,9 +159,7 @@ def warn(line: str) -> None:
         say(f"warning: {line}")
 
 
-Photos = Annotated[
-    list[Path], typer.Argument(metavar="PHOTOS...", help="Photos, and folders of photos.")
-]
+Photos = Annotated[list[Path], typer.Argument(help="Photos, and folders of photos.")]
 Fpir = Annotated[
     float | None,
     typer.Option(help="The share of strangers who may be given a name by mistake. Default: 0.01."),

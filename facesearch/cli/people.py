@@ -151,7 +151,7 @@ def people_reject(
 
     No search gives the face this name again. If it is enrolled as theirs, it is taken out.
     """
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     name = clean_name(name)
     with reached() as gallery:

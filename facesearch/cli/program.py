@@ -3,6 +3,7 @@
 To add a command, write a module with `@app.command(rich_help_panel=...)` and name it in MODULES.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -42,13 +43,30 @@ FLAGS = frozenset({"--json", "--csv", "--quiet", "--version", "--debug"})
 VALUES = frozenset(
     {"--gallery", "--key-file", "--model", "--detector", "--precision", "--detail", "--min-face"}
 )
+TYPE = re.compile(r"<(.+?)>")  # as Typer shows what an option takes
+TYPES = {
+    "str": "TEXT",
+    "list[str]": "TEXT",
+    "path": "PATH",
+    "int": "N",
+    "int range": "N",
+    "list[int]": "N",
+    "float": "NUMBER",
+    "float range": "NUMBER",
+}
 
 
 class Command(TyperCommand):
-    """A command. A shell completes the global options after it, too."""
+    """A command with plain help. A shell completes the global options after it, too."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _with_global_options(ctx, super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [_argument(piece) for piece in super().collect_usage_pieces(ctx)]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _list_parameters(self, ctx, formatter)
 
 
 class Group(TyperGroup):
@@ -56,6 +74,10 @@ class Group(TyperGroup):
 
     def get_params(self, ctx: Any) -> list[Any]:
         return _with_global_options(ctx, super().get_params(ctx))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _list_parameters(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         named = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
@@ -131,6 +153,31 @@ def globals_first(arguments: list[str]) -> tuple[list[str], list[str]]:
         else:
             rest.append(argument)
     return first, rest
+
+
+def _list_parameters(command: Any, ctx: Any, formatter: Any) -> None:
+    """Write the arguments and the options of a command into its help."""
+    arguments, given = [], []
+    for param in command.get_params(ctx):
+        record = param.get_help_record(ctx)
+        if record is None:
+            continue
+        name, text = record
+        if param.param_type_name == "argument":
+            arguments.append(
+                (_argument(name.split(" <")[0]), text.replace("[required]", "").strip())
+            )
+        else:
+            given.append((TYPE.sub(lambda found: TYPES.get(found[1], found[1]), name), text))
+    for heading, rows in (("Arguments", arguments), ("Options", given)):
+        if rows:
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+def _argument(piece: str) -> str:
+    """An argument as usage shows it: PHOTOS... for Typer's {photos}..."""
+    return piece.replace("{", "").replace("}", "").upper()
 
 
 def _with_global_options(ctx: Any, own: list[Any]) -> list[Any]:

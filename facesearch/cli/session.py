@@ -17,7 +17,7 @@ from facesearch.core.paths import find_gallery, find_model
 
 if TYPE_CHECKING:
     from facesearch.client import Client
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
     from facesearch.storage.vault import Kind
     from facesearch.vision.embedder import Embedder
     from facesearch.vision.model import Model
@@ -35,7 +35,7 @@ def gallery_place() -> Path | str:
 @contextmanager
 def opened(*, create: bool = False) -> "Iterator[Gallery]":
     """The gallery on this machine. create: make one if there is none. Raises GalleryError."""
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
 
     with Gallery(gallery_place(), create=create, keys=given_keys) as gallery:
         yield gallery
@@ -44,7 +44,7 @@ def opened(*, create: bool = False) -> "Iterator[Gallery]":
 @contextmanager
 def opened_if_there() -> "Iterator[Gallery]":
     """The gallery; if there is none, an empty one in a temporary folder, so that none is made."""
-    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.legacy import Gallery
     from facesearch.storage.database import is_there
 
     if is_there(gallery_place()):

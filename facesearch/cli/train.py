@@ -88,8 +88,8 @@ def train(
     """
     need("train", "training", "torch", "onnx")
     from facesearch.evaluation.model_card import REPORT, RESULTS
+    from facesearch.training.config import TrainConfig
     from facesearch.training.losses import LossConfig
-    from facesearch.training.train import TrainConfig
     from facesearch.training.train import train as train_model
 
     if name is not None and out is not None:

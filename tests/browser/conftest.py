@@ -22,10 +22,10 @@ DESKTOP = {"width": 1280, "height": 860}
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Pictures:
-    from scripts import demo_photos
+    from tests.support import portraits
 
     folder = tmp_path_factory.mktemp("demo")
-    demo_photos.make(folder)
+    portraits.make(folder)
     return Pictures(folder / "people", folder / "queries")
 
 

@@ -118,7 +118,7 @@ def test_chosen_faces_become_somebody_elses(changed: str, opened: Open) -> None:
 def test_the_four_answers_look_different_without_colours(
     changed: str, opened: Open, pictures: Pictures, tmp_path: Path
 ) -> None:
-    from tests.support.drawn import portrait
+    from facesearch.demo.drawn_people import portrait
 
     photos = [pictures.query("party.jpg")]  # two are known, one is not
     drawn = [portrait(0, 4, 60), *(portrait(0, pose) for pose in (4, 7, 8, 11))]

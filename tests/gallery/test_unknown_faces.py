@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.clusters import scores
 from facesearch.core.errors import PersonError
 from facesearch.core.progress import Silent
+from facesearch.demo.drawn_people import group
 from facesearch.gallery.archive_format import Archive
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.legacy import Gallery
@@ -16,7 +17,6 @@ from facesearch.gallery.unknown_faces import chosen_groups, group_unknown, sprea
 from facesearch.matching.calibration import calibration_of
 from facesearch.matching.clustering import average_linkage, group_limit, groups
 from facesearch.vision.embedder import Embedder
-from tests.support.drawn import group
 from tests.support.invented import faces_of
 
 

@@ -52,8 +52,8 @@ def test_teachers_that_see_one_face_twice_count_it_once() -> None:
 
 
 def test_covers_are_drawn_on_the_face_and_nowhere_else() -> None:
+    from facesearch.demo.drawn_people import points, portrait
     from models.recipes.scenes import SceneMaker
-    from tests.support.drawn import points, portrait
 
     picture = portrait(0, 0)
     marks = np.array(points(0, 0))

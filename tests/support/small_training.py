@@ -7,10 +7,10 @@ from PIL import Image
 
 from facesearch.core.paths import shipped_models
 from facesearch.core.progress import Silent
+from facesearch.demo.drawn_people import portrait
 from facesearch.training.config import TrainConfig
 from facesearch.training.dataset import Faces
 from facesearch.training.network import NetworkConfig
-from tests.support.drawn import portrait
 
 DETECTOR_FILES = [shipped_models() / "default" / "landmarks.dat"]
 SMALL = TrainConfig(

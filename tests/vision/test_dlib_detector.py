@@ -56,7 +56,7 @@ def test_a_large_photo_is_searched_small_and_answered_large(
 
 @pytest.mark.parametrize("person", range(6))
 def test_points_of_drawn_people(detector: DlibDetector, person: int) -> None:
-    from tests.support.drawn import points, portrait
+    from facesearch.demo.drawn_people import points, portrait
 
     for pose in range(2):
         (face,) = detector(np.asarray(portrait(person, pose)))

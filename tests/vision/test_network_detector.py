@@ -108,7 +108,7 @@ def test_covered_faces(network: NetworkDetector, hopper_pixels: Pixels) -> None:
 
 def test_a_crowd(network: NetworkDetector, hopper_pixels: Pixels, collins: Path) -> None:
     """Drawn people and two portraits in rows of six: each found once, nothing else."""
-    from tests.support.drawn import portrait
+    from facesearch.demo.drawn_people import portrait
 
     pictures = [np.asarray(portrait(person, pose)) for person in range(6) for pose in range(3)]
     pictures += [hopper_pixels[80:380, 120:420], np.asarray(Image.open(collins))[20:320, 70:370]]

@@ -46,9 +46,9 @@ def gallery_reindex(
         say(f"the gallery uses --model {done.model} already; nothing to do")
         return
     say(
-        f"{plural(done.faces, 'face')} embedded with --model {done.model}: {done.photo} found again "
-        f"in their photos, {done.points} cut out where they were found before, {done.chip} from "
-        f"kept chips; {len(done.dropped)} dropped"
+        f"{plural(done.faces, 'face')} embedded with --model {done.model}: {done.photo} found "
+        f"again in their photos, {done.points} cut out where they were found before, "
+        f"{done.chip} from kept chips; {len(done.dropped)} dropped"
     )
     if done.rejections_narrowed:
         warn(

@@ -16,7 +16,7 @@ STATE = "State and settings"
 
 @gallery_app.command("info", rich_help_panel=STATE)
 def gallery_info() -> None:
-    """Show where the gallery is, its sizes, its model and its index."""
+    """Show the place, sizes, model and index of the gallery."""
     with reached() as gallery:
         row = asdict(gallery.info())
     row["folder"] = options.server or str(row["folder"])
@@ -55,7 +55,10 @@ def gallery_leave_milvus(
         bool, typer.Option("--lost", help="The server is gone for good, with all that it held.")
     ] = False,
 ) -> None:
-    """Delete what the Milvus server of MILVUS_URI holds of this gallery."""
+    """Delete the data of this gallery from Milvus.
+
+    The environment variable MILVUS_URI names the server.
+    """
     with opened() as gallery:
         gallery.leave_milvus(lost=lost)
     say("Milvus holds nothing of this gallery any more")

@@ -1,6 +1,6 @@
-"""Portraits of invented people, drawn with Pillow, in which dlib finds the faces. Nobody is real.
+"""Portraits of invented people, drawn with Pillow, in which detectors find the faces.
 
-    python -m tests.support.drawn OUT --people 8 --poses 4
+    python -m facesearch.demo.drawn_people OUT --people 8 --poses 4
 
 writes OUT/person-00/pose-0.jpg and so on. Coordinates of a face: the origin lies between the eyes,
 1 is half the width of an average face, x points right and y down.
