@@ -71,8 +71,8 @@ def test_a_gallery_moves_to_another_model(embedder: Embedder, people: Path, tmp_
     }
     again = run("gallery", "reindex", "--model", "accurate")
     assert (again.returncode, again.stdout) == (0, "")
-    assert again.stderr == "enrolled with --model accurate already; nothing to do\n"
-    assert run("gallery", "drop-chips").stderr == "1 chips deleted\n"
+    assert again.stderr == "the gallery uses --model accurate already; nothing to do\n"
+    assert run("gallery", "drop-chips").stderr == "1 chip deleted\n"
 
 
 def test_a_killed_reindex_goes_on(embedder: Embedder, people: Path, tmp_path: Path) -> None:

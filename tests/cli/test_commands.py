@@ -301,7 +301,7 @@ def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) 
     for number in range(600):
         (photos / f"{number:03}.jpg").write_bytes(source + number.to_bytes(2, "big"))
     process = subprocess.Popen(
-        command("enroll", "--name", "ann", photos, "--json", "--yes"),
+        command("enroll", "--name", "ann", photos, "--json", "--include-doubtful"),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
@@ -311,11 +311,11 @@ def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) 
     out, err = process.communicate(timeout=60)
     told += out.splitlines()
     assert process.returncode == 130
-    assert "interrupted; what was written so far is kept" in err.decode()
+    assert "interrupted; everything written so far is kept" in err.decode()
     assert "Traceback" not in err.decode()
     (info,) = run("gallery", "info", "--json").lines
     assert len(told) <= info["faces"] < 600
-    again = run("enroll", "--name", "ann", photos, "--json", "--yes")
+    again = run("enroll", "--name", "ann", photos, "--json", "--include-doubtful")
     statuses = [line["status"] for line in again.lines]
     assert statuses.count("duplicate") == info["faces"]
     assert statuses.count("enrolled") == 600 - info["faces"]
@@ -356,8 +356,8 @@ def test_quiet_says_only_what_matters(run: Run, hopper: Path, tmp_path: Path) ->
         for name, options in (("loud", ()), ("quiet", ("--quiet",)))
     )
     assert loud.out == quiet.out
-    assert "warning: 1 photos lie beside the people's folders" in loud.err
-    assert quiet.err == "1 people: 1 enrolled, 0 known already, 0 skipped, 0 held back\n"
+    assert "warning: 1 photo beside the folders of people: left out" in loud.err
+    assert quiet.err == "1 person: 1 enrolled, 0 known already, 0 skipped, 0 held back\n"
 
 
 def test_folders_whose_names_are_no_names(run: Run, people: Path, tmp_path: Path) -> None:
@@ -422,7 +422,7 @@ def test_evaluate_all_pairs_of_a_folder(run: Run, measured: Path, tmp_path: Path
     (row,) = ran.lines
     assert (row["genuine_pairs"], row["impostor_pairs"], row["pairs"]) == (21, 150, 171)
     assert (row["people"], row["photos"], row["failed_to_detect"]) == (6, 19, 2)
-    assert "warning: 1 photos cannot be read" in ran.err
+    assert "warning: 1 photo cannot be read" in ran.err
     assert set(row["intervals"]) == {"accuracy", "f1", "auc", "eer", "fnmr_at_fmr"}
     assert (row["fnmr_at_fmr"]["0.01"] is None, row["fnmr_at_fmr"]["0.001"]) == (False, None)
     files = {path.name for path in report.iterdir()}
@@ -649,7 +649,7 @@ def test_calibrate(run: Run, people: Path, hopper: Path, no_face: Path, tmp_path
     assert done.code == 0, done
     (row,) = done.lines
     assert (row["population"], row["people"], row["smallest_fmr"]) == ("mine", 6, None)
-    assert "1 photos without a usable face were left out" in done.err
+    assert "1 photo without a usable face left out" in done.err
     after = run("compare", hopper, hopper, "--json")
     assert after.lines[0]["threshold"] != before
     assert "too few to know a false match rate" in after.err

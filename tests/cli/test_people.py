@@ -123,7 +123,7 @@ def test_removed_undone_and_purged(run: Run, tree: Path, tmp_path: Path) -> None
     assert run("people", "remove", "Zoë", "--yes").code == 0
     refused = run("people", "remove", "Zoë", "--purge", answer="n\n")
     assert refused.code == 1
-    assert "Leave nothing of 'Zoë' (3 faces), for good?" in refused.err
+    assert "Purge 'Zoë' (3 faces), for good?" in refused.err
     purged = run("people", "remove", "Zoë", "--purge", "--yes", "--json")
     assert purged.lines == [{"action": "purge", "name": "Zoë", "faces": 3}]
     for path in (tmp_path / "gallery").iterdir():
@@ -144,7 +144,7 @@ def test_terms_and_moved_photos(run: Run, tree: Path) -> None:
     assert "expires after 2001-02-03" in run("people", "show", "bob").err
     dry = run("gallery", "purge-expired", "--dry-run", "--json")
     assert dry.lines == [{"name": "bob", "faces": 3, "expires": "2001-02-03", "purged": False}]
-    assert run("gallery", "purge-expired").err == "1 people purged\n"
+    assert run("gallery", "purge-expired").err == "1 person purged\n"
     assert run("gallery", "purge-expired", "--json").lines == []
 
     (tree / "Zoë").rename(tree / "moved")
@@ -182,7 +182,7 @@ def test_names_are_told_as_they_are_kept(run: Run, tmp_path: Path) -> None:
         gallery._store.add([photo("bob", 3)], MODEL)
     done = run("people", "rename", " ann ", "  Zoe\u0301  ", "--json")
     assert done.lines == [{"action": "rename", "name": "Zo\u00e9", "old": "ann"}]
-    assert done.err == "'ann' is now 'Zo\u00e9'\n"
+    assert done.err == "'ann' is called 'Zo\u00e9' now\n"
     done = run("people", "split", "Zo\u00e9", "--faces", "1", "--into", " carl ", "--json")
     assert (done.lines[0]["name"], done.lines[0]["other"]) == ("Zo\u00e9", "carl")
     done = run("people", "merge", " bob", "carl ", "--json")

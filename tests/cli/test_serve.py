@@ -98,7 +98,7 @@ def test_commands_speak_to_a_service(
     service: str, tree: Path, people: Path, tmp_path: Path, no_face: Path
 ) -> None:
     there = {"FACESEARCH_GALLERY": service, "FACESEARCH_TOKEN": TOKEN}
-    out, said = run("enroll", "--tree", tree, "--yes", "--json", **there)
+    out, said = run("enroll", "--tree", tree, "--include-doubtful", "--json", **there)
     rows = [json.loads(line) for line in out.splitlines()]
     assert {(row["name"], row["status"]) for row in rows} == {
         ("Zoë", "enrolled"),
@@ -227,7 +227,7 @@ def test_the_client_raises_what_the_gallery_raises(
 def test_an_address_of_others_needs_a_token(tmp_path: Path) -> None:
     where = ("serve", "--gallery", tmp_path / "gallery", "--host", "0.0.0.0", "--port", "0")
     _, said = run(*where, code=3)
-    assert said.startswith("error: 0.0.0.0: others could reach it there; give a token")
+    assert said.startswith("error: 0.0.0.0: other machines could reach the service there; give a token")
     _, said = run(*where, code=3, FACESEARCH_TOKEN="short")
     assert "16 ASCII characters or more" in said
     assert not (tmp_path / "gallery").exists()
@@ -240,7 +240,7 @@ def test_what_is_wrong_is_said_before_it_starts(tmp_path: Path) -> None:
     _, said = run(*gallery, "--allow-import", "x", code=2)
     assert "not NAME=FOLDER" in said
     _, said = run(*gallery, "--certificate", "x", code=2)
-    assert "--certificate and --key go together" in said
+    assert "give both --certificate and --key" in said
     _, said = run(*gallery, "--model", "none", code=8)
     assert said.count("\n") == 1
     (tmp_path / "gallery").mkdir(exist_ok=True)

@@ -214,7 +214,7 @@ def address_of(cluster: RayReader) -> str:
 def test_ctrl_c_keeps_what_was_told_and_a_second_run_does_the_rest(
     cluster: RayReader, many: Path, tmp_path: Path
 ) -> None:
-    arguments = ["enroll", "--tree", many, "--yes", "--json", "--ray", address_of(cluster)]
+    arguments = ["enroll", "--tree", many, "--include-doubtful", "--json", "--ray", address_of(cluster)]
     arguments += ["--gallery", tmp_path / "gallery"]
     process = subprocess.Popen(
         program(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -224,7 +224,7 @@ def test_ctrl_c_keeps_what_was_told_and_a_second_run_does_the_rest(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     told += out.splitlines()
-    assert (process.returncode, err) == (130, "interrupted; what was written so far is kept\n")
+    assert (process.returncode, err) == (130, "interrupted; everything written so far is kept\n")
     with Gallery(tmp_path / "gallery") as gallery:
         kept = gallery.info().photos
     enrolled = [json.loads(line)["status"] for line in told].count("enrolled")

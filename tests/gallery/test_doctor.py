@@ -440,7 +440,7 @@ def test_the_command(folder: Path) -> None:
     assert run("--json") == (0, [], "all is well\n")
     (folder / f"{INDEX}.new").write_text("half")
     code, (row,), said = run("--json")
-    assert (code, said) == (1, "1 findings, 0 repaired\n")
+    assert (code, said) == (1, "1 finding, 0 repaired\n")
     assert row == {
         "kind": "leftover",
         "what": f"{folder / INDEX}.new: left by a program that was stopped",

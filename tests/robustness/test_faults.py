@@ -456,13 +456,13 @@ def faces_in(folder: Path) -> set[str]:
 )
 def test_signals_end_orderly(tmp_path: Path, people: Path, number: int, code: int) -> None:
     folder, photos = tmp_path / "gallery", copies(tmp_path, people, 200)
-    asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--yes"]
+    asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--include-doubtful"]
     child = python(ENROLL, *asked)
     assert child.stdout is not None
     first = child.stdout.readline()  # a person is in, and the next one is being read
     child.send_signal(number)
     out, said = child.communicate()
-    assert (child.returncode, said) == (code, "interrupted; what was written so far is kept\n")
+    assert (child.returncode, said) == (code, "interrupted; everything written so far is kept\n")
     lines = [first, *out.splitlines()]
     rows = [json.loads(line) for line in lines if line.endswith(("}", "}\n"))]
     told = {row["photo"] for row in rows if row["status"] == "enrolled"}
@@ -480,7 +480,7 @@ def test_signals_at_any_time(tmp_path: Path, people: Path, number: int) -> None:
     kept: set[str] = set()
     codes = []
     for wait in np.random.default_rng(number).uniform(0, 4, 4):
-        asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--yes"]
+        asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--include-doubtful"]
         child = python(ENROLL, *asked)
         time.sleep(wait)
         child.send_signal(number)
@@ -489,7 +489,7 @@ def test_signals_at_any_time(tmp_path: Path, people: Path, number: int) -> None:
         # before the program has come to its first line Python itself ends it
         assert child.returncode in (128 + number, -number, 0), said
         if child.returncode == 128 + number:
-            assert said in ("", "interrupted; what was written so far is kept\n")
+            assert said in ("", "interrupted; everything written so far is kept\n")
         rows = [json.loads(line) for line in out.splitlines() if line.endswith("}")]
         kept |= {row["photo"] for row in rows if row["status"] == "enrolled"}
         if (folder / "gallery.db").exists():
