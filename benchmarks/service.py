@@ -78,7 +78,8 @@ def enrolled(folder: Path, model: str) -> list[bytes]:
         query = folder / "query.jpg"
         portrait(person, PHOTOS).save(query, quality=95)
         queries.append(query.read_bytes())
-    command = ["enroll", "--tree", str(folder / "people"), "--include-doubtful", "--quiet", "--model", model]
+    command = ["enroll", "--tree", str(folder / "people"), "--include-doubtful"]
+    command += ["--quiet", "--model", model]
     run = [*facesearch(), *command, "--gallery", str(folder / "gallery")]
     subprocess.run(run, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return queries

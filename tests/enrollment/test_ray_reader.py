@@ -214,7 +214,8 @@ def address_of(cluster: RayReader) -> str:
 def test_ctrl_c_keeps_what_was_told_and_a_second_run_does_the_rest(
     cluster: RayReader, many: Path, tmp_path: Path
 ) -> None:
-    arguments = ["enroll", "--tree", many, "--include-doubtful", "--json", "--ray", address_of(cluster)]
+    arguments = ["enroll", "--tree", many, "--include-doubtful", "--json"]
+    arguments += ["--ray", address_of(cluster)]
     arguments += ["--gallery", tmp_path / "gallery"]
     process = subprocess.Popen(
         program(*arguments), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
