@@ -25,7 +25,7 @@ from PIL import Image
 
 from facesearch.core.face import Box, Face, principal
 from facesearch.evaluation.lfw import people_list
-from facesearch.vision import detect, dlib_detector, images, photo_files
+from facesearch.vision import dlib_detector, images, network_detector, photo_files
 from facesearch.vision.model import DETECTOR_INT8, LANDMARKS, LANDMARKS_ERROR
 from models.recipes.teachers import CACHE, CenterFace, DlibEyes, Guess, YuNet
 
@@ -137,7 +137,7 @@ def examples(
 
 
 def near_examples(
-    rows: list[Row], detector: detect.NetworkDetector, rng: np.random.Generator
+    rows: list[Row], detector: network_detector.NetworkDetector, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.uint8], dlib.full_object_detection]]:
     """Every face as it is and mirrored, each turned a little, as the detector shows it."""
     for path, _, points, apart in rows:
@@ -156,11 +156,11 @@ def near_examples(
             seen = detector.near(pixels, loose)
             if seen is None:
                 continue
-            chip, back = detect.upright(pixels, seen, *detect.CLOSE_POINTS)
+            chip, back = network_detector.upright(pixels, seen, *network_detector.CLOSE_POINTS)
             forward = np.linalg.inv(np.vstack([back, [0, 0, 1]]))[:2]
             marks = marks @ forward[:, :2].T + forward[:, 2]
             parts = [dlib.point(round(x), round(y)) for x, y in marks]
-            left, top, right, bottom = detect.close_box(len(chip))
+            left, top, right, bottom = network_detector.close_box(len(chip))
             rectangle = dlib.rectangle(left, top, right - 1, bottom - 1)
             grey = chip.mean(axis=2).round().astype(np.uint8)
             yield grey, dlib.full_object_detection(rectangle, parts)
@@ -176,7 +176,7 @@ def errors(detector: dlib_detector.DlibDetector, rows: list[Row]) -> Points:
     return np.array(result)
 
 
-def near_errors(detector: detect.NetworkDetector, rows: list[Row]) -> Points:
+def near_errors(detector: network_detector.NetworkDetector, rows: list[Row]) -> Points:
     """The same for the points of the network detector's faces; a face not found is left out."""
     result = []
     for path, box, points, _ in rows:
@@ -194,7 +194,9 @@ def train(args: argparse.Namespace) -> None:
     pictures, detections = [], []
     rng = np.random.default_rng(args.seed)
     if args.network:
-        detector = detect.NetworkDetector(args.network / DETECTOR_INT8, args.network / LANDMARKS)
+        detector = network_detector.NetworkDetector(
+            args.network / DETECTOR_INT8, args.network / LANDMARKS
+        )
         made = near_examples(rows, detector, rng)
     else:
         made = examples(rows, rng)
@@ -220,7 +222,9 @@ def train(args: argparse.Namespace) -> None:
 def measure(args: argparse.Namespace) -> None:
     rows = labels(args.lfw, "peopleDevTest.txt", args.photos)
     if args.network:
-        wrong = near_errors(detect.NetworkDetector(args.network / DETECTOR_INT8, args.out), rows)
+        wrong = near_errors(
+            network_detector.NetworkDetector(args.network / DETECTOR_INT8, args.out), rows
+        )
     else:
         wrong = errors(dlib_detector.DlibDetector(args.out), rows)
     record = {
