@@ -43,14 +43,16 @@ class Client:
     GalleryError if the service cannot be reached.
     """
 
-    def __init__(self, url: str, token: str | None = None) -> None:
+    def __init__(self, url: str, token: str | None = None, *, verify: bool | str = True) -> None:
         """token: else FACESEARCH_TOKEN, or what is in the file FACESEARCH_TOKEN_FILE."""
         import httpx
 
         self.url = url.rstrip("/")
         token = token or _token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS)
+        self._http = httpx.Client(
+            base_url=self.url, headers=headers, timeout=SECONDS, verify=verify
+        )
 
     def __enter__(self) -> "Client":
         return self

@@ -4,6 +4,7 @@ import json
 
 from facesearch.core.arrays import Pixels
 from facesearch.core.errors import PhotoError
+from facesearch.core.uploads import Upload
 from facesearch.storage.database import Database
 from facesearch.storage.row_checksums import CHIPS, check_face
 from facesearch.storage.schema import chips, face_rows, faces, people, photos
@@ -34,6 +35,8 @@ def picture_of(database: Database, number: int) -> Pixels:
             CHIPS.check(kept)
     if kept is not None:
         return read_kept(database.unsealed(kept.image, "chip"))
+    if isinstance(row.path, Upload):
+        raise PhotoError(f"face {number}: its photo was no file, and no chip of it is kept")
     if images.sha256(row.path) != row.sha256:
         raise PhotoError(f"face {number}: its photo is another one now, and no chip of it is kept")
     points = tuple((float(x), float(y)) for x, y in json.loads(row.points))

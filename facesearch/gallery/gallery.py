@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facesearch.enrollment.results import EnrolledPhoto, EnrollmentReport, WhichFaces
     from facesearch.gallery import enrolling, unknown_faces
     from facesearch.gallery.enrolling import GroupEnrolled
-    from facesearch.gallery.search import IdentifyResult, SearchResult
+    from facesearch.gallery.search_results import IdentifyResult, SearchResult
     from facesearch.gallery.unknown_faces import Unknown, UnknownFace
     from facesearch.matching.comparison import Comparison
     from facesearch.matching.identification import IdentifiedFace

@@ -2,9 +2,9 @@
 
 import threading
 from contextlib import suppress
-from typing import Literal
 
 from facesearch.core.errors import GalleryError
+from facesearch.gallery.info import IndexState
 from facesearch.index.faiss_index import SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus import Server
@@ -12,8 +12,6 @@ from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of
 from facesearch.storage import cache_file
 from facesearch.storage.state import State
 from facesearch.storage.store import Store
-
-IndexState = Literal["current", "to be rebuilt", "in the database"]
 
 
 class GalleryIndex:

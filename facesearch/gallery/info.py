@@ -1,12 +1,13 @@
 """The state of a gallery as a whole."""
 
 from dataclasses import dataclass
+from typing import Literal
 
-from facesearch.gallery.gallery_index import GalleryIndex, IndexState
-from facesearch.gallery.reindex import unfinished
 from facesearch.storage.preferences import preference
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Kind
+
+IndexState = Literal["current", "to be rebuilt", "in the database"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ class GalleryInfo:
     audit: str  # "on" if searches are recorded
 
 
-def gallery_info(store: Store, index: GalleryIndex) -> GalleryInfo:
-    """Sizes, the model of the embeddings, and the settings."""
+def gallery_info(store: Store, index: IndexState, unfinished_reindex: str | None) -> GalleryInfo:
+    """The sizes, the model and the settings are read; the rest is given."""
     people = store.people()
     model = store.model()
     return GalleryInfo(
@@ -38,10 +39,10 @@ def gallery_info(store: Store, index: GalleryIndex) -> GalleryInfo:
         photos=store.photo_count(),
         model=model.name if model else None,
         fingerprint=model.fingerprint if model else None,
-        index=index.kept(),
+        index=index,
         keeps_chips=preference(store.database, "keep-chips") == "on",
         chips=store.chip_count(),
-        unfinished_reindex=unfinished(store.database),
+        unfinished_reindex=unfinished_reindex,
         encrypted=store.database.encrypted_with(),
         audit=preference(store.database, "audit"),
     )

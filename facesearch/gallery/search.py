@@ -20,10 +20,11 @@ from facesearch.gallery.gallery_index import GalleryIndex
 from facesearch.gallery.impostor_search import impostor_scores
 from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer
+from facesearch.gallery.search_results import IdentifyResult, SearchResult
 from facesearch.index import milvus
 from facesearch.index.faiss_index import SearchIndex
 from facesearch.matching.calibration import Calibration
-from facesearch.matching.decision import EVEN, Candidate, Decision, decide
+from facesearch.matching.decision import EVEN, Candidate, decide
 from facesearch.matching.identification import NEAREST_PEOPLE, IdentifiedFace, answered
 from facesearch.matching.thresholds import ImpostorScores, Threshold, threshold_to_search
 from facesearch.storage import audit_log
@@ -33,29 +34,6 @@ from facesearch.vision.model import Model
 from facesearch.vision.photo_input import as_path
 
 MOST_OFF_UNIT = 0.01  # by which the length of an embedding may differ from 1: it was rounded
-
-
-@dataclass(frozen=True, slots=True)
-class IdentifyResult:
-    """The answers for one photo, or why it could not be read."""
-
-    photo: Photo  # as it was given
-    faces: list[IdentifiedFace]  # the largest first; empty with an error
-    error: PhotoError | None = None
-    threshold: float | None = None  # the largest distance that was accepted
-    warning: str = ""  # what there is to say about the threshold
-    width: int | None = None  # of the upright photo
-    height: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class SearchResult:
-    """Whose an embedding is."""
-
-    decision: Decision
-    threshold: float  # the largest distance that was accepted
-    candidates: list[Candidate]  # the nearest people, nearest first
-    warning: str = ""  # what there is to say about the threshold
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from facesearch.core.lazy import LazyModule
 from facesearch.core.progress import Progress, Silent
+from facesearch.gallery.info import GalleryInfo, gallery_info
 from facesearch.gallery.opened import OpenGallery
 from facesearch.storage import audit_log, cache_file, preferences
 from facesearch.storage.vault import Secret
@@ -17,14 +18,12 @@ if TYPE_CHECKING:
         archive_format,
         archive_import,
         encryption,
-        info,
         reindex,
         relink,
         reviewing,
     )
     from facesearch.gallery.archive_format import Archive, Contents
     from facesearch.gallery.archive_import import Merged
-    from facesearch.gallery.info import GalleryInfo
     from facesearch.gallery.reindex import Reindexed
     from facesearch.gallery.relink import Link
 else:
@@ -32,7 +31,6 @@ else:
     archive_format = LazyModule("facesearch.gallery.archive_format")
     archive_import = LazyModule("facesearch.gallery.archive_import")
     encryption = LazyModule("facesearch.gallery.encryption")
-    info = LazyModule("facesearch.gallery.info")
     reindex = LazyModule("facesearch.gallery.reindex")
     relink = LazyModule("facesearch.gallery.relink")
     reviewing = LazyModule("facesearch.gallery.reviewing")
@@ -41,9 +39,11 @@ else:
 class GalleryUpkeep(OpenGallery):
     """The gallery as a whole: its state, its settings, its files."""
 
-    def info(self) -> "GalleryInfo":
+    def info(self) -> GalleryInfo:
         """Sizes, the model of the embeddings, the index and the settings."""
-        return info.gallery_info(self._store, self._index)
+        return gallery_info(
+            self._store, self._index.kept(), reindex.unfinished(self._store.database)
+        )
 
     def review(
         self, *, fpir: float | None = None, photos: bool = True, progress: Progress | None = None
