@@ -1,1 +1,1 @@
-"""Plain data and leaves that import no other package: errors, names, arrays, paths, files."""
+"""Plain data and small tools that import no other package: errors, names, arrays, paths, files."""

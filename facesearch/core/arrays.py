@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]  # (H, W, 3), RGB
 Chips = NDArray[np.uint8]  # (N, S, S, 3), RGB: aligned faces
 Embeddings = NDArray[np.float32]  # (N, D), unit vectors
-FlipConsistencies = NDArray[np.float32]  # (N,), of each chip with its mirror image
+FlipConsistencies = NDArray[np.float32]  # (N,), see Model.embed_with_consistency
 Distances = NDArray[np.float64]  # Euclidean, between unit vectors
 
 
 def content_key(sha256: str) -> int:
-    """64 bits of a file's SHA-256, given in hexadecimal: enough to know a photo again."""
+    """The first 64 bits of a file's SHA-256, which is given in hexadecimal: a photo's short key."""
     return int(sha256[:16], 16)

@@ -8,17 +8,17 @@ class FacesearchError(Exception):
 
 
 class PhotoError(FacesearchError):
-    """A photo is missing, is no image, is damaged or is too large."""
+    """A photo is missing, no image, damaged or too large."""
 
     exit_code = 4
 
 
 class NotAnImage(PhotoError):
-    """A file of a kind that is not read."""
+    """A file is no image, or of a format that is not read."""
 
 
 class TooManyPixels(PhotoError):
-    """A photo is too large to be read."""
+    """A photo has more pixels than are read."""
 
 
 class NothingEnrolled(FacesearchError):
@@ -40,7 +40,7 @@ class PersonError(FacesearchError):
 
 
 class BadName(PersonError):
-    """This is no name."""
+    """A text cannot be a person's name."""
 
 
 class UnknownPerson(PersonError, KeyError):
@@ -78,6 +78,6 @@ class MissingExtra(FacesearchError):
 
 
 class TrainingCollapsed(FacesearchError):
-    """Training went to a state from which it does not come back."""
+    """The network being trained no longer tells people apart, and will not recover."""
 
     exit_code = 12

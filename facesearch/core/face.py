@@ -8,7 +8,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle; right and bottom lie just outside it. May reach beyond the photo."""
+    """A rectangle, which may reach beyond the photo; right and bottom lie just outside it."""
 
     left: float
     top: float
@@ -28,7 +28,7 @@ class Box:
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
     def overlap(self, other: "Box") -> float:
-        """The share of both together that both cover: 0 apart, 1 the same."""
+        """Intersection over union: 0 for boxes that lie apart, 1 for equal ones."""
         across = min(self.right, other.right) - max(self.left, other.left)
         down = min(self.bottom, other.bottom) - max(self.top, other.top)
         shared = max(0.0, across) * max(0.0, down)
@@ -65,11 +65,11 @@ class Face:
 
 
 def principal(faces: list[Face], width: int, height: int) -> Face:
-    """The face that a photo of one person is about: large and central.
+    """The face that a photo of one person is about: the one that is large and central.
 
-    By area less twice the squared offset from the middle; for data sets, whose photos are cut so.
-    faces: at least one. width, height: of the photo.
-    Source: the rule with which MTCNN-based pipelines prepare LFW.
+    It has the largest area less twice the squared offset from the photo's middle, a rule for data
+    sets, whose photos are cropped around a person. faces: at least one. width, height: the photo's.
+    Source: the preparation of LFW in pipelines built on MTCNN.
     """
 
     def prominence(face: Face) -> float:
@@ -80,4 +80,5 @@ def principal(faces: list[Face], width: int, height: int) -> Face:
     return max(faces, key=prominence)
 
 
-SAME_BOX_IOU = 0.5  # intersection over union: detectors and their settings move a box by less
+# two boxes of one photo with this overlap are one face, though another detector or setting drew one
+SAME_BOX_IOU = 0.5

@@ -1,11 +1,14 @@
-"""What is said of an error of facesearch itself: its type and its place, and nobody's data."""
+"""The one line that reports an error of facesearch itself, without anybody's data."""
 
 import traceback
 from pathlib import Path
 
 
 def line_of(error: BaseException) -> str:
-    """The type and the place: a message may hold what the user would not show to others."""
+    """The error's type and its place in the code.
+
+    Its message is left out: it may hold what the user would not show to others.
+    """
     home = Path(__file__).parent.parent
     place = "an unknown place"
     for frame in traceback.extract_tb(error.__traceback__):

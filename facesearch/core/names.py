@@ -1,4 +1,4 @@
-"""What a person may be called, and what may be noted of them."""
+"""Which texts are allowed as a person's name or in a note."""
 
 import unicodedata
 
@@ -9,16 +9,16 @@ CONTROLS = {code: repr(chr(code))[1:-1] for code in (*range(32), *range(127, 160
 
 
 def clean_name(name: str) -> str:
-    """A person's name as it is kept: composed Unicode, spaces trimmed.
+    """The form in which a person's name is stored: composed Unicode, spaces trimmed.
 
-    Raises BadName for an empty one, one with control characters, or one over LONGEST_NAME.
+    Raises BadName for a name that is empty, has control characters or is longer than LONGEST_NAME.
     """
     clean = unicodedata.normalize("NFC", name).strip()
     if not clean:
         raise BadName("a person's name must not be empty")
     if len(clean) > LONGEST_NAME:
         raise BadName(
-            f"{clean[:20]}...: a name of {len(clean)} characters; {LONGEST_NAME} are the most"
+            f"{clean[:20]}...: a name of {len(clean)} characters; the most are {LONGEST_NAME}"
         )
     if not is_clean(clean):
         raise BadName(f"{clean!r}: a name must not hold control or broken characters")
@@ -26,10 +26,10 @@ def clean_name(name: str) -> str:
 
 
 def is_clean(text: str) -> bool:
-    """Whether a text is without control and broken characters."""
+    """Whether a text has no control characters and no broken ones."""
     return not any(unicodedata.category(letter) in ("Cc", "Cs") for letter in text)
 
 
 def visible(text: str) -> str:
-    """With control characters, which a terminal would obey, written out: \\x1b."""
+    """The text with its control characters written out (\\x1b), so that no terminal obeys them."""
     return text.translate(CONTROLS)

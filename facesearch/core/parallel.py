@@ -1,4 +1,4 @@
-"""How the cores are shared: a photo, or a batch of chips, on each; no library makes threads."""
+"""Work on all cores: a photo or a batch of chips on each; libraries start no threads beside."""
 
 import os
 from collections import deque
@@ -16,10 +16,10 @@ Result = TypeVar("Result")
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item], name: str = "photos"
 ) -> Iterator[tuple[Item, Future[Result]]]:
-    """`work` done on each item on all cores; items and what became of them, in their order.
+    """Do `work` on each item, on all cores; yield each item and its result's future, in order.
 
-    Bounded: no more than a few are held at once. Closing the iterator drops what has not begun.
-    name: of the threads; work may spread its own parts over threads of another name.
+    At most a few items for each core are held at once. Closing the iterator drops the items whose
+    work has not begun. name: of the threads; `work` may use this function under another name.
     """
     waiting: deque[tuple[Item, Future[Result]]] = deque()
     try:
@@ -36,8 +36,8 @@ def in_order(
 
 @cache
 def _pool(name: str) -> ThreadPoolExecutor:
-    """They stay: each has made a detector of its own."""
+    """Threads that live as long as the process: each keeps a detector of its own."""
     return ThreadPoolExecutor(WORKERS, thread_name_prefix=name)
 
 
-os.register_at_fork(after_in_child=_pool.cache_clear)  # threads do not come along
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a forked process has none of the threads

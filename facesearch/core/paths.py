@@ -8,7 +8,7 @@ from facesearch.core.errors import ModelError
 DEFAULT_MODEL = "default"
 DETAIL = 640  # pixels; the longest side of the copy that the network detector looks at
 CALIBRATION, COHORT = "calibration.json", "cohort.safetensors"  # files of a model's folder
-MIN_FACE = 10.0  # pixels; what is narrower is not even reported
+MIN_FACE = 10.0  # pixels; narrower faces are not reported
 
 
 def user_data() -> Path:
@@ -19,7 +19,7 @@ def user_data() -> Path:
 
 
 def model_home() -> Path:
-    """Where the user's own models are kept: FACESEARCH_MODELS, or below the user's data."""
+    """The folder of the user's own models: FACESEARCH_MODELS, or one in the user's data folder."""
     chosen = os.environ.get("FACESEARCH_MODELS")
     return Path(chosen) if chosen else user_data() / "models"
 
@@ -32,9 +32,10 @@ def shipped_models() -> Path:
 
 
 def find_model(name: str | None = None) -> Path:
-    """The folder of a model: a name in the model home or among the shipped ones, or a path.
+    """The folder of a model, by its name or path.
 
-    Without a name FACESEARCH_MODEL counts, then the shipped default. Raises ModelError.
+    A name is looked for among the user's own models, then among the shipped ones. Without a name it
+    is FACESEARCH_MODEL, or else the shipped default. Raises ModelError if there is no such folder.
     """
     name = name or os.environ.get("FACESEARCH_MODEL") or DEFAULT_MODEL
     path = Path(name)
@@ -47,9 +48,9 @@ def find_model(name: str | None = None) -> Path:
 
 
 def find_gallery(given: Path | str | None = None) -> Path | str:
-    """The gallery to use: the one given, FACESEARCH_GALLERY, ./index_data, or the user's own.
+    """The gallery to use, as a folder or the URL of a database.
 
-    A folder, or the URL of a database.
+    It is the one given, or FACESEARCH_GALLERY, or ./index_data if there is one, or the user's own.
     """
     chosen = given or os.environ.get("FACESEARCH_GALLERY")
     if chosen:

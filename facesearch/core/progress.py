@@ -1,20 +1,20 @@
-"""How long jobs tell of their progress, whoever listens."""
+"""How long jobs report their progress."""
 
 from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told of every stage of a job and every step in it."""
+    """Receives the stages of a job, and every step of each."""
 
     def start(self, stage: str, total: int) -> None:
-        """A stage of `total` steps begins; the one before it is over."""
+        """A stage of `total` steps begins; the stage before it is over."""
 
     def advance(self, note: str = "") -> None:
-        """One more step is done; `note` is worth showing beside the bar."""
+        """One more step is done. note: a text to show beside the bar."""
 
 
 class Silent:
-    """Listens and says nothing."""
+    """Ignores all reports."""
 
     def start(self, stage: str, total: int) -> None:
         pass

@@ -1,19 +1,19 @@
-"""A person as one vector: the only place that says how near a face is to a person."""
+"""A person as one vector, their template: a face is as near to a person as to it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Embeddings
 
-PEOPLE = 1 << 15  # whose faces are held in double precision at once
+PEOPLE = 1 << 15  # people whose faces are held in double precision at a time
 
 
 def templates(embeddings: Embeddings, people: NDArray[np.int64]) -> Embeddings:
-    """The mean of each person's embeddings, normalised; a person is as near as their template.
+    """The normalised mean of each person's embeddings.
 
     embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1, each at
-    least once. Returns unit vectors, (P, D). What else was measured
-    stands in docs/development/error-rates.md.
+    least once. Returns unit vectors, (P, D). docs/development/error-rates.md compares it with other
+    distances to a person.
     """
     order = np.argsort(people, kind="stable")
     starts = np.searchsorted(people[order], np.arange(people.max() + 2 if len(people) else 1))

@@ -1,4 +1,4 @@
-"""Photos that came over the network: a name without a file, which no file system is asked for."""
+"""Photos without a file: they came over the network, or as bytes or pixels from a program."""
 
 import io
 import unicodedata
@@ -18,10 +18,10 @@ else:
 
 
 class Upload(_Path):
-    """A photo by the bare name that it was sent under; looked for on no disk.
+    """A photo by the bare name under which it was sent; no file system is asked for it.
 
-    Its content is at hand while the request or the job lasts. One that the database names has none:
-    it reads as a file that is gone, and its faces live on in their kept chips.
+    It has a content while the request or the job lasts. The same photo named by the database has
+    none, and reading it fails as for a missing file; what is left of it are the stored chips.
     """
 
     content: Callable[[], bytes] | None = None
@@ -48,19 +48,19 @@ class Upload(_Path):
 
 
 def uploaded(name: str, content: Callable[[], bytes]) -> Upload:
-    """A photo that was sent under this name."""
+    """The photo that was sent under this name."""
     path = Upload(bare(name))
     path.content = content
     return path
 
 
 def bare(name: str) -> str:
-    """A file's name without folders, control characters and broken ones; never empty."""
+    """The file name alone, without control or broken characters; NAMELESS if none is left."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     kept = "".join(each for each in last if unicodedata.category(each) not in ("Cc", "Cs")).strip()
     return kept[-LONGEST:] if kept not in ("", ".", "..") else NAMELESS
 
 
 def stored(path: Path) -> Path:
-    """A path as the database has it: what is not absolute was uploaded."""
+    """The photo at a path of the database: one that is not absolute is an upload's name."""
     return path if path.is_absolute() else Upload(path)

@@ -1,1 +1,1 @@
-"""From a photo to faces, chips and embeddings."""
+"""From a photo to its faces, their chips and embeddings."""

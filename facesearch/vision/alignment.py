@@ -1,4 +1,4 @@
-"""A face to a chip: a similarity transform of its five points onto the template."""
+"""From a face to its chip: a similarity transform takes its five points onto the template."""
 
 import math
 
@@ -7,17 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-# ArcFace's five points, in pixels of a 112 x 112 chip; it scales with the chip
+# ArcFace's five points, in pixels of a 112 x 112 chip; they scale with the chip
 TEMPLATE_SIZE = 112
 TEMPLATE = ((38.29, 51.70), (73.53, 51.50), (56.03, 71.74), (41.55, 92.37), (70.73, 92.20))
 
 
 def similarity(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
-    """The 2 x 3 matrix of turn, scale and shift that takes `source` nearest to `target`.
+    """The rotation, scale and shift, as a 2 x 3 matrix, that take `source` nearest to `target`.
 
-    source, target: (N, 2) points, not all the same. Least squares.
-    Raises ValueError if the source points coincide.
-    Source: the regression of complex numbers, which in the plane is the solution of Umeyama, PAMI
+    source, target: (N, 2) points. Least squares. Raises ValueError if the source points coincide.
+    Source: a regression of complex numbers, which in the plane is the solution of Umeyama, PAMI
     13(4), 1991, equations 40 to 43.
     """
     start, end = (np.asarray(points, np.float64) @ (1, 1j) for points in (source, target))
@@ -26,7 +25,7 @@ def similarity(source: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     variance = np.vdot(centred, centred).real
     if variance == 0:
         raise ValueError("the points coincide")
-    turn = np.vdot(centred, end - to_mean) / variance  # of the plane: turn and scale in one
+    turn = np.vdot(centred, end - to_mean) / variance  # a complex number: rotation and scale in one
     shift = to_mean - turn * from_mean
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]])
 
@@ -40,10 +39,11 @@ def align(
 ) -> NDArray[np.uint8]:
     """The chip of one face, (size + 2 margin, size + 2 margin, 3).
 
-    image: (H, W, 3). points: (5, 2), pixels of the image. template: (5, 2), pixels of a chip of
-    TEMPLATE_SIZE. The inner part is the same whatever the margin. Shrinking is antialiased: the
-    chip is drawn at twice its size from a photo reduced by whole numbers, then halved. Enlarging
-    draws it at once. What lies outside the photo repeats its border.
+    image: (H, W, 3). points: (5, 2), pixels of the image. margin: pixels more on every side; the
+    inner part does not depend on it. template: (5, 2), pixels of a chip of TEMPLATE_SIZE.
+    Shrinking is antialiased: the photo is reduced by a whole number, the chip drawn from it at
+    twice its size and halved. A face smaller than its chip is enlarged in one step. Outside the
+    photo its border is repeated.
     """
     side = size + 2 * margin
     onto = np.asarray(template, np.float64) * (size / TEMPLATE_SIZE) + margin
@@ -74,10 +74,10 @@ def align(
 
 
 def warped(picture: NDArray[np.uint8], back: NDArray[np.float64], side: int) -> NDArray[np.uint8]:
-    """A square of `side` pixels, each interpolated where `back` finds it; black outside.
+    """A square of `side` pixels, interpolated from a picture; black outside the picture.
 
-    picture: (H, W, 3) or (H, W). back: (2, 3), from a pixel of the square to one of the picture;
-    both have the middle of the first pixel at (0, 0).
+    picture: (H, W, 3) or (H, W). back: (2, 3), takes a place in the square to the place in the
+    picture that it shows; both have the middle of their first pixel at (0, 0).
     """
     way = dlib.point_transform_projective(np.vstack([back, (0, 0, 1)]))
     drawn: NDArray[np.uint8] = dlib.transform_image(np.ascontiguousarray(picture), way, side, side)

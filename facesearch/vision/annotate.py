@@ -1,4 +1,4 @@
-"""Pictures for people to look at: photos with boxes and names."""
+"""Draws boxes and names into photos, for people to look at."""
 
 import importlib.util
 from collections.abc import Sequence
@@ -14,9 +14,10 @@ COLOURS = {"match": "#1a9850", "unknown": "#d73027", "ambiguous": "#fdae61", "un
 
 
 def annotate(photo: Path, faces: Sequence[tuple[Box, str, str]], out: Path) -> None:
-    """Draw a photo with a box and a label for each face.
+    """Write a copy of a photo with a box and a label for each face.
 
-    faces: box, answer (the colour), label. Raises PhotoError if `out` cannot be written.
+    faces: box, answer (a key of COLOURS) and label of each. Raises PhotoError if the photo cannot
+    be read or `out` cannot be written.
     """
     picture = Image.fromarray(images.read(photo))
     pen = ImageDraw.Draw(picture)
@@ -37,7 +38,7 @@ def annotate(photo: Path, faces: Sequence[tuple[Box, str, str]], out: Path) -> N
 
 
 def label_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans, which matplotlib brings along: it has more letters than Pillow's own."""
+    """DejaVu Sans where matplotlib brings it, else Pillow's own font, which has fewer letters."""
     found = importlib.util.find_spec("matplotlib")
     for place in (found.submodule_search_locations if found else None) or ():
         path = Path(place) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"

@@ -1,4 +1,4 @@
-"""Faces in a photo by dlib's frontal detector, and dlib's predictor of five points."""
+"""Finds faces with dlib's frontal detector and places their five points with dlib's predictor."""
 
 import threading
 from pathlib import Path
@@ -11,15 +11,15 @@ from PIL import Image
 from facesearch.core.errors import ModelError
 from facesearch.core.face import Box, Face, Point
 
-MAX_SIDE = 1600  # pixels; a larger photo is searched by dlib in a smaller copy
+MAX_SIDE = 1600  # pixels; of a larger photo dlib searches a smaller copy
 
-BOX_SIDE = 200  # pixels; the size at which dlib's five points are looked for
+BOX_SIDE = 200  # pixels; the width of a face's box when its five points are looked for
 
-_local = threading.local()  # dlib's detector keeps its pyramid inside itself: one a thread
+_local = threading.local()  # a detector for each thread: dlib's keeps a pyramid inside itself
 
 
 def boxes(image: NDArray[np.uint8]) -> list[tuple[Box, float]]:
-    """Boxes and scores of dlib's frontal detector; a second look, enlarged, if there are none."""
+    """Boxes and scores from dlib's frontal detector; if it finds none, from an enlarged copy."""
     if not hasattr(_local, "detector"):
         _local.detector = dlib.get_frontal_face_detector()
     image = np.ascontiguousarray(image)
@@ -36,16 +36,16 @@ def boxes(image: NDArray[np.uint8]) -> list[tuple[Box, float]]:
 class DlibDetector:
     """dlib's frontal detector and facesearch's own predictor of the five points.
 
-    Finds upright, nearly frontal faces at least 80 pixels wide, or 40 where there is no larger one;
-    in a photo larger than MAX_SIDE, more by as much.
+    It finds upright, nearly frontal faces that are at least 80 pixels wide, or 40 if there is no
+    larger one. In a photo larger than MAX_SIDE these limits grow in proportion.
     Safe to call from several threads.
     """
 
     name = "dlib"
-    least_side = None  # it searches photos as they are
+    least_side = None  # it needs photos in their full size
 
     def __init__(self, landmarks: Path) -> None:
-        """landmarks: a dlib shape predictor of five points. Raises ModelError if it is not."""
+        """landmarks: a dlib shape predictor of five points. Raises ModelError if it is not one."""
         try:
             self._predictor = dlib.shape_predictor(str(landmarks))
         except RuntimeError as error:
@@ -62,7 +62,7 @@ class DlibDetector:
         return sorted(faces, key=lambda face: -face.box.width)
 
     def points(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
-        """The five points of the face in `box`, in pixels of `image`, (H, W, 3) RGB."""
+        """The five points of the face in `box`, both in pixels of `image`, (H, W, 3) RGB."""
         around, inner, factor, (left, top) = patch(image, box)
         return [
             ((x + 0.5) / factor - 0.5 + left, (y + 0.5) / factor - 0.5 + top)
@@ -70,7 +70,7 @@ class DlibDetector:
         ]
 
     def placed(self, image: NDArray[np.uint8], box: Box) -> list[Point]:
-        """The predictor's five points, whole pixels, of the face in a box of whole pixels."""
+        """The five points, as the predictor gives them for this box: all in whole pixels."""
         left, top, right, bottom = box.rounded()
         rectangle = dlib.rectangle(left, top, right - 1, bottom - 1)
         shape = self._predictor(np.ascontiguousarray(image), rectangle)
@@ -80,11 +80,11 @@ class DlibDetector:
 def patch(
     image: NDArray[np.uint8], box: Box
 ) -> tuple[NDArray[np.uint8], list[int], float, tuple[int, int]]:
-    """The surroundings of a box, scaled until the box is BOX_SIDE wide.
+    """The surroundings of a box, scaled so that the box is BOX_SIDE wide.
 
-    image: (H, W) or (H, W, 3). dlib's points are whole pixels: in a photo of this size their
-    rounding does not matter. Returns the patch, the box in it, its scale, and where its top left
-    corner lies in the image.
+    dlib's points are whole pixels, and at this size the rounding does not matter. image: (H, W) or
+    (H, W, 3). Returns the patch, the box inside it, its scale, and the place of its top left corner
+    in the image.
     """
     height, width = image.shape[:2]
     left, top = max(0, int(box.left - box.width / 2)), max(0, int(box.top - box.height / 2))

@@ -1,4 +1,4 @@
-"""The one way of a photo: pixels, faces, chips, embeddings."""
+"""The one way of a photo: read it, find the faces, align them, embed them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -16,7 +16,7 @@ from facesearch.vision.quality import unrecognisable
 
 
 class Embedder(FaceReader):
-    """A model with its detector: photos to faces with embeddings."""
+    """A model with its detector: finds the faces of photos and embeds them."""
 
     def __init__(self, model: Model, detail: int = DETAIL, min_face: float = MIN_FACE) -> None:
         super().__init__(model.preprocessing, model.detector_files, detail, min_face)
@@ -24,16 +24,16 @@ class Embedder(FaceReader):
         model.load_in_background()
 
     def embed_photo(self, path: Path, *, keep: bool = False) -> EmbeddedPhoto:
-        """A photo with its faces. keep: with chips to keep. Raises PhotoError."""
+        """A photo and its faces. keep: whether they carry chips for storage. Raises PhotoError."""
         aligned = self.read(path, keep=keep)
         return EmbeddedPhoto(aligned.width, aligned.height, self.faces(aligned))
 
     def embed(self, chips: Chips) -> Embeddings:
-        """Unit vectors, (N, D)."""
+        """The unit vectors, (N, D), of chips, (N, S, S, 3)."""
         return self.model.embed(chips)
 
     def faces(self, aligned: AlignedPhoto) -> list[EmbeddedFace]:
-        """The faces of a photo with their embeddings, in its order."""
+        """The faces of a photo with their embeddings, in the order of `aligned`."""
         embeddings, flip_consistencies = self.model.embed_with_consistency(aligned.chips)
         least = self.model.least_flip_consistency
         kept: list[bytes] | list[None] = aligned.kept or [None] * len(aligned.faces)
@@ -54,7 +54,7 @@ class Embedder(FaceReader):
 def in_order(
     work: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result | PhotoError]]:
-    """See `parallel.in_order`; a photo that cannot be read comes back as its PhotoError."""
+    """`parallel.in_order`, where a photo that cannot be read gives its PhotoError as the result."""
     for item, future in parallel.in_order(work, items):
         try:
             yield item, future.result()

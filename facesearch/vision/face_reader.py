@@ -1,4 +1,4 @@
-"""Photos to faces and chips."""
+"""From a photo to its faces and their chips."""
 
 import math
 from collections.abc import Sequence
@@ -23,18 +23,18 @@ from facesearch.vision.stored_chips import kept_chip
 
 @dataclass(frozen=True, slots=True)
 class AlignedPhoto:
-    """One photo read: its size, its faces and their chips, the largest face first."""
+    """A photo's size, its faces and their chips, the largest face first."""
 
     width: int
     height: int
     faces: list[Face]
     chips: Chips  # (len(faces), S, S, 3)
     reasons: list[str]  # why each face cannot be recognised; empty for one that can
-    kept: list[bytes] | None = None  # each face's chip to keep, where that was asked for
+    kept: list[bytes] | None = None  # the chip of each face for storage, where asked for
 
 
 class FaceReader:
-    """Photos to faces and chips, as a model's preprocessing wants them."""
+    """Finds the faces of photos and makes chips of them as a model's preprocessing says."""
 
     def __init__(
         self,
@@ -43,10 +43,11 @@ class FaceReader:
         detail: int = DETAIL,
         min_face: float = MIN_FACE,
     ) -> None:
-        """finders: the files that the detector named in `preprocessing` needs.
+        """detector_files: the files of the detector that `preprocessing` names.
 
-        detail: the longest side, in pixels, of what the network looks at. min_face: pixels of the
-        photo; narrower faces are left out.
+        detail: pixels of the longer side of the copy in which the network detector searches.
+        min_face: pixels of the photo; narrower faces are left out. Raises ModelError for files that
+        are no such detector.
         """
         self.preprocessing = preprocessing
         self.detector_files = detector_files
@@ -61,7 +62,7 @@ class FaceReader:
         self._chip_eyes = math.hypot(bx - ax, by - ay) * preprocessing.size / TEMPLATE_SIZE
 
     def read(self, path: Path, *, keep: bool = False) -> AlignedPhoto:
-        """Every face of a photo. keep: with chips to keep. Raises PhotoError."""
+        """Every face of a photo. keep: whether to make chips for storage. Raises PhotoError."""
         photo, faces = self._find(path)
         size = self.preprocessing.size
         chips = [self._chip(photo.pixels, face, 0) for face in faces]
@@ -73,9 +74,9 @@ class FaceReader:
         return AlignedPhoto(photo.width, photo.height, whole, stacked, reasons, kept)
 
     def read_principal(self, path: Path, margin: int = 0) -> Pixels | None:
-        """The chip of the face that a photo is about, `margin` pixels more on every side.
+        """The chip of the face that a photo is about, with `margin` pixels more on every side.
 
-        None if there is no usable face. Raises PhotoError.
+        None if that face is not usable, or there is none. Raises PhotoError.
         """
         photo, faces = self._find(path)
         if not faces:
@@ -88,7 +89,7 @@ class FaceReader:
         return self._chip(photo.pixels, face, margin) if margin else chip
 
     def read_aligned(self, path: Path) -> Pixels:
-        """The chip of a picture that is aligned onto TEMPLATE already. Raises PhotoError."""
+        """The chip made of a picture that is aligned onto TEMPLATE already. Raises PhotoError."""
         how = self.preprocessing
         picture = images.read(path)
         if how.template == TEMPLATE:
@@ -100,9 +101,10 @@ class FaceReader:
         return align(picture, points, how.size, template=how.template)
 
     def _find(self, path: Path) -> tuple[Reduced, list[Face]]:
-        """A photo and its faces, in the pixels it was read with.
+        """A photo's pixels, and the faces in coordinates of these pixels.
 
-        A large JPEG is read smaller, unless a face then has fewer pixels than its chip.
+        A large JPEG is read at a smaller size, unless a face would then have fewer pixels than its
+        chip.
         """
         photo = images.read_reduced(path, self._detector.least_side)
         faces = [
@@ -120,6 +122,6 @@ class FaceReader:
         return align(pixels, face.points, how.size, margin, how.template)
 
     def _unusable(self, face: Face, chip: Pixels, photo: Reduced) -> str:
-        """face: in the pixels of the photo as it is, however small it was read."""
+        """See `quality.unusable`. face: in pixels of the photo at its full size."""
         detector = self.preprocessing.detector
         return unusable(face, chip, photo.width, photo.height, detector)

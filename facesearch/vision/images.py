@@ -1,4 +1,4 @@
-"""Image files to upright RGB pixels, and folders to lists of photos."""
+"""From an image file to upright RGB pixels: the only place where a photo is decoded."""
 
 import hashlib
 import struct
@@ -17,11 +17,11 @@ from facesearch.core.uploads import Upload
 
 MAX_PIXELS = 200_000_000
 
-# Every other kind stays closed: the fewer decoders meet a stranger's bytes the better, and for
+# No other format is opened: the fewer decoders get a stranger's bytes the better, and for
 # PostScript Pillow would even start another program.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
 
-TURNS = {  # by the EXIF orientation: what makes the picture upright
+TURNS = {  # by EXIF orientation: what makes the picture upright
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -36,7 +36,7 @@ Image.MAX_IMAGE_PIXELS = None  # `read` checks the size itself, with an error th
 def read(path: Path) -> Pixels:
     """The photo at `path`, EXIF orientation applied, as (H, W, 3) RGB.
 
-    Of an animation the first frame; transparency is laid over white; 16 bits become 8.
+    An animation gives its first frame, transparency is laid over white, 16 bits become 8.
     Raises PhotoError for a file that is missing, no image, truncated, or over MAX_PIXELS.
     """
     return read_reduced(path, None).pixels
@@ -44,7 +44,7 @@ def read(path: Path) -> Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Reduced:
-    """A photo of this width and height, its pixels shrunk by a factor of 1, 2, 4 or 8."""
+    """A photo of this width and height, with its pixels shrunk by a factor of 1, 2, 4 or 8."""
 
     pixels: Pixels
     factor: int
@@ -55,8 +55,8 @@ class Reduced:
 def read_reduced(path: Path, least: int | None) -> Reduced:
     """The photo as `read` gives it, or smaller.
 
-    A JPEG is shrunk while it is decoded, in a fraction of the time, as far as its longer side stays
-    at least `least` pixels; None leaves it as it is. Raises as `read` does.
+    A JPEG is shrunk while it is decoded, which takes a fraction of the time, as long as its longer
+    side keeps at least `least` pixels; None leaves it as it is. Raises as `read` does.
     """
     pixels = pixels_of(path)
     if pixels is not None:

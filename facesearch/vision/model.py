@@ -1,4 +1,4 @@
-"""A model folder: the network on ONNX Runtime, how chips are made for it, its calibration."""
+"""A model folder: the network, run by ONNX Runtime, and how chips are made for it."""
 
 import hashlib
 import json
@@ -27,13 +27,12 @@ GRAPH_INT8 = "network-int8.onnx"
 GRAPHS = {"fp32": GRAPH, "int8": GRAPH_INT8}
 LANDMARKS, LANDMARKS_ERROR = "landmarks.dat", "landmarks.json"
 DETECTOR, DETECTOR_INT8 = "detector.onnx", "detector-int8.onnx"
-# the files with which each detector finds faces
+# the files that each detector needs
 DETECTOR_FILES = {"dlib": (LANDMARKS,), "network": (DETECTOR_INT8, LANDMARKS)}
 CARD = "card.md"
 CHIPS_PER_RUN = 32
-LEAST_FLIP_CONSISTENCY = (
-    0.95  # of a network whose genuine pairs lie below 1, if it does not say its own
-)
+# where a model's configuration does not say its own; meant for genuine pairs at distances below 1
+LEAST_FLIP_CONSISTENCY = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +43,7 @@ class Preprocessing:
     template: tuple[Point, ...] = TEMPLATE
     mean: float = 127.5
     scale: float = 127.5  # the network sees (value - mean) / scale, RGB
-    flip_average: bool = True  # the embedding is that of the chip and its mirror image together
+    flip_average: bool = True  # the embedding is the mean of the chip's and its mirror image's
     detector: str = "dlib"
     channels: str = "rgb"  # or "bgr", the order in which the network sees them
 
@@ -56,7 +55,7 @@ class Preprocessing:
 
 @dataclass(frozen=True, slots=True)
 class KnownModel:
-    """A model that is found by name."""
+    """A model that can be named with --model."""
 
     name: str
     folder: Path
@@ -64,7 +63,7 @@ class KnownModel:
 
 
 def known_models() -> list[KnownModel]:
-    """The shipped ones, then the user's own, who stand for shipped ones of their name."""
+    """The shipped models and the user's own; of two with one name the user's own."""
     folders = {
         path.name: path
         for home in (shipped_models(), model_home())
@@ -78,15 +77,15 @@ def known_models() -> list[KnownModel]:
 
 
 class Model:
-    """Chips in, unit vectors out."""
+    """A network that makes unit vectors of chips, and what it needs to get the chips."""
 
     def __init__(
         self, folder: Path, detector: str | None = None, precision: str | None = None
     ) -> None:
-        """detector: which one finds faces, instead of the model's own; a key of FINDERS.
+        """detector: a key of DETECTOR_FILES, to find faces with another than the model's own.
 
-        precision: in which the network computes, instead of the model's own; a key of GRAPHS.
-        Raises ModelError if the folder is not a whole model.
+        precision: a key of GRAPHS, to compute in another than the model's own. Raises ModelError
+        if the folder is not a whole model.
         """
         self.folder = folder
         self._loading = threading.Lock()
@@ -119,31 +118,33 @@ class Model:
 
     @property
     def detector_files(self) -> list[Path]:
-        """The files with which its detector finds faces and their points."""
+        """The files of its detector and of the predictor of the five points."""
         return [self.folder / file for file in DETECTOR_FILES[self.preprocessing.detector]]
 
     @property
     def least_flip_consistency(self) -> float:
-        """Below it the network is unsure of a face; see `embed_with_consistency`."""
+        """A face below it cannot be recognised; see `embed_with_consistency`."""
         return float(self.config.get("least_agreement", LEAST_FLIP_CONSISTENCY))
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256, in hexadecimal, of everything that an embedding depends on."""
+        """The SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
         for part in (self.graph, *DETECTOR_FILES[self.preprocessing.detector]):
             digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
         fields = asdict(self.preprocessing)
-        if fields["channels"] == "rgb":  # older models do not say it, and are the same
+        if (
+            fields["channels"] == "rgb"
+        ):  # older models do not say it: their fingerprint stays the same
             del fields["channels"]
         digest.update(json.dumps(fields, sort_keys=True).encode())
         return digest.hexdigest()
 
     def load_in_background(self) -> None:
-        """Load the network beside whatever else is done until it is needed."""
+        """Start to load the network in a thread, so that it is there when it is needed."""
 
         def load() -> None:
-            with suppress(ModelError):  # whoever needs it is told
+            with suppress(ModelError):  # the first use raises it again
                 _ = self._session
 
         threading.Thread(target=load).start()

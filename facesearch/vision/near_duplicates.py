@@ -1,4 +1,4 @@
-"""Whether two photos of a face are one picture: saved again, resized, a little cropped."""
+"""Whether two photos of a face are copies of one picture: saved again, resized, cropped."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,21 +11,21 @@ from facesearch.core.face import Face, Point
 from facesearch.vision import images
 from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, align, similarity
 
-SIDE = 48  # pixels of a sketch: finer detail does not survive a small copy
-ZOOM = 0.45  # of the template: what is around a face tells two photos of it apart
-ROUNDS = 8  # of the registration; copies settle in three
-EDGE = 3  # pixels left out all around: a registered sketch has nothing to say there
-# of pictures saved again, resized, cropped, some 15 at a time, the likeness was 0.927 or more and
-# the tint 2.8 or less; five pairs of other photos of a person came to 0.33
+SIDE = 48  # pixels of a sketch; a small copy has no finer detail
+ZOOM = 0.45  # of the template's size: two photos of a face differ most in what is around it
+ROUNDS = 8  # steps of the registration; copies need three
+EDGE = 3  # pixels left out all around: a registered sketch is undefined there
+# measured: pictures saved again, resized or cropped have a likeness of 0.927 or more and a tint of
+# 2.8 or less (some 15 of each kind); five pairs of different photos of a person reach 0.33
 LEAST_LIKENESS = 0.92
-MOST_TINT = 3.0  # grey levels between the colours of two copies, on the mean
+MOST_TINT = 3.0  # mean difference of the colours, in grey levels
 
 Plane = NDArray[np.float64]  # (SIDE, SIDE)
 
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """A face and what is around it, small and grey."""
+    """A small picture of a face and what is around it: brightness and colours apart."""
 
     light: Plane
     colours: tuple[Plane, Plane]  # red and blue less green
@@ -33,12 +33,12 @@ class Sketch:
 
 
 def sketch(path: Path, face: Face) -> Sketch:
-    """Of one face of a photo. Raises PhotoError."""
+    """The sketch of a face of a photo. Raises PhotoError."""
     return sketch_of(images.read(path), face.points)
 
 
 def sketch_of(photo: Pixels, points: tuple[Point, ...]) -> Sketch:
-    """Of the face with these points, (5, 2) in pixels of the photo."""
+    """The sketch of the face with these points, (5, 2) in pixels of the photo."""
     height, width = photo.shape[:2]
     middle = (TEMPLATE_SIZE - 1) / 2
     template = tuple(
@@ -59,18 +59,18 @@ def sketch_of(photo: Pixels, points: tuple[Point, ...]) -> Sketch:
 
 
 def copies(a: Sketch, b: Sketch) -> bool:
-    """Whether both are of one picture."""
+    """Whether two sketches show one picture."""
     alike, tint = compared(a, b)
     return alike >= LEAST_LIKENESS and tint <= MOST_TINT
 
 
 def compared(a: Sketch, b: Sketch) -> tuple[float, float]:
-    """How alike two sketches are, -1 to 1, and how far their colours are apart, in grey levels.
+    """The likeness of two sketches, -1 to 1, and the difference of their colours in grey levels.
 
-    One is laid onto the other first: the points found in two copies differ by a pixel or so, and
-    with them the cut; an affine registration takes that out (Lucas and Kanade, IJCAI 1981), and a
-    gain and an offset what is lighter or darker. What is compared is the detail, where both photos
-    are: the broad light of two photos of a face is alike anyway.
+    The points found in two copies differ by a pixel or so, which shifts the sketches: an affine
+    registration takes that out (Lucas and Kanade, IJCAI 1981), a gain and an offset take out that
+    one is lighter. The likeness is the correlation of the fine detail, where both photos have
+    pixels; the broad brightness is alike in any two photos of a face.
     """
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float64)
     middle = (SIDE - 1) / 2
@@ -110,14 +110,14 @@ def _correlation(a: Plane, b: Plane) -> float:
 
 
 def _detail(picture: Plane) -> Plane:
-    """The picture less its mean over 9 x 9 pixels."""
+    """The picture minus its mean over 9 x 9 pixels."""
     total = np.pad(picture, ((5, 4), (5, 4)), mode="edge").cumsum(0).cumsum(1)
     smooth = total[9:, 9:] - total[:-9, 9:] - total[9:, :-9] + total[:-9, :-9]
     return np.asarray(picture - smooth / 81)
 
 
 def _taken(picture: Plane, x: Plane, y: Plane) -> Plane:
-    """The picture at other places, bilinear; its border is repeated beyond it."""
+    """The picture at other places, interpolated bilinearly; beyond its border it is repeated."""
     x, y = np.clip(x, 0, SIDE - 1.001), np.clip(y, 0, SIDE - 1.001)
     left, top = x.astype(int), y.astype(int)
     right, below = x - left, y - top

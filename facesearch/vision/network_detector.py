@@ -1,4 +1,4 @@
-"""Faces in a photo, boxes and five points, by our own network."""
+"""Finds faces and their five points with facesearch's own network."""
 
 import math
 from pathlib import Path
@@ -14,35 +14,34 @@ from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE, similarity, war
 from facesearch.vision.dlib_detector import DlibDetector
 from facesearch.vision.onnx import session
 
-DETECTOR_SURE = 0.5  # of the network's score, in (0, 1), to look at a face from near
-CLEAR = 0.5  # of its score there; both chosen on photos beside the training
-# a face found with this score, this upright (degrees), and with eyes this far apart in the copy
-# (pixels) needs no near look: of 1,700 such faces none was dropped there: see
-# docs/development/detection.md
+DETECTOR_SURE = 0.5  # the least score, in (0, 1), of a face in the first look
+CLEAR = 0.5  # the least score in the near look; both were chosen on photos kept out of training
+# a face with this score, turned by no more degrees and with eyes this many pixels apart in the copy
+# needs no near look, which dropped none of 1,700 such faces: see docs/development/detection.md
 CERTAIN, UPRIGHT, LARGE = 0.85, 20.0, 12.0
 MERGED_BOX_IOU = 0.4  # overlap (intersection over union) of two boxes of one face
-PART = 0.85  # the share of a box that lies in a surer one when it is a part of the same face
+PART = 0.85  # a box that lies in a surer one by this share is a part of the same face
 STRIDES = (8, 16, 32)  # pixels between the cells of the network's three maps
 CELL = 32  # the copy's sides are made multiples of it
 
-# where a face found is looked at again, upright: (side of the chip, pixels of it that the face's
-# 112 x 112 template takes, the point of the template that lies in its middle)
+# how the near look sees a face, upright: (side of the chip, pixels of the chip that the 112 x 112
+# template takes, the point of the template that lies in the chip's middle)
 CLOSE_LOOK = (160, 143.0, (56.0, 66.0))
-# dlib's box, measured on LFW's dev-train people, is 91.6 pixels of the template wide, here 120
+# dlib's box is 91.6 pixels of the template wide (LFW's dev-train people), and 120 of this chip
 CLOSE_POINTS = (240, 120 / 91.6 * TEMPLATE_SIZE, (58.3, 73.4))
-ASTRAY = 0.25  # of the eye distance; dlib's points further than this from the network's are dropped
+ASTRAY = 0.25  # of the eye distance; dlib's points further from the network's are not taken
 
 Array = NDArray[np.float64]
 
 
 class NetworkDetector:
-    """facesearch's own network: faces of any size at any angle, a single look for most photos.
+    """facesearch's own network, which finds faces of any size at any angle.
 
-    Looks at a copy whose longest side is at most `detail`. Where it finds nothing it looks again:
-    enlarged to twice that, at half the size, and turned. The points are those of the face held
-    upright: the first eye is the one that is on the left then. A face that is uncertain, small or
-    turned is looked at again, upright and at one size, so that its points depend little on its
-    angle and size in the photo; dlib's predictor then places them.
+    It searches a copy of the photo whose longer side is `detail`; where it finds nothing it looks
+    again, at twice and at half that size, and at the photo turned. The points are ordered as for
+    the face held upright: the first eye is the one that is then on the left. A face that is
+    uncertain, small or turned gets a near look, upright and at one size, so that its points depend
+    little on its angle and size. dlib's predictor then places the points more exactly.
 
     Safe to call from several threads.
     """
@@ -52,13 +51,13 @@ class NetworkDetector:
     def __init__(
         self, graph: Path, landmarks: Path, *, detail: int = DETAIL, sure: float = DETECTOR_SURE
     ) -> None:
-        """graph: detector.onnx. landmarks: as DlibDetector's. detail: pixels.
+        """graph: the network. landmarks: see DlibDetector. detail: pixels.
 
-        Raises ModelError for files that are not these.
+        sure: the least score of a face. Raises ModelError for files that are not these.
         """
         self._dlib = DlibDetector(landmarks)
         self.detail = detail
-        self.least_side = 2 * detail  # pixels of a photo's longer side that it makes use of
+        self.least_side = 2 * detail  # pixels of a photo's longer side; more are of no use
         self.sure = sure
         try:
             # every photo has a shape of its own; the arena would keep the memory of all of them
@@ -94,7 +93,7 @@ class NetworkDetector:
     def _looked(
         self, image: NDArray[np.uint8], longest: int, turns: int
     ) -> tuple[Array, Array, Array]:
-        """Boxes, points and scores of `image`, seen with this longest side and quarter turns."""
+        """Boxes, points and scores of `image`, searched at this size and after quarter turns."""
         height, width = image.shape[:2]
         small = _resized(image, max(height, width) / longest)
         working = np.ascontiguousarray(np.rot90(small, turns))
@@ -105,7 +104,7 @@ class NetworkDetector:
         return boxes * scale[[0, 1, 0, 1]], (points + 0.5) * scale - 0.5, scores
 
     def _refined(self, image: NDArray[np.uint8], points: Array, *, near: bool) -> Array | None:
-        """The points, (5, 2), of a face found in `image`, placed more exactly; see `near`."""
+        """The points, (5, 2), of a face, placed more exactly; None if the near look sees none."""
         seen = self.near(image, points) if near else points
         if seen is None:
             return None
@@ -116,9 +115,9 @@ class NetworkDetector:
         return placed if far < ASTRAY * np.linalg.norm(seen[1] - seen[0]) else seen
 
     def near(self, image: NDArray[np.uint8], points: Array) -> Array | None:
-        """The points, (5, 2), of a face found in `image`, seen again upright and at one size.
+        """The points, (5, 2), of a face of `image` as the near look sees them.
 
-        None if it is no longer a face then.
+        None if it sees no face there.
         """
         chip, back = upright(image, points, *CLOSE_LOOK)
         boxes, found, _ = self._look(chip, CLEAR)
@@ -175,7 +174,7 @@ def decoded(maps: list[NDArray[np.float32]], sure: float) -> tuple[Array, Array,
 
 
 def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Array]:
-    """One answer for each face: boxes that overlap the surest are averaged with it, by score."""
+    """One box for each face: the surest and those that overlap it, averaged by their scores."""
     order = np.argsort(-scores, kind="stable")
     boxes, points, scores = boxes[order], points[order], scores[order]
     areas = (boxes[:, 2:] - boxes[:, :2]).prod(axis=1)
@@ -189,7 +188,7 @@ def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Ar
         shared = (high - low).clip(0).prod(axis=1)
         same = left & (shared / (areas[at] + areas - shared) > MERGED_BOX_IOU)
         left &= ~same
-        # a part of the face alone, or the face with its hair, is the same face as well
+        # a box of a part of the face, or of the face with its hair, is the same face, too
         left &= shared < PART * np.minimum(areas, areas[at])
         weights = scores[same] / scores[same].sum()
         found.append((weights @ boxes[same], np.tensordot(weights, points[same], 1), scores[at]))
@@ -203,7 +202,7 @@ def merged(boxes: Array, points: Array, scores: Array) -> tuple[Array, Array, Ar
 
 
 def close_box(side: int) -> tuple[int, int, int, int]:
-    """dlib's box of the face in a chip made with CLOSE_POINTS."""
+    """The box that dlib would draw around the face in a chip made with CLOSE_POINTS."""
     return side // 4, side // 4, 3 * side // 4, 3 * side // 4
 
 
@@ -218,8 +217,9 @@ def upright(
 ) -> tuple[NDArray[np.uint8], Array]:
     """A face set upright in a square chip, and the matrix, (2, 3), that leads back to the image.
 
-    scale: pixels of the chip for the template's 112. middle: the template's point in its middle.
-    grey: the mean of the colours, which is all that dlib's predictor looks at.
+    scale: pixels of the chip for the template's 112. middle: the template's point in the chip's
+    middle. grey: whether to make the chip of the mean of the colours, which is all that dlib's
+    predictor uses.
     """
     onto = (np.array(TEMPLATE) - middle) * (scale / TEMPLATE_SIZE) + side / 2
     back = np.linalg.inv(np.vstack([similarity(points, onto), [0, 0, 1]]))[:2]
@@ -228,7 +228,7 @@ def upright(
     low = np.clip(np.floor(corners.min(axis=1)).astype(int) - 2, 0, (width - 1, height - 1))
     high = np.clip(np.ceil(corners.max(axis=1)).astype(int) + 3, low + 1, (width, height))
     part = image[low[1] : high[1], low[0] : high[0]]
-    # plainer than `align`, in a third of the time: this chip is for finding points alone
+    # simpler than `align` and three times as fast: good enough to find points in
     reduction = max(1, int(math.hypot(back[0, 0], back[1, 0]) + 0.3))
     if reduction > 1 or grey:
         picture = Image.fromarray(np.ascontiguousarray(part)).reduce(reduction)
@@ -239,7 +239,7 @@ def upright(
 
 
 def _certain(points: Array, score: float, scale: float) -> bool:
-    """Whether a first look is enough. scale: of the copy that was looked at."""
+    """Whether a face needs no near look. scale: of the copy that was searched."""
     across, down = points[1] - points[0]
     apart = scale * math.hypot(across, down)
     turned = abs(math.degrees(math.atan2(down, across)))
@@ -247,7 +247,7 @@ def _certain(points: Array, score: float, scale: float) -> bool:
 
 
 def _order(face: Face) -> tuple[float, float, float]:
-    """Largest first; equals from the top, then from the left."""
+    """A key to sort by: the largest face first; of equal ones the topmost, then the leftmost."""
     return -round(face.box.width * face.box.height, 3), face.box.top, face.box.left
 
 
@@ -268,10 +268,13 @@ def _resized(image: NDArray[np.uint8], factor: float) -> NDArray[np.uint8]:
 def _turned_back(
     boxes: Array, points: Array, turns: int, shape: tuple[int, ...]
 ) -> tuple[Array, Array]:
-    """Boxes and points of an image that `np.rot90` turned, of this shape, in the unturned one."""
+    """Boxes and points found in an image that `np.rot90` turned, in the image before the turn.
+
+    shape: of the turned image.
+    """
     corners = boxes.reshape(-1, 2, 2)
     height, width = shape[:2]
-    for _ in range(turns % 4):  # each undoes a quarter turn against the clock
+    for _ in range(turns % 4):  # each undoes a quarter turn counter-clockwise
         corners = np.stack([height - corners[..., 1], corners[..., 0]], axis=-1)
         points = np.stack([height - 1 - points[..., 1], points[..., 0]], axis=-1)
         height, width = width, height

@@ -1,4 +1,4 @@
-"""The door to ONNX Runtime: graphs loaded for use by several threads."""
+"""The only door to ONNX Runtime: loads graphs for use by several threads."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ PROVIDERS = [  # a GPU is used where the onnxruntime that is installed can
 
 
 def session(graph: Path, *, arena: bool = True) -> onnxruntime.InferenceSession:
-    """A graph to be run by several threads at once, each of which does all of its own run.
+    """A graph that several threads may run at once; a run uses the core of its thread alone.
 
-    arena: keep the memory of a run for the next; not for inputs of many shapes. Raises whatever
-    ONNX Runtime raises, which shares no base but Exception.
+    arena: whether to keep the memory of a run for the next, which wastes it where inputs have many
+    shapes. Raises whatever ONNX Runtime raises: its errors share no base but Exception.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3

@@ -1,11 +1,10 @@
-"""Which files of a folder are photos."""
+"""Finds the photos in folders, and in a folder with a folder per person."""
 
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from facesearch.core.errors import DataError
-from facesearch.vision import photo_files
 
 SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .png .webp .bmp .gif .tif .tiff .heic .heif .avif .ppm .pgm .jp2".split()
@@ -13,7 +12,7 @@ SUFFIXES = frozenset(
 
 
 def photos_in(folder: Path) -> list[Path]:
-    """Every image file below `folder`, sorted, by its suffix; hidden files and folders left out."""
+    """The files below `folder` whose suffix is an image's, sorted, without hidden ones."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -24,9 +23,9 @@ def photos_in(folder: Path) -> list[Path]:
 
 
 def expand(paths: Iterable[Path]) -> list[Path]:
-    """Files as they are, folders replaced by the photos in them; each once, in order.
+    """The paths in order, each once, with every folder replaced by the photos in it.
 
-    A path that does not exist and a folder without a photo stay: `read` says what is wrong.
+    A path that does not exist and a folder without a photo stay: reading them raises the error.
     """
     found: dict[Path, None] = {}
     for path in paths:
@@ -45,9 +44,7 @@ def people_in(folder: Path) -> People:
     people = {
         inner.name: photos
         for inner in sorted(folder.iterdir())
-        if inner.is_dir()
-        and not inner.name.startswith(".")
-        and (photos := photo_files.photos_in(inner))
+        if inner.is_dir() and not inner.name.startswith(".") and (photos := photos_in(inner))
     }
     if not people:
         raise DataError(f"{folder}: no folder of photos in it; give a folder with one per person")

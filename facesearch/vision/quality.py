@@ -1,4 +1,4 @@
-"""Whether a face can be recognised, and if not, why: docs/development/error-rates.md."""
+"""Which faces cannot be recognised, and why. docs/development/error-rates.md has the figures."""
 
 import numpy as np
 from PIL import Image
@@ -7,22 +7,22 @@ from facesearch.core.arrays import Pixels
 from facesearch.core.face import Face
 from facesearch.vision.alignment import TEMPLATE, similarity
 
-MIN_EYE_DISTANCE = 12  # pixels; below it the five points and any chip are guesses
+MIN_EYE_DISTANCE = 12  # pixels; below it the five points are guesses
 MAX_OUTSIDE = 0.4  # the share of a face's box that may lie outside the photo
-MIN_SCORE = {"dlib": 0.1}  # below it every second detection of dlib's is no face
-# of the eye distance; the most frontal faces lie at 0.08. dlib finds no others: what is askew
-# there is mostly no face; the network tells by its score, and does find profiles
+MIN_SCORE = {"dlib": 0.1}  # half of dlib's detections below it are no faces
+# of the eye distance; the most frontal faces have 0.08. dlib finds frontal faces alone, so that a
+# larger skew mostly means no face; the network finds profiles, too, and its score tells
 MAX_SKEW = {"dlib": 0.25, "network": 0.45}
-MIN_SHARPNESS = 0.05  # the sharpest photos lie at 0.5, a blur as wide as an iris at 0.08
+MIN_SHARPNESS = 0.05  # the sharpest photos have 0.5, those with a blur as wide as an iris 0.08
 SHARPNESS_SIDE = 80  # pixels; sharpness depends on the size at which it is measured
 MIN_CONTRAST = 4.0  # grey levels of 255
 
 
 def skew(face: Face) -> float:
-    """How far the five points are from the template's when aligned, in eye distances.
+    """How far the aligned five points are from the template's, in eye distances.
 
-    The root mean square over the points: about 0.08 for a frontal face, more for one turned away
-    or for points that are no face's.
+    The root mean square over the points: about 0.08 for a frontal face, more for a face turned
+    away, or for points that belong to no face.
     """
     points, template = np.array(face.points), np.array(TEMPLATE)
     matrix = similarity(points, template)
@@ -34,8 +34,8 @@ def skew(face: Face) -> float:
 def sharpness(chip: Pixels) -> tuple[float, float]:
     """(sharpness, contrast) of a chip, (S, S, 3).
 
-    sharpness: the standard deviation of the Laplacian over that of the grey values;
-    contrast: the latter, in grey levels.
+    sharpness: the standard deviation of the Laplacian, divided by that of the grey values.
+    contrast: the standard deviation of the grey values, in grey levels.
     """
     if chip.shape[0] != SHARPNESS_SIDE:
         picture = Image.fromarray(chip)
@@ -48,9 +48,9 @@ def sharpness(chip: Pixels) -> tuple[float, float]:
 
 
 def unusable(face: Face, chip: Pixels, width: int, height: int, detector: str) -> str:
-    """Why a face in a photo of this size cannot be recognised; empty if nothing is against it.
+    """Why a face in a photo of this size cannot be recognised; empty if it can.
 
-    chip: the face aligned. detector: whose score the face has.
+    chip: the aligned face. detector: the one that found it.
     """
     if face.eye_distance < MIN_EYE_DISTANCE:
         return f"face too small: {face.eye_distance:.0f} pixels between the eyes"
@@ -73,7 +73,7 @@ def unusable(face: Face, chip: Pixels, width: int, height: int, detector: str) -
 
 
 def unrecognisable(flip_consistency: float, least: float) -> str:
-    """Why an embedding says nothing; empty if it does.
+    """Why a face cannot be recognised by its embedding; empty if it can.
 
     flip_consistency: see Model.embed_with_consistency. least: Model.least_flip_consistency.
     """
