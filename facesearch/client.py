@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from facesearch.gallery.change import Change, Rejected
     from facesearch.gallery.legacy import EnrolledPhoto, GalleryInfo, Identification
     from facesearch.gallery.profile import Profile
-    from facesearch.gallery.purge import Kept
+    from facesearch.gallery.purge import PurgeTarget
     from facesearch.matching.comparison import Comparison
     from facesearch.matching.decision import Candidate
     from facesearch.matching.rejection import Rejection
@@ -136,12 +136,12 @@ class Client:
     def remove(self, name: str) -> int:
         return int(self._ask("DELETE", _of(name))["faces"])
 
-    def kept_of(self, name: str) -> "list[Kept]":
+    def kept_of(self, name: str) -> "list[PurgeTarget]":
         """Whom `purge` takes, but for those who were removed before."""
-        from facesearch.gallery.purge import Kept
+        from facesearch.gallery.purge import PurgeTarget
 
         found = [person for person in self.people() if person.name == name]
-        return [Kept(each.name, each.faces, each.expires, False) for each in found]
+        return [PurgeTarget(each.name, each.faces, each.expires, False) for each in found]
 
     def purge(self, name: str) -> int:
         return int(self._ask("DELETE", _of(name), params={"purge": True})["faces"])

@@ -1,28 +1,27 @@
 """Encrypting a gallery, decrypting it, and giving it another passphrase or key file."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import sqlalchemy as sa
-
 from facesearch.core.errors import GalleryError
-from facesearch.gallery.reindex import forget
+from facesearch.storage import journal, reembedded
+from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database
-from facesearch.storage.journal import forget_all
-from facesearch.storage.row_checksums import CHIPS, REJECTIONS
-from facesearch.storage.schema import as_text, chips, face_checksum, faces, rejections, settings
-from facesearch.storage.settings import KEY_RECORD, MILVUS_PREFIX, UNCLEAN, get_setting, set_setting
+from facesearch.storage.resealing import reseal
+from facesearch.storage.settings import (
+    KEY_RECORD,
+    MILVUS_PREFIX,
+    UNCLEAN,
+    delete_settings,
+    get_setting,
+    set_setting,
+)
 from facesearch.storage.vault import Secret, Vault, new_key, wrapped
-
-ROWS_AT_ONCE = 1000  # rows in memory
 
 
 def encrypt(database: Database, secret: Secret) -> None:
-    """Seal all face data of a gallery, in one transaction, and overwrite what was there.
+    """Seal all face data of a gallery, in one transaction, and overwrite the plain data.
 
-    Raises GalleryError if it is encrypted already, or for a damaged row. It also does if another
-    program reads on for so long that what was there cannot be overwritten now; the gallery is
-    encrypted then, and the rest is done when it is opened next.
+    Raises GalleryError if the gallery is encrypted already, if its data is in Milvus, or for a
+    damaged row. It also does if another program reads on for so long that the plain data cannot be
+    overwritten now; then the gallery is encrypted, and the rest is done when it is opened next.
     """
     for beside in sorted(database.folder.glob("gallery.db.damaged*")):
         raise GalleryError(f"{beside}: holds face data that would stay plain; move it elsewhere")
@@ -39,7 +38,7 @@ def encrypt(database: Database, secret: Secret) -> None:
                 f"{database.name}: its face data is in Milvus, in plain; take it out there "
                 "first with `facesearch gallery leave-milvus`"
             )
-        _rewrite(connection, database, Vault(key))
+        _reseal(database, connection, Vault(key))
         set_setting(connection, KEY_RECORD, record)
         set_setting(connection, UNCLEAN, "encrypt")
     database.keep(record, Vault(key))
@@ -47,11 +46,14 @@ def encrypt(database: Database, secret: Secret) -> None:
 
 
 def decrypt(database: Database) -> None:
-    """The contrary of `encrypt`. Raises GalleryError as it does, and without the key."""
+    """Make all face data plain again.
+
+    Raises GalleryError without the key, for a damaged row, and as `encrypt` does while others read.
+    """
     with database.write("decrypt", {}) as connection:
         _check_encrypted(database, connection)
-        _rewrite(connection, database, Vault(None))
-        connection.execute(settings.delete().where(settings.c.key == KEY_RECORD))
+        _reseal(database, connection, Vault(None))
+        delete_settings(connection, KEY_RECORD)
         set_setting(connection, UNCLEAN, "decrypt")
     _clean(database, "decrypted")
 
@@ -72,67 +74,16 @@ def rekey(database: Database, secret: Secret) -> None:
     _clean(database, "opened by the new key")
 
 
-def _check_encrypted(database: Database, connection: sa.Connection) -> None:
+def _check_encrypted(database: Database, connection: Connection) -> None:
     if get_setting(connection, KEY_RECORD) is None:
         raise GalleryError(f"{database.name}: not encrypted")
 
 
-def _rewrite(connection: sa.Connection, database: Database, new: Vault) -> None:
-    """Every sealed value as `new` seals it. Raises GalleryError for a damaged one."""
-    stored = [faces.c.photo, faces.c.person, faces.c.agreement, faces.c.checksum]
-    texts = [as_text(column).label(column.name) for column in (faces.c.box, faces.c.points)]
-    for rows in _batches(connection, faces.c.id, faces.c.embedding, *stored, *texts):
-        changes = []
-        for row in rows:
-            fields = row.photo, row.person, row.box, row.points, row.agreement
-            if row.checksum != face_checksum(*fields, row.value):  # it would look sound afterwards
-                raise GalleryError(
-                    f"{database.name}: damaged: face {row.key} is not what was written; "
-                    "`facesearch gallery doctor` says more"
-                )
-            value = new.seal(database.unsealed(row.value, "face"), "face")
-            checksum = face_checksum(*fields, value)
-            changes.append({"row": row.key, "value": value, "sum": checksum})
-        change = faces.update().where(faces.c.id == sa.bindparam("row"))
-        change = change.values(embedding=sa.bindparam("value"), checksum=sa.bindparam("sum"))
-        connection.execute(change, changes)
-    forget(connection)  # a reindex that was not finished: it is quicker to begin again
-    forget_all(connection)  # and an enrolment
-    for purpose, kind, column in (
-        ("chip", CHIPS, chips.c.image),
-        ("rejection", REJECTIONS, rejections.c.embedding),
-    ):
-        key = kind.key
-        for rows in _batches(connection, key, column, *kind.stored()):
-            for row in rows:
-                kind.check(row)
-            changes = [
-                {
-                    "row": row.key,
-                    "value": new.seal(database.unsealed(row.value, purpose), purpose)
-                    if row.value or purpose != "rejection"
-                    else row.value,
-                }
-                for row in rows
-            ]
-            change = sa.update(column.table).where(key == sa.bindparam("row"))
-            connection.execute(change.values({column.name: sa.bindparam("value")}), changes)
-
-
-def _batches(
-    connection: sa.Connection, key: sa.Column[Any], value: sa.Column[Any], *more: Any
-) -> Iterator[Sequence[Any]]:
-    query = (
-        sa.select(key.label("key"), value.label("value"), *more).order_by(key).limit(ROWS_AT_ONCE)
-    )
-    after = None
-    while True:
-        asked = query if after is None else query.where(key > after)
-        rows = connection.execute(asked).all()
-        if not rows:
-            return
-        yield rows
-        after = rows[-1].key
+def _reseal(database: Database, connection: Connection, new: Vault) -> None:
+    """Seal all face data with `new`. Raises GalleryError for a damaged row."""
+    reembedded.forget(connection)  # a reindex that is unfinished: it is quicker to begin again
+    journal.forget_all(connection)  # and an enrolment
+    reseal(database, connection, new)
 
 
 def _clean(database: Database, done: str) -> None:

@@ -33,7 +33,7 @@ from facesearch.gallery.change import Change, Rejected
 from facesearch.gallery.face_picture import picture_of
 from facesearch.gallery.impostor_search import impostor_scores
 from facesearch.gallery.profile import Profile, profile_of
-from facesearch.gallery.purge import Kept
+from facesearch.gallery.purge import PurgeTarget
 from facesearch.gallery.reindex import Reindexed, reindex, unfinished
 from facesearch.gallery.rejections import Contradiction
 from facesearch.gallery.relink import Link, relink
@@ -199,9 +199,9 @@ class Gallery:
 
     # Leaving nothing
 
-    def kept_of(self, name: str) -> list[Kept]:
+    def kept_of(self, name: str) -> list[PurgeTarget]:
         """Whom `purge` takes."""
-        return purge.kept_of(self._store.database, clean_name(name))
+        return purge.targets_of(self._store.database, clean_name(name))
 
     def purge(self, name: str) -> int:
         """Leave nothing of a person, also of one removed before; see `purge.purge`.
@@ -214,11 +214,11 @@ class Gallery:
         self._overwrite()
         return count
 
-    def expired(self, on: date) -> list[Kept]:
+    def expired(self, on: date) -> list[PurgeTarget]:
         """Whom `purge_expired` takes."""
         return purge.expired(self._store.database, on)
 
-    def purge_expired(self, on: date) -> list[Kept]:
+    def purge_expired(self, on: date) -> list[PurgeTarget]:
         """`purge` everybody whose last day was before this one; returns who they were.
 
         Ends a purge that was interrupted, too. Raises GalleryError as `purge` does.

@@ -21,7 +21,7 @@ from facesearch.storage.records import Person
 
 if TYPE_CHECKING:
     from facesearch.gallery import face_picture, purge, rejecting
-    from facesearch.gallery.purge import Kept
+    from facesearch.gallery.purge import PurgeTarget
 else:
     face_picture = LazyModule("facesearch.gallery.face_picture")
     purge = LazyModule("facesearch.gallery.purge")
@@ -178,9 +178,9 @@ class GalleryPeople(OpenGallery):
 
     # Leaving nothing
 
-    def kept_of(self, name: str) -> "list[Kept]":
+    def kept_of(self, name: str) -> "list[PurgeTarget]":
         """Whom `purge` takes: who bears the name, and those removed who bore it."""
-        return purge.kept_of(self._store.database, clean_name(name))
+        return purge.targets_of(self._store.database, clean_name(name))
 
     def purge(self, name: str) -> int:
         """Leave nothing of a person, also of one removed before; returns their faces.
@@ -193,11 +193,11 @@ class GalleryPeople(OpenGallery):
         self._index.overwrite()
         return count
 
-    def expired(self, on: date) -> "list[Kept]":
+    def expired(self, on: date) -> "list[PurgeTarget]":
         """Whom `purge_expired` takes."""
         return purge.expired(self._store.database, on)
 
-    def purge_expired(self, on: date) -> "list[Kept]":
+    def purge_expired(self, on: date) -> "list[PurgeTarget]":
         """Purge everybody whose last day was before this one; returns who they were.
 
         A purge that was interrupted is ended, too. Raises GalleryError as `purge` does.

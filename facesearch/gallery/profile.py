@@ -12,10 +12,9 @@ from facesearch.core.face import Box
 from facesearch.core.templates import templates
 from facesearch.storage import faces as stored
 from facesearch.storage.database import Database
-from facesearch.storage.faces import enrolled
+from facesearch.storage.faces import faces_of_person
 from facesearch.storage.people import person_number
 from facesearch.storage.records import Person
-from facesearch.storage.schema import faces
 
 FEWEST = 3  # faces that have a most and a least typical one: of two, both are equally far
 
@@ -157,7 +156,7 @@ def profile_of(database: Database, name: str) -> Profile:
     """Raises PersonError, and GalleryError for a damaged row."""
     with database.read() as connection:
         person = person_number(connection, name)
-        theirs = enrolled(database, connection, faces.c.person == person)
+        theirs = faces_of_person(database, connection, person)
     if not theirs:
         return Profile(name, [])
     embeddings = np.stack([face.embedding for face in theirs])

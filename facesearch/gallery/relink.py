@@ -5,13 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import sqlalchemy as sa
-
 from facesearch.core.errors import PhotoError
 from facesearch.core.progress import Progress
 from facesearch.storage.database import Database
 from facesearch.storage.faces import set_path
-from facesearch.storage.schema import photos
+from facesearch.storage.photos import photo_rows
 from facesearch.vision import images, photo_files
 
 
@@ -34,9 +32,8 @@ def relink(database: Database, folder: Path, progress: Progress) -> list[Link]:
     if not folder.is_dir():
         raise PhotoError(f"{folder}: no such folder")
     database.check_writable()
-    query = sa.select(photos.c.id, photos.c.path, photos.c.sha256).order_by(photos.c.path)
     with database.read() as connection:
-        rows = connection.execute(query).all()
+        rows = photo_rows(connection)
     progress.start("looking at the known photos", len(rows))
     lost: dict[str, Path] = {}  # by hash
     for row in rows:
@@ -46,9 +43,9 @@ def relink(database: Database, folder: Path, progress: Progress) -> list[Link]:
     found = _search(folder.absolute(), lost, progress) if lost else {}
     if found:
         with database.write("relink", {"photos": len(found)}) as connection:
-            for row in connection.execute(query).all():  # some may have been purged since
+            for row in photo_rows(connection):  # some may have been purged since
                 if row.sha256 in found:
-                    set_path(connection, row.id, found[row.sha256], row.sha256)
+                    set_path(connection, row.number, found[row.sha256], row.sha256)
     links = []
     for row in rows:
         if row.sha256 not in lost:

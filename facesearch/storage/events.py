@@ -29,16 +29,15 @@ def append(connection: sa.Connection, event: Event) -> None:
     event.number = int(key[0])
 
 
+def every(connection: sa.Connection) -> list[Event]:
+    """All events, the earliest first. Raises Damaged."""
+    return [_event(row) for row in connection.execute(EVENTS.select()).all()]
+
+
 def logged(connection: sa.Connection, actions: Collection[str]) -> list[Event]:
     """The events of these actions, the earliest first. Raises Damaged."""
     query = EVENTS.select().where(events.c.action.in_(actions))
-    found = []
-    for row in connection.execute(query):
-        detail = event_detail(row)
-        listed = detail.get("faces")
-        count = len(listed) if isinstance(listed, list) else 0
-        found.append(Event(row.action, detail, count, row.id, row.at))
-    return found
+    return [_event(row) for row in connection.execute(query)]
 
 
 def last_number(connection: sa.Connection, action: str) -> int | None:
@@ -55,3 +54,10 @@ def undone(connection: sa.Connection) -> set[int]:
 def set_detail(connection: sa.Connection, number: int, detail: dict[str, Any]) -> None:
     """Give an event another detail."""
     connection.execute(events.update().where(events.c.id == number).values(detail=detail))
+
+
+def _event(row: Any) -> Event:
+    detail = event_detail(row)
+    listed = detail.get("faces")
+    count = len(listed) if isinstance(listed, list) else 0
+    return Event(row.action, detail, count, row.id, row.at)

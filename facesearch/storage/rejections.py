@@ -29,6 +29,17 @@ class StoredRejection:
     near: float | None  # the distance within which another face is a copy; None in old galleries
 
 
+@dataclass(frozen=True, slots=True)
+class RejectedPlace:
+    """Where a rejected face is."""
+
+    rejection: int
+    person: int  # whose face it is not
+    sha256: str  # of the photo
+    path: Path | None  # of the photo, if it is enrolled
+    box: Box
+
+
 def of_enrolled(database: Database, connection: sa.Connection) -> list[StoredRejection]:
     """The rejections of all enrolled people, in the order in which they were made.
 
@@ -59,6 +70,37 @@ def photo_paths(connection: sa.Connection) -> dict[str, Path]:
         rejections, rejections.c.sha256 == photos.c.sha256
     )
     return {row.sha256: row.path for row in connection.execute(query)}
+
+
+def places(connection: sa.Connection) -> list[RejectedPlace]:
+    """The places of all rejected faces, with their photos as far as they are enrolled."""
+    query = REJECTIONS.select().add_columns(photos.c.path)
+    query = query.outerjoin(photos, photos.c.sha256 == rejections.c.sha256)
+    found = []
+    for row in connection.execute(query):
+        REJECTIONS.check(row)
+        box = Box(*json.loads(row.box))
+        found.append(RejectedPlace(row.id, row.person, row.sha256, row.path, box))
+    return found
+
+
+def have_embedding(connection: sa.Connection) -> dict[int, bool]:
+    """Whether each rejection has an embedding, by its number."""
+    query = sa.select(rejections.c.id, rejections.c.embedding)
+    return {number: bool(sealed) for number, sealed in connection.execute(query)}
+
+
+def set_embedding(
+    database: Database,
+    connection: sa.Connection,
+    number: int,
+    embedding: Embeddings,
+    near: float,
+) -> None:
+    """Give a rejection another embedding, (D,) or empty, and the distance of its copies."""
+    sealed = database.sealed(np.asarray(embedding, "<f4").tobytes(), "rejection")
+    changed = rejections.update().where(rejections.c.id == number)
+    connection.execute(changed.values(embedding=sealed, near=near))
 
 
 def add(

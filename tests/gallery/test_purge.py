@@ -363,7 +363,7 @@ def test_expired_people(gallery: Gallery) -> None:
         (NAME, 1, "2030-05-31")
     ]
     assert len(gallery.people()) == 4
-    assert gallery.purge_expired(on) == [purge.Kept(NAME, 1, "2030-05-31", False)]
+    assert gallery.purge_expired(on) == [purge.PurgeTarget(NAME, 1, "2030-05-31", False)]
     check_nothing_is_left(gallery, written(NAME) + secrets(1))
     assert [person.name for person in gallery.people()] == ["bob", "later", "today"]
     revision = gallery._store.revision()

@@ -12,10 +12,9 @@ import sqlalchemy as sa
 
 from facesearch.cli.gallery import privacy
 from facesearch.core.errors import GalleryError, PersonError
-from facesearch.gallery import encryption
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.legacy import Gallery
-from facesearch.storage import cache_file, vault
+from facesearch.storage import cache_file, resealing, vault
 from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import chips, faces, rejections
 from facesearch.storage.store import Store
@@ -404,7 +403,7 @@ def test_the_doctor_needs_the_key(gallery: Gallery, folder: Path) -> None:
 def test_many_faces_are_rewritten_in_batches(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encryption, "ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(resealing, "ROWS_AT_ONCE", 2)
     before = everything(gallery._store)
     gallery.encrypt(SECRET)
     assert everything(gallery._store) == before
