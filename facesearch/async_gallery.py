@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from facesearch.gallery.gallery import Gallery
     from facesearch.gallery.info import GalleryInfo
     from facesearch.gallery.profile import PersonProfile
-    from facesearch.gallery.purge import Kept
+    from facesearch.gallery.purge import PurgeTarget
     from facesearch.gallery.search_results import IdentifyResult, SearchResult
     from facesearch.matching.comparison import Comparison
     from facesearch.matching.identification import IdentifiedFace
@@ -284,7 +284,7 @@ class AsyncGallery:
     async def purge(self, name: str) -> int:
         return await self._call(lambda gallery: gallery.purge(name))
 
-    async def purge_expired(self, on: date) -> "list[Kept]":
+    async def purge_expired(self, on: date) -> "list[PurgeTarget]":
         return await self._call(lambda gallery: gallery.purge_expired(on))
 
     # The gallery as a whole
