@@ -1,1 +1,1 @@
-"""Measuring a model on labelled photos, and reporting what was found."""
+"""Measures a model on labelled photos, and writes reports."""

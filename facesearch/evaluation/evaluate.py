@@ -1,4 +1,4 @@
-"""Measure a model on photos of known people, by the same way that every photo goes."""
+"""Measures a model on photos of known people, which go the same way as every other photo."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from facesearch.metrics.bootstrap import Interval, Intervals, intervals
 from facesearch.metrics.error_rates import Tally
 from facesearch.metrics.open_set import PHOTOS, SIZES, OpenSet, check, open_set
 from facesearch.metrics.pair_sets import AllPairs, ListedPairs
-from facesearch.metrics.pairs import NEVER, RATES, PairResult, evaluate_pairs, judge
+from facesearch.metrics.pairs import FMR_RATES, NEVER, PairResult, evaluate_pairs, judge
 from facesearch.vision.embedder import Embedder, in_order
 from facesearch.vision.photo_files import People
 
-TOGETHER = 512  # chips held at once
+CHIPS_AT_ONCE = 512  # held in memory
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The embeddings of the faces that photos are about, one row a photo."""
+    """The embeddings of the faces that photos are about, one row for each photo."""
 
     embeddings: Embeddings  # (N, D); zeros where no face was found
     flip_consistencies: FlipConsistencies  # (N,); see Model.embed_with_consistency
     found: NDArray[np.bool_]  # (N,)
-    unreadable: tuple[PhotoError, ...]  # these photos count as photos without a face
+    unreadable: tuple[PhotoError, ...]  # the errors of photos that count as photos without a face
 
 
 def gather(
     embedder: Embedder, photos: Sequence[Path], progress: Progress, *, aligned: bool = False
 ) -> Gathered:
-    """Find and embed the principal face of each photo.
+    """Find and embed the face that each photo is about.
 
-    aligned: the photos are aligned chips already.
+    aligned: whether the photos are aligned chips already.
     """
     read = embedder.read_aligned if aligned else embedder.read_principal
     embeddings = np.zeros((len(photos), embedder.model.dimension), np.float32)
@@ -62,7 +62,7 @@ def gather(
             found[row] = True
             rows.append(row)
             chips.append(chip)
-            if len(chips) == TOGETHER:
+            if len(chips) == CHIPS_AT_ONCE:
                 embed()
         progress.advance()
     embed()
@@ -71,10 +71,10 @@ def gather(
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """The result on pairs of photos."""
+    """The figures of a model on pairs of photos."""
 
     result: PairResult
-    failed_to_detect: int  # photos; their pairs count as different people
+    failed_to_detect: int  # photos without a usable face; their pairs never match
     people: int
     photos: int
     genuine_pairs: int
@@ -92,9 +92,9 @@ def evaluate(
     *,
     aligned: bool = False,
 ) -> Evaluation:
-    """Errors of a model on a list of pairs of photos.
+    """Measure a model on a list of pairs of photos.
 
-    Each photo stands for the face it is about; a pair with a photo without one never matches.
+    Each photo stands for the face it is about; a pair with a photo without a face never matches.
     threshold: for a list without folds. Raises PhotoError for a photo that cannot be read, and
     DataError for a list without a genuine or without an impostor pair.
     """
@@ -134,14 +134,14 @@ def evaluate_all(
     *,
     aligned: bool = False,
 ) -> Evaluation:
-    """Errors of a model on all pairs of photos of people.
+    """Measure a model on all pairs of photos of people.
 
-    Accuracy and F1, at `threshold`, weigh genuine and impostor pairs alike. A photo without a face,
-    or that cannot be read, matches nothing. Raises DataError without a genuine pair, an impostor
-    pair or a face.
+    Accuracy and F1, at `threshold`, weigh genuine and impostor pairs alike. A photo that cannot be
+    read, or has no face, matches nothing. Raises DataError if there is no genuine pair, no impostor
+    pair or no face.
     """
     if max(len(photos) for photos in people.values()) < 2:
-        raise DataError("nobody has two photos, so that there is no genuine pair")
+        raise DataError("nobody has two photos: there is no genuine pair")
     gathered, who = _gather_people(embedder, people, progress, aligned)
     pairs = AllPairs(gathered.embeddings, who, gathered.found, threshold)
     tally = pairs.tally()
@@ -157,7 +157,7 @@ def evaluate_all(
         eer=eer,
         fnmr_at_fmr={
             str(rate): value if rate * impostor >= 1 else None
-            for rate, value in zip(RATES, fnmr, strict=True)
+            for rate, value in zip(FMR_RATES, fnmr, strict=True)
         },
     )
     return Evaluation(
@@ -175,7 +175,7 @@ def evaluate_all(
 
 @dataclass(frozen=True, slots=True)
 class OpenSetEvaluation:
-    """The results of searches, one for each size of the gallery."""
+    """The figures of searches, for each size of the gallery."""
 
     results: list[OpenSet]
     failed_to_detect: int  # photos
@@ -193,18 +193,18 @@ def evaluate_open_set(
     photos: int = PHOTOS,
     aligned: bool = False,
 ) -> OpenSetEvaluation:
-    """Errors of a model in searches by people who are enrolled and by people who are not.
+    """Measure a model in searches, by people who are enrolled and by people who are not.
 
-    enrolled: how many people, for each result; by default those of `open_set.SIZES` that leave
-    somebody unknown. photos: enrolled of a person, at most. Raises DataError for people or photos
-    too few, and if there is no face at all.
+    enrolled: the sizes of the galleries, by default those of `open_set.SIZES` that leave somebody
+    unknown. photos: the most enrolled of a person. Raises DataError if there are too few people or
+    photos, or no face at all.
     """
     sizes = list(enrolled) or [size for size in SIZES if size < len(people)]
     if not sizes:
         raise DataError(
             f"{len(people)} people are too few to enrol {SIZES[0]}; choose a number with --enrolled"
         )
-    for size in sizes:  # before the photos are looked at
+    for size in sizes:  # before the photos are read
         check(np.array([len(shown) for shown in people.values()]), size)
     gathered, who = _gather_people(embedder, people, progress, aligned)
     return OpenSetEvaluation(
@@ -222,10 +222,10 @@ def evaluate_open_set(
 def _gather_people(
     embedder: Embedder, people: People, progress: Progress, aligned: bool
 ) -> tuple[Gathered, NDArray[np.int64]]:
-    """Embeddings of all photos, and the number of the person on each."""
+    """The embeddings of all photos, and the number of the person on each."""
     if len(people) < 2:
         raise DataError(
-            "photos of one person alone: people can only be told apart if there are more"
+            "these are photos of one person alone; photos of two people or more are needed"
         )
     gathered = gather(
         embedder,
@@ -243,7 +243,7 @@ def _sides(pairs: list[Pair]) -> tuple[list[Path], list[Path]]:
 
 
 def _named(found: list[Interval | None], result: PairResult) -> Intervals:
-    """Intervals under the names of their figures; none where the figure itself is unknown."""
+    """The intervals by the names of their figures; None where the figure itself is unknown."""
     accuracy, f1, auc, eer, *fnmr = found
     at_fmr = zip(result.fnmr_at_fmr.items(), fnmr, strict=True)
     return {

@@ -1,4 +1,4 @@
-"""LFW's lists of people and of pairs."""
+"""Reads lists of people and of pairs in the format of LFW."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,15 +11,15 @@ LFW_TRAIN, LFW_TEST = "peopleDevTrain.txt", "peopleDevTest.txt"
 
 
 def people_list(path: Path) -> list[str]:
-    """The names in a list of LFW's format: a count, then a name and a number of photos a line."""
+    """The names in a list: after a line with the count, each line has a name and a number."""
     lines = path.read_text("utf-8").splitlines()
     return [line.split("\t")[0] for line in lines[1:] if line.strip()]
 
 
 def listed(people: People, path: Path) -> People:
-    """The people whom a list in LFW's format names.
+    """Those of `people` whom a list names.
 
-    Raises DataError if it cannot be read or names somebody who is not there.
+    Raises DataError if the list cannot be read or names somebody who is not among them.
     """
     try:
         names = people_list(path)
@@ -46,11 +46,12 @@ class Pair:
 
 
 def read_pairs(path: Path, folder: Path) -> list[Pair]:
-    """The pairs of a list in LFW's format, of photos below `folder`.
+    """The pairs of a list, which are photos below `folder`.
 
-    The first line holds the number of folds, if there are several, and of pairs of either kind in a
-    fold; then come lines `name n m` and `name n name m`, genuine and impostor pairs, fold by fold.
-    Raises DataError for a line of another form, a photo that is not there, or a wrong count.
+    The first line has the number of folds, if there are several, and the number of genuine pairs in
+    a fold, which has as many impostor pairs. Then come, fold by fold, lines `name n m` for genuine
+    pairs and `name n name m` for impostor pairs. Raises DataError for a line of another form, a
+    missing photo or a wrong count.
     """
     try:
         lines = [line.split("\t") for line in path.read_text("utf-8").splitlines() if line.strip()]

@@ -1,4 +1,4 @@
-"""The report and the card of a trained model: curves, tables, sample pairs."""
+"""Writes the report and the card of a trained model: tables, curves, sample pairs."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -21,13 +21,13 @@ from facesearch.metrics.pairs import PairResult, fnmr_at_fmr
 from facesearch.vision.model import CARD, LANDMARKS_ERROR
 
 REPORT, RESULTS = "report", "results.json"
-CALIBRATED = "## Calibration"  # a section of the card
-RATES = (0.1, 0.01, 0.001, 0.0001)
+CALIBRATED = "## Calibration"  # the heading of a section of the card
+THRESHOLD_RATES = (0.1, 0.01, 0.001, 0.0001)  # false match rates whose thresholds are listed
 
 
 @dataclass(frozen=True, slots=True)
 class SplitResult:
-    """What one part of the people says of a model."""
+    """The figures of a model on one part of the people."""
 
     name: str
     result: PairResult  # of as many impostor pairs as genuine ones
@@ -43,10 +43,10 @@ def write_report(
     splits: list[SplitResult],
     samples: list[SamplePairs],
 ) -> None:
-    """`report/` and `card.md` in a model folder; `report/results.json` for programs.
+    """Write `report/` and `card.md` into a model folder, with `report/results.json` for programs.
 
-    record: config.json's. samples: shown as they are, so leave them empty for a model that is
-    given away.
+    record: the content of config.json. history: a record for each epoch. samples: pairs of chips to
+    show; leave them empty for a model that will be given away.
     """
     report = folder / REPORT
     report.mkdir(exist_ok=True)
@@ -71,7 +71,7 @@ def write_report(
 
 
 def split_table(splits: list[SplitResult]) -> str:
-    """F1, accuracy and number of pairs of each part, as Markdown."""
+    """The figures of each part, as a table in Markdown."""
     head = (
         "| people | pairs | F1 | accuracy | AUC | FNMR at FMR 0.01 | FNMR at FMR 0.001 |\n"
         "|---|---|---|---|---|---|---|\n"
@@ -89,7 +89,10 @@ def split_table(splits: list[SplitResult]) -> str:
 
 
 def write_section(page: Path, heading: str, text: str) -> None:
-    """Put a section of second rank into a Markdown page, in place of the one so called, or last."""
+    """Write a section into a Markdown page, in place of the one with its heading, or at the end.
+
+    heading: the whole line, which begins with `## `.
+    """
     lines = page.read_text("utf-8").splitlines() if page.is_file() else ["# Model card", ""]
     start = lines.index(heading) if heading in lines else len(lines)
     after = start + 1
@@ -103,7 +106,7 @@ def write_section(page: Path, heading: str, text: str) -> None:
 
 
 def thresholds_table(calibration: Calibration) -> str:
-    """The people behind a calibration and its thresholds for false match rates, as Markdown."""
+    """The people behind a calibration and its thresholds, as tables in Markdown."""
     people = "\n".join(
         f"| {part.name} | {part.people:,} | {part.faces:,} | {part.genuine_pairs:,} "
         f"| {part.impostor_pairs:,} | {part.rates[0]:.2g} |"
@@ -112,7 +115,7 @@ def thresholds_table(calibration: Calibration) -> str:
         f"| {part.impostor_pairs:,} | none |"
         for part in calibration.populations
     )
-    rates = [rate for rate in RATES if rate >= calibration.smallest_fmr]
+    rates = [rate for rate in THRESHOLD_RATES if rate >= calibration.smallest_fmr]
     thresholds = "\n".join(
         f"| FMR {rate:g} | {calibration.threshold(rate):.4f} |" for rate in rates
     )
@@ -131,7 +134,7 @@ Thresholds that keep a false match rate for each of these populations, with 95 %
 
 
 def _cost(cost: dict[str, Any]) -> str:
-    """A run's LossConfig in words."""
+    """The LossConfig of a run in words."""
     numbers = {
         "contrastive": f"margins {cost['near']} and {cost['far']}",
         "triplet": f"margin {cost['margin']}",

@@ -1,4 +1,4 @@
-"""The plots of reports; matplotlib is imported only when one is drawn."""
+"""Draws the plots of reports. matplotlib is imported when the first one is drawn."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from facesearch.core.arrays import Chips
 from facesearch.metrics.error_rates import Floats, Tally
 
-History = list[dict[str, float]]
+History = list[dict[str, float]]  # a record for each epoch of training
 BINS = np.linspace(0, 2, 81)  # of the histograms of distances
 
 
 @dataclass(frozen=True, slots=True)
 class SamplePairs:
-    """A few pairs of chips to look at."""
+    """A few pairs of chips to show in a report."""
 
     name: str
     first: Chips  # (P, S, S, 3)
@@ -27,6 +27,7 @@ class SamplePairs:
 
 
 def draw_losses(history: History, path: Path) -> None:
+    """Draw the loss of training and validation by epoch."""
     plt = _pyplot()
     figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
     epochs = [record["epoch"] for record in history]
@@ -39,7 +40,7 @@ def draw_losses(history: History, path: Path) -> None:
 
 
 def draw_roc(tallies: dict[str, Tally], path: Path) -> None:
-    """True against false match rate, a curve for each name."""
+    """Draw the true against the false match rate, a curve for each name."""
     curves = {}
     for name, tally in tallies.items():
         fmr, fnmr = _curve(tally)
@@ -48,13 +49,13 @@ def draw_roc(tallies: dict[str, Tally], path: Path) -> None:
 
 
 def draw_det(tallies: dict[str, Tally], path: Path) -> None:
-    """False non-match against false match rate, a curve for each name."""
+    """Draw the false non-match against the false match rate, a curve for each name."""
     curves = {name: _curve(tally) for name, tally in tallies.items()}
     _draw_curves(curves, path, ("false match rate", "false non-match rate", "DET"), yscale="log")
 
 
 def draw_dir(curves: dict[str, tuple[Floats, Floats]], path: Path) -> None:
-    """Detection and identification rate against FPIR, a curve for each name."""
+    """Draw the detection and identification rate against FPIR, a curve for each name."""
     labels = (
         "false positive identification rate",
         "detection and identification rate",
@@ -64,7 +65,7 @@ def draw_dir(curves: dict[str, tuple[Floats, Floats]], path: Path) -> None:
 
 
 def draw_cmc(curves: dict[str, Sequence[float]], path: Path) -> None:
-    """The share of known probes whose person is among the nearest 1, 2, ..., for each name."""
+    """Draw the share of known probes whose person is among the nearest 1, 2, ..., for each name."""
     figure, axes = _figure()
     for name, shares in curves.items():
         axes.plot(range(1, len(shares) + 1), shares, marker=".", label=name)
@@ -74,7 +75,7 @@ def draw_cmc(curves: dict[str, Sequence[float]], path: Path) -> None:
 
 
 def _curve(tally: Tally) -> tuple[Floats, Floats]:
-    """FMR and FNMR where there are false matches, as many points as can be seen."""
+    """FMR and FNMR from the first false match on, with no more points than can be seen."""
     fmr, fnmr = tally.rates()
     lowest = fmr[fmr > 0].min()
     at = np.unique(np.searchsorted(fmr, np.geomspace(lowest, 1, 2000), side="right") - 1)
@@ -94,7 +95,7 @@ def _draw_curves(
 
 
 def draw_distances(tallies: dict[str, Tally], threshold: float, label: str, path: Path) -> None:
-    """Histograms of genuine and impostor distances, and the threshold with its label."""
+    """Draw histograms of genuine and impostor distances, and the threshold with its label."""
     plt = _pyplot()
     figure, all_axes = plt.subplots(
         len(tallies),
@@ -117,6 +118,7 @@ def draw_distances(tallies: dict[str, Tally], threshold: float, label: str, path
 
 
 def draw_pairs(sample: SamplePairs, threshold: float, path: Path) -> None:
+    """Draw pairs of chips, each with the model's answer and whether it is right."""
     plt = _pyplot()
     columns = 4
     rows = -(-len(sample.same) // columns)

@@ -1,4 +1,4 @@
-"""A new calibration for a model: from folders of people to thresholds, written as one."""
+"""Calibrates a model anew, on a folder with a folder of photos per person."""
 
 import shutil
 from pathlib import Path
@@ -23,7 +23,7 @@ def population(
 ) -> tuple[Cohort, int]:
     """The people of a folder with a folder per person, and how many photos could not be used.
 
-    aligned: the pictures are chips already. Raises DataError if nobody is left.
+    aligned: whether the pictures are chips already. Raises DataError if no photo can be used.
     """
     people = people_in(folder)
     photos = [path for paths in people.values() for path in paths]
@@ -43,11 +43,12 @@ def population(
 
 
 def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) -> Calibration:
-    """Calibrate a model with `cohort`, beside the people it has already if `add`.
+    """Calibrate a model with `cohort`, and with `add` also with the people it has already.
 
-    out: where the model with its new calibration goes, perhaps its own folder. Everything else
-    of the model stays as it is, and so does its fingerprint: galleries go on. Raises ModelError if
-    `out` holds another model, and CalibrationError if the cohort has no genuine or impostor pair.
+    out: the folder for the model with its new calibration, which may be its own folder. The rest of
+    the model stays as it is, and so does its fingerprint, so that galleries made with it still
+    work. Raises ModelError if `out` holds another model, and CalibrationError if the cohort has no
+    genuine or no impostor pair.
     """
     if add:
         cohort = cohort_of(served).joined(cohort)

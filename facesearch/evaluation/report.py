@@ -1,4 +1,4 @@
-"""What an evaluation found: rows for programs, tables for people, a report with plots."""
+"""The results of an evaluation: rows for programs, tables for people, a report with plots."""
 
 import json
 from dataclasses import asdict
@@ -11,12 +11,12 @@ from facesearch.evaluation.evaluate import Evaluation, OpenSetEvaluation
 from facesearch.metrics.bootstrap import REPLICATES, Interval
 
 Row = dict[str, Any]
-INTERVAL = "95 % interval"  # a column
+INTERVAL = "95 % interval"  # the heading of a column
 Found = Evaluation | OpenSetEvaluation
 
 
 def rows(model: str, found: Found) -> list[Row]:
-    """The objects of the command's JSON."""
+    """The objects that `facesearch evaluate --json` prints."""
     return (
         [_pairs_row(model, found)]
         if isinstance(found, Evaluation)
@@ -25,14 +25,14 @@ def rows(model: str, found: Found) -> list[Row]:
 
 
 def table(found: Found) -> list[Row]:
-    """What people see: figures with their intervals."""
+    """The rows of the table for people: figures with their intervals."""
     return _pairs_table(found) if isinstance(found, Evaluation) else _open_set_table(found)
 
 
 def write(folder: Path, command: str, model: str, found: Found) -> None:
-    """results.json, report.md and plots in a folder, in place of those of this name.
+    """Write results.json, report.md and plots into a folder, in place of an earlier report's.
 
-    command: for the record.
+    command: the one that measured, which the report names.
     """
     if isinstance(found, Evaluation):
         text, pictures = _pairs_text(found), _draw_pairs(folder, model, found)
@@ -46,7 +46,7 @@ def write(folder: Path, command: str, model: str, found: Found) -> None:
 
 
 def _pairs_row(model: str, found: Evaluation) -> Row:
-    """The object of the command's JSON."""
+    """See `rows`."""
     return {
         "model": model,
         **asdict(found.result),
@@ -60,14 +60,14 @@ def _pairs_row(model: str, found: Evaluation) -> Row:
 
 
 def _open_set_rows(model: str, found: OpenSetEvaluation) -> list[Row]:
-    """The objects of the command's JSON, one for each size of the gallery."""
-    rows = []
+    """See `rows`: an object for each size of the gallery."""
+    made = []
     for result in found.results:
         row = {"model": model, **asdict(result)}
         after = {key: row.pop(key) for key in ("draws", "cmc", "dir")}
         counts = {"people": found.people, "photos": found.photos}
-        rows.append({**row, "failed_to_detect": found.failed_to_detect, **after, **counts})
-    return rows
+        made.append({**row, "failed_to_detect": found.failed_to_detect, **after, **counts})
+    return made
 
 
 def _pairs_table(found: Evaluation) -> list[Row]:

@@ -1,1 +1,1 @@
-"""From distances to decisions: calibration, thresholds, evidence, clustering."""
+"""From distances to answers: calibration, thresholds, evidence, decisions, clusters."""

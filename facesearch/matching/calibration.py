@@ -1,4 +1,4 @@
-"""From an error that the user accepts to a threshold, and from a distance to a probability."""
+"""What the distances of a model mean, measured on people whom its training never saw."""
 
 import json
 import math
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from facesearch.vision.model import Model
 
 DEFAULT_FMR, DEFAULT_FPIR = 0.001, 0.01
-BINS = tuple(np.linspace(0, 2, 81).round(3).tolist())
+BINS = tuple(np.linspace(0, 2, 81).round(3).tolist())  # edges, of the histograms of distances
 
 
 @dataclass(frozen=True, slots=True)
 class Population:
-    """What the distances between people of one population say. See Cohort."""
+    """The distances between the faces of one population's people; see Cohort."""
 
     name: str
     people: int
@@ -37,19 +37,19 @@ class Population:
     genuine_pairs: int
     impostor_pairs: int
     rates: tuple[float, ...]  # upper limits of the false match rate, ascending
-    thresholds: tuple[float, ...]  # the largest distance that keeps each
+    thresholds: tuple[float, ...]  # the largest distance that keeps each of these rates
     genuine_histogram: tuple[int, ...]  # of the distances of genuine pairs, in BINS
     impostor_histogram: tuple[int, ...]
 
     def threshold(self, fmr: float) -> float | None:
-        """The largest distance at which the false match rate is below `fmr`; None if unknown."""
+        """The largest distance that keeps the false match rate below `fmr`; None if unknown."""
         known = [at for rate, at in zip(self.rates, self.thresholds, strict=True) if rate <= fmr]
         return known[-1] if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the distances of one model mean, measured on people whom its training never saw."""
+    """What a model's distances mean: thresholds by error rate, and the evidence of a distance."""
 
     populations: tuple[Population, ...]
     f1_threshold: float
@@ -62,19 +62,19 @@ class Calibration:
 
     @property
     def smallest_fmr(self) -> float:
-        """The smallest false match rate that can be promised for every population; inf if none."""
+        """The smallest false match rate that can be promised for all populations; inf if none."""
         return max(part.rates[0] if part.rates else math.inf for part in self.populations)
 
     @property
     def strictest(self) -> float:
-        """The threshold of the smallest false match rate that can be promised."""
+        """The threshold that keeps `smallest_fmr`."""
         return min(part.thresholds[0] for part in self.populations if part.thresholds)
 
     def threshold(self, fmr: float) -> float:
-        """The largest distance at which the false match rate is below `fmr`.
+        """The largest distance that keeps the false match rate below `fmr`.
 
-        With 95 % confidence, for people like those of each population. Raises CalibrationError for
-        a rate that the data cannot support.
+        It does so with 95 % confidence, for people like those of each population. Raises
+        CalibrationError for a rate that the calibration's people are too few to promise.
         """
         if not 0 < fmr < 1:
             raise CalibrationError(f"a false match rate lies between 0 and 1, not at {fmr:g}")
@@ -95,7 +95,7 @@ class Calibration:
 
     @classmethod
     def load(cls, path: Path) -> "Calibration":
-        """Raises ModelError if the file is missing or damaged."""
+        """Read what `save` wrote. Raises ModelError if the file is missing or damaged."""
         try:
             fields: dict[str, Any] = json.loads(path.read_text("utf-8"))
             populations = tuple(
@@ -119,19 +119,19 @@ def _tuple(value: Any) -> Any:
 
 
 def calibration_of(model: "Model") -> Calibration:
-    """The calibration of a model. Raises ModelError."""
+    """The calibration of a model. Raises ModelError if it has none."""
     return Calibration.load(model.folder / CALIBRATION)
 
 
 def cohort_of(model: "Model") -> Cohort:
-    """The people with whom a model is calibrated. Raises ModelError."""
+    """The people with whom a model is calibrated. Raises ModelError if it has none."""
     return Cohort.load(model.folder / COHORT)
 
 
 def calibrate(cohort: Cohort, seed: int = 0) -> Calibration:
-    """Measure what distances mean.
+    """Measure what distances mean on the people of a cohort.
 
-    Raises CalibrationError without a genuine or an impostor pair.
+    Raises CalibrationError if no population has both a genuine and an impostor pair.
     """
     populations, f1_pairs, trials = [], [], []
     for number, name in enumerate(cohort.names):
@@ -164,11 +164,11 @@ def _population(name: str, part: Cohort, genuine: Distances, impostor: Distances
 
 
 def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Upper limits of the false match rate, ascending, and the distance that keeps each.
+    """Upper limits of the false match rate, ascending, and the largest distance that keeps each.
 
-    embeddings: one face of each person, (P, D). Only what was seen is used: distances with
-    RULE_OF_30 false matches or more. A fitted tail was tried and broke its promises: see
-    docs/development/error-rates.md.
+    embeddings: one face of each person, (P, D). Only distances up to which RULE_OF_30 impostor
+    pairs or more were seen are used. A fitted tail was tried, and the rates it promised were
+    exceeded: see docs/development/error-rates.md.
     """
     people = len(embeddings)
     first, second = np.triu_indices(people, k=1)
@@ -190,6 +190,6 @@ def _false_matches(embeddings: NDArray[np.float32]) -> tuple[tuple[float, ...], 
         bound = pair_rate_bound(matches)
         if not rates or bound > rates[-1]:
             rates.append(bound)
-            # just short of the next impostor, so that a tie is refused
+            # just below the next impostor pair, so that an equal distance is refused
             thresholds.append(float(np.nextafter(distance[nearest[count]], -np.inf)))
     return tuple(rates), tuple(thresholds)

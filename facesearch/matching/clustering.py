@@ -1,4 +1,4 @@
-"""Groups of faces that are one person's, where nobody says whose."""
+"""Groups unnamed faces by the person they show."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,35 +9,36 @@ from numpy.typing import NDArray
 from facesearch.core.arrays import Embeddings
 from facesearch.matching.calibration import Calibration
 
-# The false match rate at whose threshold two groups are one person's, on the mean over their
-# pairs; chosen on the people who calibrate, see benchmarks/clusters.py
+# Two groups are one person's if the mean over their pairs lies within the threshold of this false
+# match rate; it was chosen on the people who calibrate, see benchmarks/clusters.py
 GROUP_FMR = 0.003
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Faces of one person, by their rows; the most typical first."""
+    """Faces that show one person, as rows of the given vectors, the most typical first."""
 
     rows: NDArray[np.int64]
-    spread: float  # the root mean square distance of two of them; 0 of one
+    spread: float  # the root mean square distance between two of them; 0 for a single face
 
 
 def group_limit(calibration: Calibration) -> float:
-    """The distance up to which two groups are one person's."""
+    """The root mean square distance up to which two groups are one person's."""
     known = [part.threshold(GROUP_FMR) for part in calibration.populations]
     limits = [limit for limit in known if limit is not None]
     return min(limits) if limits else calibration.f1_threshold
 
 
 def average_linkage(vectors: Embeddings, limit: float) -> NDArray[np.int64]:
-    """Groups by average linkage, cut where the mean squared distance of two is limit squared.
+    """Group by average linkage: two groups merge if their mean squared distance is within limit^2.
 
-    vectors: unit, (N, D). limit: Euclidean. Returns the group of each, (N,), numbered by their
-    first rows. Unlike single linkage it makes no chains: two groups are one only if their faces
-    are near on the mean. The mean squared distance of two groups follows from their sums, so that
-    no N x N matrix is made: N D numbers of memory, N^2 D steps at worst. Groups are found along
-    chains of nearest neighbours (Benzecri 1982, Murtagh 1983), which is exact for this linkage;
-    one that has no neighbour within the limit never gets one, and is done.
+    vectors: unit vectors, (N, D). limit: Euclidean. Returns the group of each vector, (N,),
+    numbered by their first rows. Other than with single linkage no chains arise, since the faces of
+    two groups must be near on average. The mean squared distance of two groups follows from the
+    sums of their vectors, so that no N x N matrix is needed: memory for N D numbers, and N^2 D
+    steps at worst. The groups are found along chains of nearest neighbours (Benzecri 1982, Murtagh
+    1983), which is exact for this linkage. A group without a neighbour within the limit never gets
+    one, and is finished.
     """
     count = len(vectors)
     sums, sizes = vectors.astype(np.float32), np.ones(count, np.float32)
@@ -45,7 +46,7 @@ def average_linkage(vectors: Embeddings, limit: float) -> NDArray[np.int64]:
     alive = np.arange(count)  # the rows of `sums` that still look for a neighbour
     least = np.float32(1 - limit * limit / 2)  # the mean cosine at the limit
     chain: list[int] = []  # places in `alive`
-    gone = np.zeros(count, bool)  # places in `alive` that are over
+    gone = np.zeros(count, bool)  # places in `alive` that were merged or are finished
     while True:
         if not chain:
             if 4 * gone.sum() > len(gone):
@@ -62,7 +63,9 @@ def average_linkage(vectors: Embeddings, limit: float) -> NDArray[np.int64]:
         cosines[tip] = -2
         near = int(cosines.argmax())
         if len(chain) > 1 and cosines[chain[-2]] >= cosines[near]:
-            near = chain[-2]  # of two as near the one before, or the chain would never end
+            near = chain[
+                -2
+            ]  # of two at the same distance the previous one, or the chain would not end
         if cosines[near] < least:
             gone[tip] = True
             chain.pop()
@@ -82,7 +85,7 @@ def average_linkage(vectors: Embeddings, limit: float) -> NDArray[np.int64]:
 
 
 def groups(vectors: Embeddings, limit: float) -> list[Group]:
-    """All groups, the largest first, single faces last."""
+    """All groups of `average_linkage`, the largest first, single faces last."""
     labels = average_linkage(vectors, limit)
     order = np.argsort(labels, kind="stable")
     starts = np.searchsorted(labels[order], np.arange(labels.max() + 2 if len(labels) else 0))

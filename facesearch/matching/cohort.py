@@ -1,4 +1,4 @@
-"""The cohort: faces of people whom a model's training never saw, with whom it is calibrated."""
+"""The cohort of a model: people whom its training never saw, with whom it is calibrated."""
 
 import json
 from dataclasses import dataclass
@@ -12,16 +12,16 @@ from safetensors.numpy import save
 from facesearch.core.arrays import Embeddings, FlipConsistencies
 from facesearch.core.errors import ModelError
 
-FACES_OF_ONE = 4  # of a person at most: enough for genuine pairs, and nobody speaks for many
-MOST_PEOPLE = 5000  # of a population
+FACES_OF_ONE = 4  # the most of a person: enough for genuine pairs, and nobody weighs too much
+MOST_PEOPLE = 5000  # the most of a population
 
 
 @dataclass(frozen=True, slots=True)
 class Cohort:
-    """Faces by person, people by population. Nobody's name or picture is kept.
+    """The embeddings of people's faces, by person and by population, without names or pictures.
 
-    A population is people who were photographed alike: press photos, family albums. What is
-    promised has to hold for each of them.
+    The photos of a population are of one kind, such as press photos or family albums. An error rate
+    is promised for each population, not for their mean.
     """
 
     embeddings: Embeddings  # unit vectors, (N, D)
@@ -29,7 +29,7 @@ class Cohort:
     people: NDArray[np.int64]  # who is on each face, (N,): 0 to P - 1, ascending
     populations: NDArray[np.int64]  # where each face is from, (N,): a place in `names`
     names: tuple[str, ...]  # of the populations
-    photos: NDArray[np.uint64]  # the photos of these people by their content, (M,)
+    photos: NDArray[np.uint64]  # the `content_key` of every photo of these people, (M,)
     photo_people: NDArray[np.int64]  # who is on each, (M,)
 
     @classmethod
@@ -42,9 +42,9 @@ class Cohort:
         name: str,
         seed: int = 0,
     ) -> "Cohort":
-        """One population: at most MOST_PEOPLE of the people, FACES_OF_ONE faces of each.
+        """A cohort of one population: MOST_PEOPLE people at most, FACES_OF_ONE faces of each.
 
-        photos: `content_key` of each face's, (N,).
+        people: who is on each face, (N,). photos: the `content_key` of each face's photo, (N,).
         """
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(people))
@@ -66,7 +66,7 @@ class Cohort:
         )
 
     def joined(self, other: "Cohort") -> "Cohort":
-        """Both; a population of `other` replaces one of the same name."""
+        """Both cohorts as one; a population of `other` replaces the one of the same name."""
         places = [number for number, name in enumerate(self.names) if name not in other.names]
         mine = self._only(places)
         first = int(mine.people.max()) + 1 if len(mine.people) else 0
@@ -81,7 +81,7 @@ class Cohort:
         )
 
     def of(self, population: int) -> "Cohort":
-        """One population alone."""
+        """The cohort of one population alone."""
         return self._only([population])
 
     def _only(self, places: list[int]) -> "Cohort":
@@ -104,7 +104,10 @@ class Cohort:
         return np.unique(self.people, return_index=True)[1].astype(np.int64)
 
     def save(self, path: Path) -> None:
-        """Half precision: an embedding moves by a thousandth of what tells people apart."""
+        """Write the cohort in half precision.
+
+        That moves an embedding by a thousandth of the distance between people.
+        """
         content = save(
             {
                 "embeddings": self.embeddings.astype(np.float16),
@@ -120,7 +123,7 @@ class Cohort:
 
     @classmethod
     def load(cls, path: Path) -> "Cohort":
-        """Raises ModelError if the file is missing or damaged."""
+        """Read what `save` wrote. Raises ModelError if the file is missing or damaged."""
         try:
             with safe_open(path, "numpy") as file:
                 parts = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -1,4 +1,4 @@
-"""From a distance to a probability."""
+"""From a distance to the probability that two faces are one person."""
 
 import math
 from dataclasses import dataclass
@@ -11,20 +11,19 @@ from facesearch.core.templates import templates
 from facesearch.matching.cohort import Cohort
 from facesearch.metrics.pairs import pairwise_distances
 
-FACES_BEHIND = 3  # photos behind a template, at most, when probabilities are fitted
-
-IMPOSTORS_PER_PROBE = 20  # and templates of others that a probe is compared with
+FACES_BEHIND = 3  # the most photos behind a template when the evidence is fitted
+IMPOSTORS_PER_PROBE = 20  # templates of other people that a probe is compared with
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """The logarithm of the likelihood ratio "one person" to "two", from what is known of a face.
+    """How much likelier a distance is between faces of one person than between faces of two.
 
-    Linear in the distance, with a slope that depends on the face's quality and on the number of
-    photos behind the person's template.
+    The logarithm of this likelihood ratio is linear in the distance; its slope depends on the
+    faces' flip consistency and on the number of photos behind the person's template.
     """
 
-    weights: tuple[float, ...]  # of `features`
+    weights: tuple[float, ...]  # of each of the `features`
 
     def log_ratio(self, distance: float, flip_consistency: float = 1.0, photos: int = 1) -> float:
         """The natural logarithm.
@@ -36,13 +35,16 @@ class Evidence:
         return float((row @ np.array(self.weights))[0])
 
 
-Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]  # features (T, F); one person? (T,)
+Trials = tuple[NDArray[np.float64], NDArray[np.bool_]]  # features (T, 6); one person or two (T,)
 
 
 def features(
     distance: Distances, flip_consistency: NDArray[np.float64], photos: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """What the evidence is a weighted sum of, (T, 6). photos: behind the template, at least 1."""
+    """The terms of which the evidence is a weighted sum, (T, 6).
+
+    photos: how many are behind the template, at least 1.
+    """
     doubt = -np.log(1.001 - np.clip(flip_consistency, 0, 1))
     more = np.log(photos)
     one = np.ones_like(distance)
@@ -50,7 +52,7 @@ def features(
 
 
 def evidence_trials(part: Cohort, seed: int) -> Trials:
-    """Faces against templates of 1, 2 and 3 other photos, of their own person and of others."""
+    """Compare faces with templates of 1 to 3 other photos, of their own person and of others."""
     rng = np.random.default_rng(seed)
     rows, same = [], []
     starts, counts = np.unique(part.people, return_index=True, return_counts=True)[1:]
@@ -83,10 +85,11 @@ def evidence_trials(part: Cohort, seed: int) -> Trials:
 
 
 def fit_evidence(trials: list[Trials], rounds: int = 50) -> Evidence:
-    """Logistic regression; every population counts the same, and in it both kinds of trials.
+    """Fit the evidence by logistic regression.
 
-    Newton's method with a slight pull to zero, so that perfectly separated distances give a finite
-    answer. Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
+    Every population has the same weight, and in it genuine and impostor trials have. Newton's
+    method, with a slight pull to zero that keeps the result finite where distances separate both
+    kinds perfectly. Source: Platt, "Probabilistic Outputs for Support Vector Machines", 1999.
     """
     x = np.concatenate([rows for rows, _ in trials])
     y = np.concatenate([same for _, same in trials])
@@ -108,16 +111,19 @@ def fit_evidence(trials: list[Trials], rounds: int = 50) -> Evidence:
 
 
 def probability(log_ratio: float, prior: float) -> float:
-    """That two faces are one person, if `prior` was the probability before they were compared."""
+    """The probability that two faces are one person.
+
+    prior: that probability before they were compared.
+    """
     odds = log_ratio + math.log(prior / (1 - prior))
     return 1 / (1 + math.exp(min(-odds, 700)))
 
 
 def posterior(log_ratios: list[float], people: int, prior: float) -> list[float]:
-    """The probability, for each of the nearest people, that a face is theirs.
+    """The probability, for each of the people nearest to a face, that it is theirs.
 
-    log_ratios: of the people nearest to the face. people: in the gallery, each as likely as the
-    others beforehand. prior: that the face belongs to any of them.
+    log_ratios: of these people. people: how many are in the gallery, each of them equally likely
+    beforehand. prior: the probability beforehand that the face is any of theirs.
     """
     each = [ratio + math.log(prior / people) for ratio in log_ratios]
     logs = [*each, math.log1p(-prior)]

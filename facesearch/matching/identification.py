@@ -7,7 +7,7 @@ from facesearch.core.face import Box
 from facesearch.core.photos import Photo
 from facesearch.matching.decision import Answer, Candidate, Decision, decide
 
-NEAREST_PEOPLE = 10  # people near a face that its probability is shared among, at least
+NEAREST_PEOPLE = 10  # the fewest people near a face among whom its probability is shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def _face(
 def _with_rejections(
     decision: Decision, every: list[Candidate], barred: set[str], threshold: float
 ) -> Decision:
-    """The decision, saying who would be nearest if the face were not known not to be theirs."""
+    """The decision with a note if the nearest person is one that the face was rejected as."""
     if not every or every[0].name not in barred:
         return decision
     nearest = every[0]
@@ -99,7 +99,7 @@ def _with_rejections(
 
 
 def _each_person_once(answers: list[IdentifiedFace]) -> list[IdentifiedFace]:
-    """In one photo a person can be only one face: the nearest keeps the name."""
+    """Leave each name to one face of the photo, the nearest: a person cannot be there twice."""
     best: dict[str, IdentifiedFace] = {}
     for answer in answers:
         if answer.name is not None and answer.distance is not None:

@@ -1,4 +1,4 @@
-"""Which faces are known not to be a person's."""
+"""Faces that the user rejected as a person's, and how they are recognised again."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,13 +14,12 @@ from facesearch.matching.duplicates import near_enough
 if TYPE_CHECKING:
     from facesearch.vision.model import Model
 
-NEAR = (
-    0.15  # where no calibration says more; experiments/copy_distances.py shows how far copies move
-)
+# where there is no calibration; experiments/copy_distances.py shows how far copies move
+NEAR = 0.15
 
 
 def near_of(model: "Model") -> float:
-    """The distance within which, by this model, a face is taken for a copy of another."""
+    """The distance within which a model's embeddings of two faces count as copies of one face."""
     try:
         return near_enough(calibration_of(model))
     except ModelError:
@@ -29,10 +28,10 @@ def near_of(model: "Model") -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """One face that is not one person's."""
+    """The user's word that a face is not a person's."""
 
     number: int
-    name: str  # of the person whose face it is not
+    name: str  # of the person that the face does not show
     sha256: str  # of the photo
     box: Box
     embedding: Embeddings  # (D,), or empty where the face could not be recognised
@@ -40,14 +39,14 @@ class Rejection:
     near: float = NEAR  # the distance within which another face is a copy of this one
 
     def bars(self, sha256: str, box: Box, embedding: Embeddings) -> bool:
-        """Whether this is the face: in the same photo and place, or so near that it is a copy."""
+        """Whether this is the rejected face, in the same place of the photo, or a copy of it."""
         if sha256 == self.sha256:
             return box.overlap(self.box) >= SAME_BOX_IOU
         if len(embedding) != len(self.embedding) or not len(embedding):
-            return False  # another model's
+            return False  # the embedding of another model, or none
         return float(np.linalg.norm(embedding - self.embedding)) <= self.near
 
 
 def barred(said: list[Rejection], sha256: str, box: Box, embedding: Embeddings) -> set[str]:
-    """The people whose a face is known not to be."""
+    """The names of the people that a face was rejected as."""
     return {each.name for each in said if each.bars(sha256, box, embedding)}

@@ -1,4 +1,4 @@
-"""Confidence intervals from people drawn again: pairs of one person are not independent."""
+"""Confidence intervals by a bootstrap over people: pairs of one person are not independent."""
 
 from collections.abc import Callable, Sequence
 
@@ -7,10 +7,12 @@ import numpy as np
 from facesearch.metrics.error_rates import Weights
 
 REPLICATES = 200
-TAIL = 0.025  # left out at either end: 95 % intervals
+TAIL = 0.025  # the share left out at either end: intervals of 95 %
 
 Interval = tuple[float, float]
-Intervals = dict[str, Interval | dict[str, Interval | None] | None]  # by figure, and by rate
+Intervals = dict[
+    str, Interval | dict[str, Interval | None] | None
+]  # by the figure's name, some of them also by rate
 
 
 def intervals(
@@ -20,12 +22,13 @@ def intervals(
     replicates: int = REPLICATES,
     seed: int = 0,
 ) -> list[Interval | None]:
-    """The 95 % percentile interval of each figure, over as many people drawn with replacement.
+    """The 95 % percentile interval of each figure, over people drawn with replacement.
 
-    figures: from how often each person was drawn, (people,), to figures, nan where there is none.
-    A person drawn w times gives each genuine pair the weight w, and pairs with somebody drawn v
-    times the weight w v; a person and a copy of them are no pair. None for a figure that less
-    than half of the replicates have.
+    people: how many there are, and how many are drawn each time. figures: takes how often each
+    person was drawn, (people,), and returns the figures, nan for one that is undefined. A person
+    who was drawn w times gives the weight w to each of their genuine pairs, and w v to each pair
+    with somebody who was drawn v times; a person and a copy of them are no pair. The interval is
+    None for a figure that is undefined in more than half of the replicates.
     Source: Bolle, Ratha and Pankanti, "Error analysis of pattern recognition systems: the subsets
     bootstrap", CVIU 93, 2004.
     """

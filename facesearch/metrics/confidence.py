@@ -1,20 +1,20 @@
-"""What a count of errors says of their true rate, with confidence."""
+"""What a count of errors says about their true rate, with 95 % confidence."""
 
 import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-CONFIDENCE = 0.95  # one-sided: one promise in twenty is broken
-RULE_OF_30 = 30  # errors that must have been seen before a bound of dependent trials is believed
+CONFIDENCE = 0.95  # one-sided: of twenty promises one may be broken
+RULE_OF_30 = 30  # errors that must have been seen for a bound on dependent trials to be used
 
 
 def most_errors(trials: int, rate: float) -> int:
-    """The most errors among independent trials that still prove the true rate to be below `rate`.
+    """The most errors in independent trials that still show the true rate to be below `rate`.
 
-    That is the largest k for which k or fewer errors would be seen, at a true rate of `rate`, with
-    a probability of 1 - CONFIDENCE at most; -1 if even none at all proves nothing.
-    rate: in (0, 1). Source: Clopper and Pearson, Biometrika 26, 1934, the upper limit inverted.
+    It is the largest k such that, at a true rate of `rate`, k errors or fewer would be seen with a
+    probability of at most 1 - CONFIDENCE; -1 if not even 0 errors would show it. rate: in (0, 1).
+    Source: Clopper and Pearson, Biometrika 26, 1934, the upper limit inverted.
     """
     if (1 - rate) ** trials > 1 - CONFIDENCE:
         return -1
@@ -27,7 +27,7 @@ def most_errors(trials: int, rate: float) -> int:
 
 
 def smallest_rate(trials: int) -> float:
-    """The smallest rate that trials without any error prove; 1 without a trial."""
+    """The smallest upper limit of the rate that trials without an error give; 1 without a trial."""
     return 1.0 if trials == 0 else 1 - (1 - CONFIDENCE) ** (1 / trials)
 
 
@@ -35,9 +35,10 @@ def pair_rate_bound(matches: NDArray[np.int64]) -> float:
     """The upper confidence limit of the share of pairs of people that match.
 
     matches: for each of n people, how many of the other n - 1 they match, (n,). Pairs that share a
-    person are not independent; the limit is the normal one with the variance of a U-statistic.
-    Source: Hoeffding, Annals of Mathematical Statistics 19, 1948: 4 / n times the variance of a
-    person's own share. It is too large, by 2 at most, for pairs that match independently.
+    person depend on each other: the limit is the normal one with the variance of a U-statistic,
+    which is 4 / n times the variance of a person's own share. For pairs that match independently
+    that variance is too large, by a factor of at most 2.
+    Source: Hoeffding, Annals of Mathematical Statistics 19, 1948.
     """
     people = len(matches)
     shares = matches / (people - 1)

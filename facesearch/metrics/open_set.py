@@ -1,7 +1,8 @@
-"""Searches of a gallery by people who are enrolled in it and by people who are not.
+"""Error rates of searches of a gallery, by people who are enrolled and by people who are not.
 
-Draw who is enrolled, search with everybody's other photos, sum up over several draws. `Searches`
-says all that is needed of one gallery, so that other distances to a person can be summed up, too.
+`draw` says who is enrolled with which photos, `search` searches with everybody's other photos, and
+`summary` takes the means over several draws. `Searches` holds all that the means need of one
+gallery, so that other distances to a person can be measured the same way.
 """
 
 import math
@@ -20,11 +21,11 @@ from facesearch.metrics.bootstrap import Intervals, intervals
 from facesearch.metrics.error_rates import Ranked, Tally, Weights
 from facesearch.metrics.pairs import NEVER
 
-RATES = (0.1, 0.01, 0.001)  # of FPIR, at which FNIR is told
-SIZES = (10, 100, 1000)  # people enrolled
-PHOTOS = 3  # enrolled of a person, at most
+FPIR_RATES = (0.1, 0.01, 0.001)  # at which FNIR is reported
+SIZES = (10, 100, 1000)  # people enrolled in a gallery
+PHOTOS = 3  # the most photos enrolled of a person
 DRAWS = 10  # galleries of each size
-RANKS = 20  # of the CMC
+RANKS = 20  # how far the CMC goes
 
 Numbers = NDArray[np.int64]
 Figure = TypeVar("Figure")
@@ -36,14 +37,14 @@ class Draw:
 
     enrolled: Numbers  # people, (G,)
     rows: Numbers  # enrolled photos, (E,)
-    places: Numbers  # the place in `enrolled` of whom each of them shows, (E,)
+    places: Numbers  # who is on each of `rows`, as a place in `enrolled`, (E,)
     known: Numbers  # the other photos of the people enrolled, (K,)
     unknown: Numbers  # one photo of everybody else, (U,)
 
 
 @dataclass(frozen=True)
 class Searches:
-    """What the probes found in one gallery of G people. At a tie one's own person comes last."""
+    """What the probes found in one gallery of G people. In a tie the probe's own person is last."""
 
     rank: Numbers  # of a known probe's own person, (K,): 1 the nearest; beyond G if never found
     distance: Distances  # to the own person, (K,)
@@ -56,9 +57,9 @@ class Searches:
         return Ranked(np.where(self.rank == 1, self.distance, NEVER), self.nearest)
 
     def tally(self, people: Weights | None = None) -> Tally:
-        """Known probes whose own person is the nearest, and unknown probes, by distance.
+        """The known probes whose own person is the nearest, and the unknown probes, by distance.
 
-        FPIR and FNIR are its rates. people: how often each was drawn, (P,).
+        Its rates are FNIR and FPIR. people: how often each person was drawn, (P,).
         """
         if people is None:
             return self._ranked.tally()
@@ -67,7 +68,7 @@ class Searches:
 
 @dataclass(frozen=True, slots=True)
 class OpenSet:
-    """Errors of searches in galleries of one size: means over the draws."""
+    """Error rates of searches in galleries of one size: means over the draws."""
 
     enrolled: int  # people
     known_probes: int  # of a draw, on average
@@ -81,7 +82,10 @@ class OpenSet:
 
 
 def check(counts: Numbers, enrolled: int) -> None:
-    """Raises DataError if people with so many photos each are too few to enrol `enrolled`."""
+    """Raise DataError if `enrolled` people cannot be enrolled.
+
+    counts: how many photos each person has.
+    """
     if not 1 <= enrolled < len(counts):
         raise DataError(
             f"{len(counts)} people are too few to enrol {enrolled} and leave somebody unknown"
@@ -91,17 +95,17 @@ def check(counts: Numbers, enrolled: int) -> None:
 
 
 def draw(people: Numbers, enrolled: int, photos: int, rng: np.random.Generator) -> Draw:
-    """Enrol people with up to `photos` photos each, and leave each of them one to search with.
+    """Enrol people with up to `photos` photos each, and keep at least one of each to search with.
 
-    people: who is on each photo, (N,). People with one photo are enrolled only where the others
-    are too few; nobody then searches for them. Raises DataError for too few people.
+    people: who is on each photo, (N,). People with a single photo are enrolled only where the
+    others are too few, and no probe shows them then. Raises DataError for too few people.
     """
     order = rng.permutation(len(people))
     order = order[np.argsort(people[order], kind="stable")]
     names, starts, counts = np.unique(people[order], return_index=True, return_counts=True)
     check(counts, enrolled)
     shuffled = rng.permutation(len(names))
-    by_number = np.argsort(counts[shuffled] < 2, kind="stable")  # who has several comes first
+    by_number = np.argsort(counts[shuffled] < 2, kind="stable")  # people with several photos first
     chosen, others = np.split(shuffled[by_number], [enrolled])
     kept = np.minimum(photos, np.maximum(counts - 1, 1))
     rows, known = [], []
@@ -121,9 +125,9 @@ def draw(people: Numbers, enrolled: int, photos: int, rng: np.random.Generator) 
 def search(
     embeddings: Embeddings, people: Numbers, found: NDArray[np.bool_], drawn: Draw
 ) -> Searches:
-    """Search with each probe of a draw; a person is as near as their template.
+    """Search with each probe of a draw, by the distances to people's templates.
 
-    A probe without a face finds nobody; a person enrolled without a face is never found.
+    A probe without a face finds nobody, and a person enrolled without a face is never found.
     """
     usable = found[drawn.rows]
     present, places = np.unique(drawn.places[usable], return_inverse=True)
@@ -160,10 +164,11 @@ def open_set(
     draws: int = DRAWS,
     seed: int = 0,
 ) -> OpenSet:
-    """Errors of searches in seeded galleries of `enrolled` people.
+    """Error rates of searches in `draws` galleries of `enrolled` people, drawn with `seed`.
 
-    embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1.
-    found: whether there is a face, (N,). Raises DataError for too few people or photos.
+    embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1. found:
+    whether the photo has a face, (N,). photos: the most enrolled of a person. Raises DataError for
+    too few people or photos.
     """
     rng = np.random.default_rng(seed)
     searches = [
@@ -173,19 +178,19 @@ def open_set(
 
 
 def summary(searches: Sequence[Searches], enrolled: int, people: int) -> OpenSet:
-    """The means over searches of several galleries of one size; intervals over `people` people."""
+    """The means over galleries of one size, with intervals over the people, `people` in number."""
     unknown = len(searches[0].nearest)
-    told = [rate * unknown >= 1 - 1e-9 for rate in RATES]
+    told = [rate * unknown >= 1 - 1e-9 for rate in FPIR_RATES]
 
     def figures(weights: Weights) -> list[float]:
         tallies = [one.tally(weights) for one in searches]
-        fnir = [_mean(tally.fnmr_at_fmr(rate) for tally in tallies) for rate in RATES]
+        fnir = [_mean(tally.fnmr_at_fmr(rate) for tally in tallies) for rate in FPIR_RATES]
         return [_mean(_within(one, 1, weights) for one in searches), *fnir]
 
     def by_rate(values: Sequence[Figure | None]) -> dict[str, Figure | None]:
         return {
             str(rate): value if supported else None
-            for rate, value, supported in zip(RATES, values, told, strict=True)
+            for rate, value, supported in zip(FPIR_RATES, values, told, strict=True)
         }
 
     ones = np.ones(people)

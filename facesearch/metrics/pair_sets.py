@@ -1,7 +1,7 @@
-"""Pairs of photos, those of a list or all that there are, tallied as often as people are drawn.
+"""Sets of pairs of photos, those of a list or all pairs, and their figures for weights of people.
 
-Both kinds give the same figures for any weights of people: accuracy, F1, AUC, EER and the FNMR at
-each of `metrics.RATES`. Weights of people: how often each was drawn, (P,).
+The figures are accuracy, F1, AUC, EER and the FNMR at each of FMR_RATES. The weights say how often
+each person was drawn, (P,), so that a bootstrap over people can ask for them many times.
 """
 
 from collections.abc import Iterator
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances, Embeddings
 from facesearch.metrics.error_rates import Ranked, Tally, Weights
-from facesearch.metrics.pairs import NEVER, RATES, Judged
+from facesearch.metrics.pairs import FMR_RATES, NEVER, Judged
 
-RESOLUTION = 1e-5  # of the distances of all pairs; float32 cosines say no more
-LEVELS = int(NEVER / RESOLUTION) + 1  # the last is that of pairs without a face
-BLOCK = 256  # photos whose pairs are looked at together
-KEPT = 1_000_000  # impostor pairs that are kept one by one
+RESOLUTION = 1e-5  # of the distances of all pairs; float32 cosines are no finer
+LEVELS = int(NEVER / RESOLUTION) + 1  # of distance; the last holds the pairs without a face
+BLOCK = 256  # photos whose pairs are computed at a time
+KEPT = 1_000_000  # the most impostor pairs that are kept one by one
 
 Numbers = NDArray[np.int64]
 
@@ -58,10 +58,11 @@ class ListedPairs:
 
 
 class AllPairs:
-    """All pairs of many photos, in bounded memory, at distances to the resolution of 1e-5.
+    """All pairs of many photos, in bounded memory, with distances rounded to RESOLUTION.
 
-    All pairs are counted. When people weigh differently, the nearest impostor pairs are weighed one
-    by one and the rest by a sample of them. A pair with a photo without a face never matches.
+    Without weights all pairs are counted. With weights of people the nearest impostor pairs are
+    weighed one by one, the others by a sample of them. A pair with a photo without a face never
+    matches.
     """
 
     def __init__(
@@ -76,8 +77,8 @@ class AllPairs:
     ) -> None:
         """embeddings: unit vectors, (N, D). people: who is on each, (N,), numbers 0 to P - 1.
 
-        found: whether there is a face, (N,). threshold: for accuracy and F1. kept: impostor pairs
-        weighed one by one, at most.
+        found: whether the photo has a face, (N,). threshold: for accuracy and F1. kept: the most
+        impostor pairs that are weighed one by one.
         """
         self._photos = np.bincount(people).astype(np.float64)  # of each person
         self._faces = np.bincount(people[found], minlength=len(self._photos)).astype(np.float64)
@@ -92,7 +93,7 @@ class AllPairs:
         self._leave_out_empty_levels(min(int(threshold / RESOLUTION) + 1, LEVELS - 1))
 
     def _count_genuine(self, embeddings: Embeddings, people: Numbers) -> None:
-        """The levels of each person's own pairs, how often each occurs, and whose it is."""
+        """Keep the levels of each person's own pairs, how often each occurs, and whose it is."""
         levels, times, owners = [np.empty(0, np.int64)], [np.empty(0)], [np.empty(0, np.int64)]
         order = np.argsort(people, kind="stable")
         parts = np.split(order, np.cumsum(self._faces.astype(np.int64))[:-1])
@@ -110,7 +111,7 @@ class AllPairs:
     def _keep_impostors(
         self, embeddings: Embeddings, people: Numbers, kept: int, rng: np.random.Generator
     ) -> None:
-        """Level and people of single impostor pairs: first the nearest ones, then the sample."""
+        """Keep the level and the people of impostor pairs: the nearest first, then the sample."""
         counted = np.cumsum(self._impostor)
         edge, share = LEVELS, 0.0
         if counted[-1] > kept:
@@ -130,7 +131,7 @@ class AllPairs:
         self._near = int(np.searchsorted(self._kept, edge))
 
     def _leave_out_empty_levels(self, accepted: int) -> None:
-        """Number the levels that have pairs, and the last. accepted: how many lie within reach."""
+        """Number the levels that have pairs, and the last. accepted: levels up to the threshold."""
         used = self._impostor > 0
         used[self._level] = True
         used[-1] = True
@@ -161,20 +162,20 @@ class AllPairs:
         return np.bincount(level, weights, len(self._distance)).astype(np.float64, copy=False)
 
     def figures(self, people: Weights | None = None) -> list[float]:
-        """Accuracy and F1 weigh both kinds of pairs alike, as if there were as many of either."""
+        """The figures; in accuracy and F1 both kinds of pairs count alike."""
         tally = self.tally(people)
         fmr, fnmr = (float(rate[self._accepted]) for rate in tally.rates())
         return [1 - (fmr + fnmr) / 2, 2 * (1 - fnmr) / (2 - fnmr + fmr), *_errors(tally)]
 
 
 def _errors(tally: Tally) -> list[float]:
-    return [tally.auc(), tally.eer(), *(tally.fnmr_at_fmr(rate) for rate in RATES)]
+    return [tally.auc(), tally.eer(), *(tally.fnmr_at_fmr(rate) for rate in FMR_RATES)]
 
 
 def _blocks(
     embeddings: Embeddings,
 ) -> Iterator[tuple[slice, slice, Numbers, NDArray[np.bool_]]]:
-    """Rows, columns, the level of each pair of them, and which are pairs of a with a later b."""
+    """Rows, columns, the level of each pair of them, and whether its column comes after its row."""
     for start in range(0, len(embeddings), BLOCK):
         rows, columns = slice(start, start + BLOCK), slice(start, None)
         squared = 2 - 2 * (embeddings[rows] @ embeddings[columns].T)
@@ -184,5 +185,5 @@ def _blocks(
 
 
 def _crossed(photos: Weights) -> float:
-    """Pairs of photos of different people. photos: of each person, (P,)."""
+    """How many pairs show two people. photos: how many each person has, (P,)."""
     return float(photos.sum() ** 2 - (photos**2).sum()) / 2

@@ -1,4 +1,4 @@
-"""How well distances tell people apart. A pair matches at a threshold if distance <= threshold."""
+"""How well distances tell people apart. A pair matches if distance <= threshold."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ from numpy.typing import ArrayLike, NDArray
 from facesearch.core.arrays import Distances
 from facesearch.metrics.error_rates import Ranked
 
-MOST_FACES = 5000  # whose pairs, 12 million, are looked at all together
-MOST_OF_ONE = 12  # faces of a person, that is 66 genuine pairs
-RATES = (0.01, 0.001, 0.0001)  # false match rates at which false non-matches are told
-NEVER = 2.0001  # the distance given to a pair with a photo in which no face was found
+MOST_FACES = 5000  # faces whose pairs, 12 million, are computed together
+MOST_OF_ONE = 12  # faces of a person, which make 66 genuine pairs
+FMR_RATES = (0.01, 0.001, 0.0001)  # false match rates at which FNMR is reported
+NEVER = 2.0001  # the distance of a pair with a photo without a face: it never matches
 
 
 def error_rates(genuine: Distances, impostor: Distances, thresholds: ArrayLike) -> Distances:
-    """(2, T): false match rate and false non-match rate at each threshold.
+    """False match rate and false non-match rate at each threshold, (2, T).
 
     genuine, impostor: distances, in any order, at least one of each.
     """
@@ -26,15 +26,15 @@ def error_rates(genuine: Distances, impostor: Distances, thresholds: ArrayLike) 
 
 
 def candidates(genuine: Distances, impostor: Distances) -> Distances:
-    """Thresholds, ascending, that give every possible outcome once: none accepted to all."""
+    """Thresholds, ascending, that give every possible outcome once, from none to all accepted."""
     values = np.unique(np.concatenate([genuine, impostor]))
     return np.concatenate([[np.nextafter(values[0], -np.inf)], values])
 
 
 def threshold_at_fmr(impostor: Distances, fmr: float) -> float:
-    """The largest threshold at which no more than the share `fmr` of impostor pairs match.
+    """The largest threshold at which at most the share `fmr` of the impostor pairs match.
 
-    At a tie all equal distances are refused. May be so low that nothing matches.
+    Pairs at equal distances are refused together. It may be so low that nothing matches.
     """
     ordered = np.sort(impostor)
     allowed = int(np.floor(fmr * len(ordered) + 1e-9))
@@ -44,15 +44,15 @@ def threshold_at_fmr(impostor: Distances, fmr: float) -> float:
 
 
 def fnmr_at_fmr(genuine: Distances, impostor: Distances, fmr: float) -> float:
-    """The share of genuine pairs refused at the threshold for a false match rate."""
+    """The share of the genuine pairs that `threshold_at_fmr` refuses."""
     threshold = threshold_at_fmr(impostor, fmr)
     return float(np.mean(genuine > threshold))
 
 
 def best_f1(genuine: Distances, impostor: Distances) -> tuple[float, float]:
-    """The threshold with the best F1, and that F1; the middle of the gap that gives it.
+    """The threshold with the best F1, in the middle of the gap that gives it, and that F1.
 
-    F1 depends on the mix: give as many impostor pairs as genuine ones for the usual figure.
+    F1 depends on the mix of pairs: the usual figure has as many impostor as genuine pairs.
     """
     at = candidates(genuine, impostor)
     fmr, fnmr = error_rates(genuine, impostor, at)
@@ -64,9 +64,9 @@ def best_f1(genuine: Distances, impostor: Distances) -> tuple[float, float]:
 
 
 def best_accuracy_threshold(genuine: Distances, impostor: Distances) -> float:
-    """The threshold with the most pairs right, in the middle of the gap that gives it.
+    """The threshold at which most pairs are right, in the middle of the gap that gives it.
 
-    Of several as good the strictest.
+    Of several that are equally good it is the strictest.
     """
     at = candidates(genuine, impostor)
     fmr, fnmr = error_rates(genuine, impostor, at)
@@ -81,13 +81,13 @@ def auc(genuine: Distances, impostor: Distances) -> float:
 
 
 def eer(genuine: Distances, impostor: Distances) -> float:
-    """The error at which false matches and false non-matches are as frequent, interpolated."""
+    """The rate at which both errors are equally frequent, interpolated."""
     return Ranked(genuine, impostor).tally().eer()
 
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """What a list of pairs says of a model; the fields of the command's JSON."""
+    """The figures of a model on a list of pairs: fields of the JSON of `facesearch evaluate`."""
 
     pairs: int
     accuracy: float  # the mean over the folds
@@ -101,7 +101,7 @@ class PairResult:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What thresholds make of a list of pairs."""
+    """Which pairs of a list match, and at which thresholds."""
 
     accepted: NDArray[np.bool_]  # (N,), each pair at the threshold of its fold
     thresholds: tuple[float, ...]  # of each fold
@@ -111,10 +111,11 @@ class Judged:
 def judge(
     distance: Distances, same: NDArray[np.bool_], fold: NDArray[np.int64], threshold: float
 ) -> Judged:
-    """Which pairs match.
+    """Judge which pairs match.
 
     distance, same, fold: (N,). With several folds each fold is judged with the threshold that is
-    most accurate on the others, as LFW's View 2 wants it; a single one with `threshold`.
+    most accurate on the others, which is the protocol of LFW's View 2; a single fold is judged with
+    `threshold`.
     Source: Huang et al., Labeled Faces in the Wild, UMass 07-49, 2007.
     """
     folds = np.unique(fold)
@@ -134,7 +135,7 @@ def judge(
 def evaluate_pairs(
     distance: Distances, same: NDArray[np.bool_], fold: NDArray[np.int64], threshold: float
 ) -> PairResult:
-    """Accuracy, F1, AUC and errors of pairs, as `judge` judges them."""
+    """The figures of a list of pairs; see `judge` for the arguments."""
     judged = judge(distance, same, fold, threshold)
     genuine, impostor = distance[same], distance[~same]
     hits = int(np.sum(judged.accepted & same))
@@ -148,16 +149,17 @@ def evaluate_pairs(
         eer=eer(genuine, impostor),
         fnmr_at_fmr={
             str(rate): fnmr_at_fmr(genuine, impostor, rate) if rate * len(impostor) >= 1 else None
-            for rate in RATES
+            for rate in FMR_RATES
         },
     )
 
 
 def sample(people: NDArray[np.int64], seed: int) -> NDArray[np.int64]:
-    """Rows of the faces to look at: at most MOST_OF_ONE of a person, and MOST_FACES in all.
+    """The rows of the faces to measure with: at most MOST_OF_ONE of a person, MOST_FACES in all.
 
-    people: who is on each face, (N,). Otherwise a few people with many photos would speak for all,
-    and the number of pairs would outgrow the memory. Beyond MOST_FACES people are left out whole.
+    Without the first limit a few people with many photos would decide the figures, without the
+    second the pairs would not fit into memory; people beyond it are left out with all their faces.
+    people: who is on each face, (N,).
     """
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(people))
@@ -175,7 +177,7 @@ def all_pairs(
 ) -> tuple[Distances, Distances]:
     """Distances of all genuine and of all impostor pairs.
 
-    embeddings: unit vectors, (N, D). people: who is on each, (N,). Needs N^2 numbers of memory:
+    embeddings: unit vectors, (N, D). people: who is on each, (N,). Needs memory for N^2 numbers:
     see `sample`.
     """
     first, second = np.triu_indices(len(embeddings), k=1)
@@ -188,12 +190,12 @@ def all_pairs(
 def balanced(
     genuine: Distances, impostor: Distances, seed: int
 ) -> tuple[Distances, NDArray[np.bool_]]:
-    """As many impostor pairs as genuine ones, drawn: distances (2 G,) and which are genuine."""
+    """All G genuine pairs and G drawn impostor pairs: distances and which are genuine, (2 G,)."""
     count = min(len(genuine), len(impostor))
     drawn = np.random.default_rng(seed).choice(impostor, count, replace=False)
     return np.concatenate([genuine, drawn]), np.arange(len(genuine) + count) < len(genuine)
 
 
 def pairwise_distances(a: NDArray[np.float32], b: NDArray[np.float32]) -> Distances:
-    """Euclidean, of all rows of unit vectors a (N, D) to all of b (M, D): (N, M)."""
+    """Euclidean distances, (N, M), of all rows of a, (N, D), to all of b, (M, D), unit vectors."""
     return np.sqrt(np.maximum(2 - 2 * (a @ b.T).astype(np.float64), 0))

@@ -1,1 +1,1 @@
-"""Making a model: data, network, losses, the loop, export."""
+"""Makes a model: data, network, losses, the training loop, the model folder."""

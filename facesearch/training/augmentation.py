@@ -1,4 +1,4 @@
-"""Random changes to training chips: what cameras, light, distance and hands do to a face."""
+"""Random changes to training chips, like those of cameras, light, distance and covered faces."""
 
 import math
 
@@ -6,15 +6,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-PART = 16  # chips that the processor's cache holds as floats
+PART = 16  # chips at a time, which fit into the processor's cache as floats
 GREY = (0.299, 0.587, 0.114)  # the luma of ITU-R BT.601
 
 
 def augmented(chips: Tensor, size: int, rng: torch.Generator) -> Tensor:
-    """Another view of each chip: (B, E, E, 3) uint8, E > size, to (B, 3, size, size) in [-1, 1].
+    """A random view of each chip: (B, E, E, 3) uint8, E > size, to (B, 3, size, size) in [-1, 1].
 
-    Mirrored, turned, zoomed and moved out of the chip's margin; other light, contrast and colour,
-    or none; fewer pixels; a patch of noise before the face.
+    Chips are mirrored, turned, zoomed and moved within their margin, get other light, contrast and
+    colour, or none; some lose resolution, and some are partly covered with noise.
     """
 
     def uniform(low: float, high: float, *shape: int) -> Tensor:

@@ -21,20 +21,21 @@ from facesearch.vision.photo_files import People
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """People for three purposes; nobody stands in two of them."""
+    """The people of the three parts; nobody is in two of them."""
 
     train: People
     validation: People
     test: People
-    source: str  # how it was made, for the record
+    source: str  # how the split was made
 
 
 def split_people(folder: Path, people: People, seed: int, share: float = 0.1) -> Split:
-    """A tenth of the people to validate and a tenth to test, drawn with `seed`.
+    """Split people: the share `share` to validate, as many to test, drawn with `seed`.
 
-    Where LFW's own lists lie in the folder, the test people are theirs, and people on neither list
-    are left out. People with one photo are drawn apart from the others, so that every part has its
-    share. Raises DataError if a part would have fewer than two people with two photos or more.
+    If LFW's own lists lie in the folder, the test people are those of its list, and people on
+    neither list are left out. People with one photo are drawn apart from the others, so that every
+    part has its share of them. Raises DataError if a part would have fewer than two people with two
+    photos or more.
     """
     rng = np.random.default_rng(seed)
     lists = folder / LFW_TRAIN, folder / LFW_TEST
@@ -70,10 +71,10 @@ def _draw(people: People, share: float, rng: np.random.Generator) -> People:
 
 
 class ChipCache:
-    """Chips of the principal faces of many photos, on disk, made once.
+    """The chips of the faces that photos are about, made once and kept on disk.
 
-    `chips.bin` holds the chips one after another, `chips.jsonl` a line for each photo with the row
-    or the reason why there is none. What was made before a stop is kept.
+    `chips.bin` has the chips one after another, `chips.jsonl` a line for each photo with the row of
+    its chip, or the reason why it has none. A run that was stopped goes on where it was.
     """
 
     def __init__(self, folder: Path, reader: FaceReader, margin: int) -> None:
@@ -85,7 +86,7 @@ class ChipCache:
         self.left_out: dict[Path, str] = {}
 
     def recall(self) -> tuple[list[str], dict[str, str]]:
-        """Look at what is there already: the lines of the index, and reasons by photo."""
+        """Read what is there already: the lines of the index, and the reasons by photo."""
         index, store = self._folder / "chips.jsonl", self._folder / "chips.bin"
         reasons: dict[str, str] = {}
         kept = [json.dumps(self._key())]
@@ -104,7 +105,7 @@ class ChipCache:
         return kept, reasons
 
     def fill(self, photos: Sequence[Path], progress: Progress) -> None:
-        """See that each photo has its chip or its reason."""
+        """Make the chips that are missing, so that each photo has a chip or a reason."""
         self._folder.mkdir(parents=True, exist_ok=True)
         index, store = self._folder / "chips.jsonl", self._folder / "chips.bin"
         kept, reasons = self.recall()
@@ -139,7 +140,7 @@ class ChipCache:
         )
 
     def row(self, photo: Path) -> int | None:
-        """Where the chip of a photo stands in `chips`; None if it was left out."""
+        """The row of a photo's chip in `chips`; None if the photo was left out."""
         return self._rows.get(_stamp(photo))
 
     @property
@@ -207,13 +208,13 @@ def faces_of(part: People, cache: ChipCache, data: Path) -> Faces:
 
 
 def _stamp(photo: Path) -> str:
-    """A photo as it is now: path, size and time of change."""
+    """A key of a photo's present content: path, size and time of change."""
     stat = photo.stat()
     return f"{photo}|{stat.st_size}|{stat.st_mtime_ns}"
 
 
 def fingerprint(paths: Iterable[Path], root: Path) -> str:
-    """SHA-256 over the names and sizes of photos, for the record of a training run."""
+    """The SHA-256 of the names and sizes of photos below `root`, which identifies a run's data."""
     digest = hashlib.sha256()
     for path in sorted(paths):
         digest.update(os.fsencode(path.relative_to(root)) + b" %d\n" % path.stat().st_size)

@@ -1,4 +1,4 @@
-"""Training in several processes, as `torchrun` starts them; one process is a group of one."""
+"""Training in several processes that `torchrun` starts; a single process is a group of one."""
 
 import gc
 import os
@@ -10,7 +10,7 @@ from datetime import timedelta
 import torch
 from torch import Tensor, distributed
 
-PATIENCE = timedelta(days=2)  # the first process may look for faces for long
+PATIENCE = timedelta(days=2)  # the others wait while the first process finds the faces
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +26,20 @@ class Processes:
         return self.rank == 0
 
     def wait(self) -> None:
-        """Until all have come here."""
+        """Wait until all processes have come here."""
         if self.count > 1:
             distributed.barrier()
 
     def share(self, count: int) -> slice:
-        """Which rows of a batch of `count` are this process's."""
+        """The rows of a batch of `count` that this process computes."""
         return slice(self.rank, count, self.count)
 
     def together(self, embeddings: Tensor, count: int) -> Tensor:
-        """The embeddings (count, D) of a whole batch from each process's share of it.
+        """The embeddings (count, D) of a whole batch, gathered from all processes' shares.
 
-        Only this process's rows carry a gradient, `self.count` times as large as alone: the mean
-        that DistributedDataParallel takes over the processes is then the whole batch's gradient.
+        embeddings: of this process's share. Its rows alone carry a gradient, `self.count` times as
+        large as in a single process: DistributedDataParallel takes the mean over the processes,
+        which then is the gradient of the whole batch.
         """
         if self.count == 1:
             return embeddings
@@ -55,7 +56,7 @@ class Processes:
 
 @contextmanager
 def processes(device: torch.device) -> Iterator[Processes]:
-    """Join the processes that `torchrun` started; without it, this one alone."""
+    """Join the processes that `torchrun` started; without it the group is this one alone."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     if count == 1:
         yield Processes()
@@ -66,4 +67,4 @@ def processes(device: torch.device) -> Iterator[Processes]:
         yield Processes(distributed.get_rank(), count)
     finally:
         distributed.destroy_process_group()
-        gc.collect()  # DistributedDataParallel's cycles: its threads must not see the program's end
+        gc.collect()  # cycles of DistributedDataParallel: their threads must end first

@@ -1,4 +1,4 @@
-"""What training minimises: pairs or triplets of the faces of a batch, and an identity softmax."""
+"""The losses that training minimises: of pairs or triplets, and an identity softmax beside."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -15,18 +15,18 @@ Mining = Literal["all", "random", "hard", "memory"]
 
 @dataclass(frozen=True, slots=True)
 class LossConfig:
-    """What a batch costs."""
+    """Which loss, of which pairs of a batch."""
 
     loss: Loss = "contrastive"
     mining: Mining = "all"
-    near: float = 0.3  # distance within which a genuine pair costs nothing
-    far: float = 1.25  # distance beyond which an impostor pair costs nothing
-    margin: float = 0.5  # how much nearer a genuine than an impostor face is to be, for triplets
-    memory: int = 4096  # faces of earlier batches that are kept for `memory`
-    warmup: int = 500  # batches before the memory counts: early embeddings age too quickly
-    identity: float = 0.0  # the weight of the identity softmax beside it
+    near: float = 0.3  # a genuine pair within this distance costs nothing
+    far: float = 1.25  # an impostor pair beyond this distance costs nothing
+    margin: float = 0.5  # of triplets: how much nearer a genuine face must be than an impostor's
+    memory: int = 4096  # with mining by memory: how many faces of earlier batches are kept
+    warmup: int = 500  # batches before the memory is used: early embeddings change too quickly
+    identity: float = 0.0  # the weight of the identity softmax
     scale: float = 24.0  # of the identity softmax's cosines
-    identity_margin: float = 0.2  # by which the right person's cosine must stand out
+    identity_margin: float = 0.2  # taken from the cosine of the right person
 
     def __post_init__(self) -> None:
         if self.loss not in get_args(Loss) or self.mining not in get_args(Mining):
@@ -36,10 +36,10 @@ class LossConfig:
 
 
 class Objective(nn.Module):
-    """The cost of a batch, with what it remembers and learns by itself."""
+    """The loss of a batch, with its memory of earlier batches and its own parameters."""
 
     def __init__(self, config: LossConfig, dimension: int, people: int) -> None:
-        """people: in the training data, numbered from 0."""
+        """people: how many are in the training data, where they are numbered from 0."""
         super().__init__()
         self.config = config
         self.classes: nn.Parameter | None = None  # a direction for each person
@@ -86,7 +86,7 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def _remember(self, embeddings: Tensor, people: Tensor) -> None:
-        """The newest first, the oldest forgotten."""
+        """Put the batch before the older faces of the memory, and drop the oldest."""
         self.batches += 1
         room = len(self.kept)
         self.kept = torch.cat([embeddings, self.kept])[:room]
@@ -104,14 +104,16 @@ def distances(embeddings: Tensor, others: Tensor) -> Tensor:
 def mined(
     distance: Tensor, genuine: Tensor, impostor: Tensor, mining: Mining, draw: int
 ) -> tuple[Tensor, Tensor]:
-    """The genuine and impostor pairs of each row that count.
+    """Choose the genuine and impostor pairs that count.
 
-    distance, (B, K); genuine, impostor: which pairs are which, (B, K). draw: decides what is drawn.
-    Returns two (B, K) of booleans.
-    all, memory: every pair (with `memory` the columns hold more than the batch: cross-batch memory,
-    Wang et al., CVPR 2020). hard: of each row the furthest genuine and the nearest impostor one
-    (batch hard; Hermans, Beyer and Leibe, 2017). random: every genuine pair, and for each of
-    them one impostor pair of its row, drawn.
+    distance: (B, K). genuine, impostor: which pairs are which, (B, K). draw: the seed for `random`.
+    Returns the chosen genuine and impostor pairs, (B, K) each. The kinds of mining:
+    all: every pair.
+    memory: every pair, where the columns hold earlier batches, too (cross-batch memory; Wang et
+    al., CVPR 2020).
+    hard: of each row the farthest genuine and the nearest impostor pair (batch hard; Hermans, Beyer
+    and Leibe, 2017).
+    random: every genuine pair and, for each of them, an impostor pair drawn from its row.
     """
     if mining == "hard":
         far = torch.where(genuine, distance, -1.0).argmax(1, keepdim=True)
@@ -129,13 +131,13 @@ def mined(
 def contrastive_cost(
     distance: Tensor, genuine: Tensor, impostor: Tensor, near: float, far: float
 ) -> Tensor:
-    """Pull genuine pairs within `near`; push impostor pairs beyond `far`.
+    """Pull genuine pairs within `near` and push impostor pairs beyond `far`.
 
-    All (B, K), see `mined`. near < far: Euclidean, in (0, 2). Returns a scalar: the mean over the
-    genuine pairs that still cost something plus the mean over such impostor pairs; 0 where
-    nothing costs anything.
-    Source: Hadsell, Chopra and LeCun, CVPR 2006, with a second margin, for genuine pairs, and
-    with pairs that cost nothing left out of the mean.
+    distance, genuine, impostor: (B, K), see `mined`. near < far: Euclidean distances in (0, 2).
+    Returns a scalar: the mean over the genuine pairs that still cost something, plus the mean over
+    such impostor pairs.
+    Source: Hadsell, Chopra and LeCun, CVPR 2006, with a second margin for genuine pairs, and with
+    means over the pairs that cost something.
     """
     pull = functional.relu(distance - near).pow(2) * genuine
     push = functional.relu(far - distance).pow(2) * impostor
@@ -143,10 +145,10 @@ def contrastive_cost(
 
 
 def triplet_cost(distance: Tensor, genuine: Tensor, impostor: Tensor, margin: float) -> Tensor:
-    """Bring genuine faces nearer than impostor ones by `margin`.
+    """Bring genuine faces nearer than impostor faces, by `margin`.
 
-    distance, genuine, impostor: (B, K), see `mined`; every genuine pair of a row meets every
-    impostor pair of it. Returns the mean over the triplets that still cost something.
+    distance, genuine, impostor: (B, K), see `mined`. Each genuine pair of a row makes a triplet
+    with each impostor pair of it. Returns the mean over the triplets that still cost something.
     Source: Schroff, Kalenichenko and Philbin, CVPR 2015, with plain distances.
     """
     anchors, positives = torch.nonzero(genuine, as_tuple=True)
@@ -157,7 +159,7 @@ def triplet_cost(distance: Tensor, genuine: Tensor, impostor: Tensor, margin: fl
 def contrastive_loss(
     embeddings: Tensor, people: Tensor, near: float = 0.3, far: float = 1.25
 ) -> Tensor:
-    """`contrastive_cost` over all pairs of unit embeddings (B, D) of people (B,); a scalar."""
+    """The `contrastive_cost` of all pairs of unit embeddings (B, D) of people (B,); a scalar."""
     same = people[:, None] == people[None, :]
     itself = torch.eye(len(people), dtype=torch.bool, device=same.device)
     return contrastive_cost(distances(embeddings, embeddings), same & ~itself, ~same, near, far)

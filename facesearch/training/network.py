@@ -14,7 +14,10 @@ EMBEDDING_DIMENSION = 128
 
 @dataclass(frozen=True, slots=True)
 class NetworkConfig:
-    """A residual network: a stem that halves the chip, then stages that halve it again."""
+    """The sizes of a residual network: a stem and stages, each of which halves the chip.
+
+    Only the first stage leaves the size as it is.
+    """
 
     widths: tuple[int, ...] = (32, 64, 128, 256)
     blocks: tuple[int, ...] = (1, 1, 2, 1)
@@ -23,7 +26,7 @@ class NetworkConfig:
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions beside a shortcut; the last normalisation starts at zero."""
+    """Two 3 x 3 convolutions and a shortcut; the weight of the last normalisation starts at 0."""
 
     def __init__(self, inner: int, outer: int, stride: int) -> None:
         super().__init__()
@@ -44,7 +47,7 @@ class Block(nn.Module):
 
 
 class EmbeddingNetwork(nn.Module):
-    """Chips (B, 3, S, S), values in [-1, 1], to unit embeddings (B, D)."""
+    """From chips (B, 3, S, S) with values in [-1, 1] to unit embeddings (B, D)."""
 
     def __init__(self, config: NetworkConfig, size: int) -> None:
         super().__init__()
@@ -79,7 +82,7 @@ class EmbeddingNetwork(nn.Module):
 
 
 def save_weights(network: nn.Module, path: Path) -> None:
-    """Weights and running statistics as safetensors."""
+    """Write weights and running statistics as safetensors."""
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()
     }
@@ -87,17 +90,19 @@ def save_weights(network: nn.Module, path: Path) -> None:
 
 
 def load_network(config: NetworkConfig, size: int, path: Path) -> EmbeddingNetwork:
-    """The network of a model folder, ready to embed."""
+    """The network with the weights of a file, ready to embed."""
     network = EmbeddingNetwork(config, size)
     network.load_state_dict(load_file(path))
     return network.eval()
 
 
 def export_onnx(network: nn.Module, size: int, path: Path) -> None:
-    """The same graph for ONNX Runtime: input `chips`, output `embeddings`, any batch size."""
+    """Write the network for ONNX Runtime: input `chips`, output `embeddings`, any batch size."""
     network = network.eval().cpu().to(memory_format=torch.contiguous_format)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns of its own older exporter, which needs less
+        warnings.simplefilter(
+            "ignore"
+        )  # torch warns that this exporter is its older one, which needs fewer packages
         torch.onnx.export(
             network,
             (torch.zeros(2, 3, size, size),),

@@ -1,4 +1,4 @@
-"""Public networks: an ONNX file becomes a model folder, or a clear refusal."""
+"""Makes a model folder of a public network's ONNX file, or says why it cannot."""
 
 import hashlib
 import json
@@ -17,12 +17,12 @@ from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE
 from facesearch.vision.model import CARD, CONFIG, GRAPH, LANDMARKS_ERROR, Model, Preprocessing
 
 TEMPLATES: dict[str, tuple[Point, ...]] = {"arcface": TEMPLATE}
-SMALLEST = 16  # numbers of an embedding; what gives fewer is something else
+SMALLEST = 16  # numbers of an embedding; a network that gives fewer is for something else
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a network takes for a pixel: (value - mean) / scale, in this order of the channels."""
+    """How a network takes pixels: (value - mean) / scale, in this order of channels."""
 
     mean: float
     scale: float
@@ -42,14 +42,14 @@ INPUTS = {
 def import_network(
     file: Path, out: Path, finder: Model, *, template: str, pixels: str, command: str = ""
 ) -> Model:
-    """A model folder `out` of a network with 112 x 112 input and a vector output; not calibrated.
+    """Make the model folder `out` of a network that takes 112 x 112 pixels and gives a vector.
 
-    template: a key of TEMPLATES. pixels: a key of INPUTS. finder: whose detector and points it
-    gets. command: for the card. Raises ModelError for a network that cannot be run, and if `out` is
-    taken.
+    The model is not calibrated. finder: the model whose detector and points it gets. template: a
+    key of TEMPLATES. pixels: a key of INPUTS. command: for the card. Raises ModelError for a
+    network that cannot be run, and if `out` exists.
     """
     if out.exists():
-        raise ModelError(f"{out}: is there already; give another --name")
+        raise ModelError(f"{out}: exists already; give another --name")
     how = INPUTS[pixels]
     preprocessing = replace(
         Preprocessing(template=TEMPLATES[template], detector=finder.preprocessing.detector),
@@ -88,10 +88,11 @@ def import_network(
 
 
 def plain(content: bytes, name: str) -> bytes:
-    """A graph that takes any number of pictures and whose weights are plain numbers.
+    """An ONNX file made to take any number of pictures, with weights that are plain numbers.
 
-    Weights that were quantised to be smaller are unpacked (some are packed in ways that ONNX
-    Runtime cannot read), dropout is left out. name: for the error. Raises ModelError.
+    Quantised weights are unpacked, since some are packed in ways that ONNX Runtime cannot read, and
+    dropout is removed. name: the file's, for the error. Raises ModelError for no ONNX file, or one
+    with other inputs or outputs than a face network has.
     """
     import onnx
     from google.protobuf.message import DecodeError
@@ -102,7 +103,7 @@ def plain(content: bytes, name: str) -> bytes:
         raise ModelError(f"{name}: no ONNX file") from error
     graph = model.graph
     _unpack(graph)
-    # older files list their weights as inputs, too, and some list weights that they no longer use
+    # older files list their weights as inputs, too, some of them weights that nothing uses
     taken = {name for node in graph.node for name in node.input}
     taken -= {entry.name for entry in graph.initializer}
     inputs = [entry for entry in graph.input if entry.name in taken]
@@ -127,7 +128,7 @@ def plain(content: bytes, name: str) -> bytes:
 
 
 def _unpack(graph: Any) -> None:
-    """Computes what depends on weights alone: quantised ones are unpacked."""
+    """Compute the nodes that depend on weights alone, which unpacks quantised weights."""
     from onnx import numpy_helper
 
     known = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -168,7 +169,7 @@ def _dequantised(node: Any, values: Any, scale: Any, zero: Any) -> Any:
 
 
 def _tried(model: Model, file: Path) -> None:
-    """Raises ModelError if the network cannot be run, or gives no embeddings."""
+    """Raise ModelError if the network cannot be run, or does not give embeddings."""
     size = model.preprocessing.size
     chips = np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     try:
