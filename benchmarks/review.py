@@ -19,7 +19,7 @@ from benchmarks.measuring import this_command
 from facesearch.core.arrays import content_key
 from facesearch.core.templates import templates
 from facesearch.enrollment.folder_check import Folder
-from facesearch.gallery.nearness import impostor_scores_of
+from facesearch.gallery.impostor_search import impostor_scores_of
 from facesearch.gallery.review import Finding, Review
 from facesearch.matching.calibration import calibration_of, cohort_of
 from facesearch.matching.thresholds import threshold_to_search

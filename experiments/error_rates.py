@@ -24,7 +24,7 @@ from benchmarks.measuring import this_command
 from facesearch.core.errors import CalibrationError
 from facesearch.core.templates import templates
 from facesearch.evaluation.model_card import REPORT, write_section
-from facesearch.gallery.nearness import impostor_scores_of
+from facesearch.gallery.impostor_search import impostor_scores_of
 from facesearch.matching.calibration import Calibration, calibrate, calibration_of, cohort_of
 from facesearch.matching.cohort import Cohort
 from facesearch.matching.evidence import evidence_trials, features

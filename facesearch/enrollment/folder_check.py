@@ -1,4 +1,4 @@
-"""All faces of one person's folder, looked at together: which are theirs, and which are not."""
+"""Judging the faces of one person's folder together: which are theirs, and which are not."""
 
 import math
 from collections.abc import Sequence
@@ -13,39 +13,39 @@ from facesearch.matching.clustering import average_linkage
 from facesearch.matching.decision import PERSON_SURE, Candidate
 from facesearch.matching.evidence import FACES_BEHIND
 
-RIGHT = 0.95  # of the photos in folders of people show whom the folder names
-CERTAIN = math.log(PERSON_SURE / (1 - PERSON_SURE))  # a log ratio that speaks for itself
-MOST_GROUPED = 1000  # faces of a folder that are grouped, to find the one who is in most photos
+RIGHT = 0.95  # the share of photos in a person's folder that show that person
+CERTAIN = math.log(PERSON_SURE / (1 - PERSON_SURE))  # a log ratio that is enough evidence
+MOST_GROUPED = 1000  # faces of a folder, to find who is in most photos
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What the folder says of one photo."""
+    """What becomes of one photo, judged by the rest of its folder."""
 
-    face: int | None  # of the photo's: the one that is the person's, or would be
-    held: bool  # it is probably not the person's
-    reason: str  # why it is held back, or why no face was chosen; empty if one is theirs
+    face: int | None  # the place, in the photo, of the face that is the person's or would be
+    held: bool  # the face is probably not the person's
+    reason: str  # why it is held back or no face was chosen; empty if a face is theirs
     distance: float | None = None  # to the rest of the folder
-    nearest: int | None = None  # the photo of the folder, by its place, whose face is nearest
-    other: Candidate | None = None  # whom else it resembles
+    nearest: int | None = None  # the place of the photo with the nearest face
+    other: Candidate | None = None  # whom else the face resembles
 
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the rest of the folder says of one face."""
+    """How well one face fits the rest of the folder."""
 
-    log_ratio: float  # that it is the person's; 0 where the rest says nothing
+    log_ratio: float  # that it is the person's; 0 if the rest says nothing
     distance: float | None  # to the template of the rest
     photos: int  # behind that template
 
 
 class Folder:
-    """The usable faces of a person's photos, and those of the person that are enrolled already.
+    """The usable faces of a person's photos, and the person's faces that are enrolled already.
 
-    A photo with one face says more of who the person is than one with five: each of five counts a
-    fifth. The faces that are near one another make groups; whoever is in most photos is the person,
-    if these are two photos at least and nobody else is in as many. Every face is then judged by the
-    others of that group, never by itself, so that the order of the photos does not matter.
+    Faces near one another form groups. The person is whoever is in most photos, if those are at
+    least two and nobody else is in as many; each of five faces on a photo counts a fifth, since a
+    photo with one face tells more about who the person is. Every face is then judged by the other
+    faces of that group and never by itself, so that the order of the photos does not matter.
     """
 
     def __init__(
@@ -80,13 +80,13 @@ class Folder:
         self._best = float(self._flip_consistencies[self._core].max(initial=0.0))
 
     def _found_core(self, limit: float) -> NDArray[np.bool_]:
-        """The faces of whoever is in most photos, (N,); none if that is not clear."""
+        """Which faces are those of whoever is in most photos, (N,); none if that is not clear."""
         count = len(self._rows)
         core = np.zeros(count, bool)
         if count < 2:
             return core
         step = -(-count // MOST_GROUPED)
-        # by what they are, not by where they stand
+        # chosen by their values, so that the order of the photos does not matter
         some = np.lexsort(self._rows[:, :2].T)[::step] if step > 1 else np.arange(count)
         labels = average_linkage(self._rows[some], limit)
         weights = np.bincount(labels, self._weights[some])
@@ -104,7 +104,10 @@ class Folder:
 
     @property
     def template(self) -> tuple[Embeddings, int, float] | None:
-        """Of the person: unit vector (D,), photos behind it, best agreement; None if unclear."""
+        """The person's template (D,), the photos behind it and the best flip consistency.
+
+        None if it is not clear who the person is.
+        """
         if not self._core.any():
             return None
         length = max(1e-12, float(np.linalg.norm(self._total)))
@@ -112,14 +115,14 @@ class Folder:
         return unit, len(self._photos), self._best
 
     def typical(self) -> int | None:
-        """The photo, by its place, with the most typical face; None if there is none."""
+        """The place of the photo with the most typical face; None if there is none."""
         fresh = np.flatnonzero(self._core & (self._owner >= 0))
         if not len(fresh):
             return None
         return int(self._owner[fresh[(self._rows[fresh] @ self._total).argmax()]])
 
     def evidence(self, row: int) -> Evidence:
-        """Of the face of this row, from the other photos."""
+        """How well the face of this row fits the other photos."""
         owner = int(self._owner[row])
         photos = len(self._photos) - (owner in self._photos)
         if not photos:
@@ -137,7 +140,7 @@ class Folder:
         return range(int(self._starts[photo]), int(self._starts[photo + 1]))
 
     def embedding(self, photo: int, face: int) -> Embeddings:
-        """Of one face of a photo, (D,)."""
+        """The embedding of one face of a photo, (D,)."""
         return np.asarray(self._rows[self._starts[photo] + face])
 
     def _nearest(self, row: int) -> int | None:
@@ -147,10 +150,10 @@ class Folder:
         return int(self._owner[best]) if cosines[best] > -2 else None
 
     def judge(self, photo: int, others: list[Candidate] | None, people: int) -> Verdict | None:
-        """What is to become of a photo with usable faces.
+        """Judge a photo with usable faces.
 
-        others: the people near the photo's only face, of the `people` known but for the folder's
-        own; None if they are not known yet, and then the answer is None where it depends on them.
+        others: other people near the photo's only face, out of `people` of them; None if they are
+        not known yet. Returns None if the verdict depends on them.
         """
         rows = self.rows_of(photo)
         if len(rows) > 1:
@@ -162,7 +165,7 @@ class Folder:
         if others is None:
             return None
         nearest = self._nearest(row)
-        # nobody whom we know, which only a person in two other photos can be told from
+        # somebody unknown: only a person in two other photos can be told from them
         logs = [math.log((1 - RIGHT) / 2)] if own.photos >= 2 else []
         logs += [near.log_ratio + math.log((1 - RIGHT) / 2 / people) for near in others]
         right = math.log(RIGHT) + own.log_ratio
@@ -170,7 +173,7 @@ class Folder:
         likely = math.exp(right - top) / sum(math.exp(log - top) for log in [right, *logs])
         alike = [near for near in others if near.log_ratio > max(CERTAIN, own.log_ratio)]
         other = max(alike, key=lambda near: near.log_ratio, default=None)
-        # surely another's, and surer by as much again than what the own photos say: as in `review`
+        # held if it is surely another's, and that by twice what is enough: as in `review`
         surer = 0.0 if other is None or not own.photos else other.log_ratio - own.log_ratio
         if likely >= 1 - PERSON_SURE and surer < 2 * CERTAIN:
             return Verdict(0, False, "", own.distance, nearest, other)

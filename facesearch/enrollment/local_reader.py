@@ -1,4 +1,4 @@
-"""From photos to what is on them: who does it, and this machine's cores as the first choice."""
+"""Reading photos and finding the faces on them: the interface, and this machine's own way."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from facesearch.vision.embedder import Embedder, in_order
 
 
 class PhotoReader(Protocol):
-    """Reads photos, in their order, ahead of who asks for them."""
+    """Reads photos in their order, ahead of whoever asks for them."""
 
     def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
         """The SHA-256 of each photo, or why it cannot be opened."""
@@ -19,28 +19,31 @@ class PhotoReader(Protocol):
     def scans(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
     ) -> Iterator[PhotoScan | PhotoError]:
-        """What is on each photo, given with its SHA-256. keep: with chips to keep."""
+        """What is on each photo, given with its SHA-256. keep: with chips to store."""
 
 
 class LocalReader:
-    """Looks at photos in this process, on all cores."""
+    """Reads photos in this process, on all cores."""
 
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
 
     def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
+        """See PhotoReader."""
         return (sha256 for _, sha256 in in_order(images.sha256, paths))
 
     def scans(
         self, photos: Sequence[tuple[Path, str]], *, keep: bool
     ) -> Iterator[PhotoScan | PhotoError]:
-        def look(photo: tuple[Path, str]) -> PhotoScan:
+        """See PhotoReader."""
+
+        def scan(photo: tuple[Path, str]) -> PhotoScan:
             return scan_photo(self._embedder, *photo, keep=keep)
 
-        return (found for _, found in in_order(look, photos))
+        return (found for _, found in in_order(scan, photos))
 
 
 def scan_photo(embedder: Embedder, path: Path, sha256: str, *, keep: bool) -> PhotoScan:
-    """What is on a photo. keep: with chips to keep. Raises PhotoError."""
+    """Find the faces on a photo. keep: with chips to store. Raises PhotoError."""
     seen = embedder.embed_photo(path, keep=keep)
     return PhotoScan(path, sha256, seen.width, seen.height, seen.faces)

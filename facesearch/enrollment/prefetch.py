@@ -1,4 +1,4 @@
-"""The photos of an enrolment, looked at ahead of who is judged by them, whoever is on them."""
+"""Reading the photos of an enrolment ahead of whoever judges them."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,46 +13,46 @@ from facesearch.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ReadPhoto:
     """What is known of a photo before it is judged."""
 
     sha256: str  # empty if it could not be read
-    sight: PhotoScan | PhotoError | set[str]  # or the names under which it is enrolled already
-    fresh: bool = False  # looked at now, not in an enrolment that was interrupted
+    found: PhotoScan | PhotoError | set[str]  # or the names under which it is enrolled already
+    fresh: bool = False  # read now, not in an enrolment that was interrupted
 
 
 class Prefetcher:
-    """Looks at what is neither enrolled nor was looked at before a break."""
+    """Reads the photos that are neither enrolled nor in the journal of an interrupted enrolment."""
 
     def __init__(
-        self, looker: PhotoReader, store: Store, looked: ScanJournal, *, keep: bool
+        self, reader: PhotoReader, store: Store, journal: ScanJournal, *, keep: bool
     ) -> None:
-        """keep: with chips to keep."""
-        self._looker, self._store, self._looked, self._keep = looker, store, looked, keep
+        """keep: with chips to store."""
+        self._reader, self._store, self._journal, self._keep = reader, store, journal, keep
 
-    def found(self, paths: list[Path]) -> Iterator[Found]:
-        """What is known of each photo, in their order. The same content is looked at once."""
+    def read(self, paths: list[Path]) -> Iterator[ReadPhoto]:
+        """What is known of each photo, in their order. Photos of one content are read once."""
         for at in range(0, len(paths), MOST_VARIABLES):
-            yield from self._found(paths[at : at + MOST_VARIABLES])
+            yield from self._read(paths[at : at + MOST_VARIABLES])
 
-    def _found(self, paths: list[Path]) -> Iterator[Found]:
-        hashes = list(self._looker.hashes(paths))
+    def _read(self, paths: list[Path]) -> Iterator[ReadPhoto]:
+        hashes = list(self._reader.hashes(paths))
         times = Counter(sha256 for sha256 in hashes if isinstance(sha256, str))
         places = {each: path for path, each in zip(paths, hashes, strict=True) if each in times}
         names = self._store.known(list(times))
-        recalled = self._looked.recall({each: places[each] for each in times if each not in names})
-        new = [each for each in times if each not in names and each not in recalled]
-        scans = self._looker.scans([(places[each], each) for each in new], keep=self._keep)
-        again: dict[str, PhotoScan | PhotoError] = {}
+        noted = self._journal.recall({each: places[each] for each in times if each not in names})
+        new = [each for each in times if each not in names and each not in noted]
+        scans = self._reader.scans([(places[each], each) for each in new], keep=self._keep)
+        repeated: dict[str, PhotoScan | PhotoError] = {}
         for sha256 in hashes:
             if isinstance(sha256, PhotoError):
-                yield Found("", sha256)
+                yield ReadPhoto("", sha256)
             elif sha256 in names:
-                yield Found(sha256, names[sha256])
-            elif sha256 in recalled:
-                yield Found(sha256, recalled[sha256])
+                yield ReadPhoto(sha256, names[sha256])
+            elif sha256 in noted:
+                yield ReadPhoto(sha256, noted[sha256])
             else:
-                look = again[sha256] if sha256 in again else next(scans)
+                scan = repeated[sha256] if sha256 in repeated else next(scans)
                 if times[sha256] > 1:
-                    again[sha256] = look
-                yield Found(sha256, look, fresh=True)
+                    repeated[sha256] = scan
+                yield ReadPhoto(sha256, scan, fresh=True)

@@ -1,4 +1,4 @@
-"""Photos looked at by actors of a Ray cluster, which hold the network: the only Ray code."""
+"""Reading photos on a Ray cluster, whose actors hold the network: the only Ray code."""
 
 import os
 import signal
@@ -24,9 +24,9 @@ from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 
-HASHED, LOOKED = 32, 8  # photos that an actor is asked for at a time
-AHEAD = 64  # photos for each actor that are looked at before they are asked for
-PATIENCE = 5.0  # seconds for an address to answer
+HASHES_PER_TASK, SCANS_PER_TASK = 32, 8  # photos that an actor is given at a time
+PHOTOS_AHEAD = 64  # photos for each actor that are read before somebody asks for them
+ANSWER_SECONDS = 5.0  # for an address to answer
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class ReaderConfig:
-    """How photos are looked at: the same on every machine."""
+    """How photos are read: the same way on every machine."""
 
     version: str
     model: Path
@@ -63,29 +63,29 @@ class NotOnWorker(PhotoError):
 
 
 class Worker:
-    """The actor: looks at photos on one core."""
+    """The actor: reads photos on one core."""
 
-    def __init__(self, sight: ReaderConfig) -> None:
-        self._sight = sight
+    def __init__(self, config: ReaderConfig) -> None:
+        self._config = config
 
     @cached_property
     def _embedder(self) -> Embedder:
-        sight, host = self._sight, socket.gethostname()
-        if __version__ != sight.version:
+        config, host = self._config, socket.gethostname()
+        if __version__ != config.version:
             raise ClusterError(
-                f"{host}: facesearch {__version__} there and {sight.version} here; install the "
+                f"{host}: facesearch {__version__} there and {config.version} here; install the "
                 "same on every machine"
             )
         try:
-            folder = sight.model if sight.model.is_dir() else find_model(sight.model.name)
-            model = Model(folder, sight.detector, sight.precision)
+            folder = config.model if config.model.is_dir() else find_model(config.model.name)
+            model = Model(folder, config.detector, config.precision)
         except ModelError as error:
             raise ModelError(f"{host}: {error}") from error
-        if model.fingerprint != sight.fingerprint:
+        if model.fingerprint != config.fingerprint:
             raise ModelError(
-                f"{host}: {folder} is another model there than here; copy {sight.model} to it"
+                f"{host}: {folder} is another model there than here; copy {config.model} to it"
             )
-        return Embedder(model, sight.detail, sight.min_face)
+        return Embedder(model, config.detail, config.min_face)
 
     def check(self) -> None:
         """Raises ModelError for another model, ClusterError for another facesearch."""
@@ -102,23 +102,23 @@ class Worker:
 
 
 class _Lost(Exception):
-    """An actor died over what it was asked, and so did the one after it."""
+    """An actor died over its task, and so did the one that took over."""
 
 
 class RayReader:
-    """A Looker. Ray keeps what each actor is asked, and asks again when one is lost."""
+    """A PhotoReader. Ray remembers the tasks of each actor, and gives them again if it is lost."""
 
     def __init__(self, actors: list[Any], another: Callable[[], Any]) -> None:
-        """another: makes an actor that stays dead once it died."""
+        """another: makes one more actor, which is not started again after it died."""
         self._turn, self._another = cycle(actors), another
-        self._ahead = AHEAD * len(actors)
+        self._ahead = PHOTOS_AHEAD * len(actors)
 
     def hashes(self, paths: Sequence[Path]) -> Iterator[str | PhotoError]:
         asked = (
             (batch, next(self._turn).hashes.remote([_everywhere(path) for path in batch]))
-            for batch in _batches(paths, HASHED)
+            for batch in _batches(paths, HASHES_PER_TASK)
         )
-        for batch, reference in _ahead(asked, self._ahead // HASHED):
+        for batch, reference in _ahead(asked, self._ahead // HASHES_PER_TASK):
             try:
                 found: list[str | PhotoError] = _got(reference)
             except _Lost:
@@ -131,25 +131,25 @@ class RayReader:
     ) -> Iterator[PhotoScan | PhotoError]:
         asked = (
             (batch, there, next(self._turn).scans.remote(there, keep))
-            for batch in _batches(photos, LOOKED)
+            for batch in _batches(photos, SCANS_PER_TASK)
             for there in [[(_everywhere(path), sha256) for path, sha256 in batch]]
         )
-        for batch, there, reference in _ahead(asked, self._ahead // LOOKED):
+        for batch, there, reference in _ahead(asked, self._ahead // SCANS_PER_TASK):
             try:
                 found: list[PhotoScan | PhotoError] = _got(reference)
-            except _Lost:  # by one of these photos, or by one that the actor was asked before them
+            except _Lost:  # over one of these photos, or over one that it was given before them
                 found = list(self._alone(there, keep))
-            for (path, _), look in zip(batch, found, strict=True):
+            for (path, _), scan in zip(batch, found, strict=True):
                 yield (
-                    replace(look, path=path)
-                    if isinstance(look, PhotoScan)
-                    else _as_here(path, look)
+                    replace(scan, path=path)
+                    if isinstance(scan, PhotoScan)
+                    else _as_here(path, scan)
                 )
 
     def _alone(
         self, photos: list[tuple[Path, str]], keep: bool
     ) -> Iterator[PhotoScan | PhotoError]:
-        """Each photo looked at by an actor that has nothing else to do."""
+        """Read each photo with an actor that has nothing else to do."""
         actor = None
         for path, sha256 in photos:
             actor = actor or self._another()
@@ -157,18 +157,18 @@ class RayReader:
                 yield from _got(actor.scans.remote([(path, sha256)], keep))
             except _Lost:
                 actor = None
-                yield PhotoError(f"{path}: whatever process looks at it dies")
+                yield PhotoError(f"{path}: every process that reads it dies")
 
 
 @contextmanager
 def workers(
     address: str, embedder: Embedder, *, cpus: int | None = None, verbose: bool = False
 ) -> Iterator[RayReader]:
-    """An actor for each core of a Ray cluster.
+    """A reader with an actor for each core of a Ray cluster.
 
-    address: of its head, HOST:PORT; "auto", the one that this machine belongs to; or "local", one
-    of this machine alone, with `cpus` actors. verbose: what Ray has to say, on stderr.
-    Raises MissingExtra, ClusterError, and ModelError for another model on the machines.
+    address: HOST:PORT of its head; "auto" for the cluster that this machine belongs to; or "local"
+    for one of this machine alone, with `cpus` actors. verbose: print what Ray has to say to stderr.
+    Raises MissingExtra, ClusterError, and ModelError if a machine has another model.
     """
     if address not in ("local", "auto"):
         os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "1")  # of 20, each of 40 seconds
@@ -197,7 +197,7 @@ def workers(
 
 @contextmanager
 def _hushed() -> Iterator[None]:
-    """What Ray's own threads write to stderr, of tasks that are dropped, goes nowhere."""
+    """Drop what Ray's own threads write to stderr about tasks that are given up."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a name, not a path
@@ -209,7 +209,7 @@ def _hushed() -> Iterator[None]:
 
 
 def _ray(verbose: bool) -> Any:
-    """The module. Raises MissingExtra."""
+    """The module `ray`. Raises MissingExtra."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would go out over the network
     try:
         import ray
@@ -220,33 +220,33 @@ def _ray(verbose: bool) -> Any:
         if verbose:
             print(*data["lines"], sep="\n", file=sys.stderr)
 
-    # what befalls an actor goes to stdout, between the results, and no option keeps it off there
+    # Ray prints what happens to an actor to stdout, between the results, and no option stops it
     ray._private.worker.print_to_stdstream = tell
     return ray
 
 
 def _check_reachable(address: str) -> None:
-    """Raises ClusterError: Ray itself would try for minutes."""
+    """Raises ClusterError if nothing answers: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "/" in host:
         raise ClusterError(f"{address}: no address; give HOST:PORT of the head, auto or local")
     try:
-        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+        socket.create_connection((host, int(port)), timeout=ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ClusterError(f"{address}: no Ray cluster answers there ({error})") from error
 
 
-def _workers(ray: Any, address: str, sight: ReaderConfig) -> RayReader:
+def _workers(ray: Any, address: str, config: ReaderConfig) -> RayReader:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    # no CPU is reserved: an actor that lost its machine is started on another one at once
+    # reserves no CPU, so that an actor that lost its machine starts on another one at once
     kind = ray.remote(num_cpus=0)(Worker)
     actors = [
         kind.options(
             max_restarts=-1,
             max_task_retries=1,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=True),
-        ).remote(sight)
+        ).remote(config)
         for node in ray.nodes()
         if node["Alive"]
         for _ in range(int(node["Resources"].get("CPU", 0)))
@@ -260,11 +260,11 @@ def _workers(ray: Any, address: str, sight: ReaderConfig) -> RayReader:
         raise ClusterError(
             f"{address}: its workers do not start; every machine needs facesearch {__version__}"
         ) from error
-    return RayReader(actors, lambda: kind.remote(sight))
+    return RayReader(actors, lambda: kind.remote(config))
 
 
 def _got(reference: Any) -> Any:
-    """What an actor was asked for. Raises what it raised, or _Lost."""
+    """What an actor returned. Raises what it raised, or _Lost."""
     import ray
     from ray.exceptions import ObjectLostError, RayActorError, RayTaskError
 
@@ -277,7 +277,7 @@ def _got(reference: Any) -> Any:
 
 
 def _everywhere(path: Path) -> Path:
-    """Absolute, with links as they are."""
+    """The absolute path, with links as they are: the same on every machine."""
     return Path(os.path.abspath(path))  # noqa: PTH100
 
 
@@ -288,10 +288,10 @@ def _here(path: Path) -> str | PhotoError:
         return error
 
 
-def _opened(path: Path, look: Callable[[], Result]) -> Result | PhotoError:
-    """What is found, or why not; also that this machine cannot open the photo."""
+def _opened(path: Path, read: Callable[[], Result]) -> Result | PhotoError:
+    """What `read` returns, or its error; NotOnWorker if this machine cannot open the photo."""
     try:
-        return look()
+        return read()
     except PhotoError as error:
         if os.access(path, os.R_OK):
             return error
@@ -299,7 +299,7 @@ def _opened(path: Path, look: Callable[[], Result]) -> Result | PhotoError:
 
 
 def _as_here(path: Path, error: PhotoError) -> PhotoError:
-    """What an actor said of a photo, in the words of this machine."""
+    """The error of an actor as this machine would report it."""
     if isinstance(error, NotOnWorker):
         same = _here(path)
         if isinstance(same, PhotoError):
@@ -317,7 +317,7 @@ def _batches(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
-    """The items, each when `count` more have been made."""
+    """The items; each is yielded when `count` more have been made."""
     waiting = deque(islice(items, count))
     for item in items:
         waiting.append(item)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from facesearch.core.errors import PhotoError
 from facesearch.core.photos import Photo
 from facesearch.matching.decision import Candidate
 
@@ -42,11 +43,12 @@ class EnrollmentReport:
 
     @property
     def enrolled(self) -> list[EnrolledPhoto]:
+        """Photos with a face that is enrolled now."""
         return [photo for photo in self.photos if photo.status == "enrolled"]
 
     @property
     def duplicates(self) -> list[EnrolledPhoto]:
-        """Photos that were enrolled already, and near copies of them."""
+        """Photos that were enrolled already, and near copies of such photos."""
         return [photo for photo in self.photos if photo.status == "duplicate"]
 
     @property
@@ -58,3 +60,25 @@ class EnrollmentReport:
     def skipped(self) -> list[EnrolledPhoto]:
         """Photos without a usable face, that cannot be read, or that are somebody else's."""
         return [photo for photo in self.photos if photo.status == "skipped" and not photo.held]
+
+
+def unreadable(path: Path, name: str, error: PhotoError) -> EnrolledPhoto:
+    """A photo that could not be read."""
+    return EnrolledPhoto(path, name, "skipped", str(error).removeprefix(f"{path}: "), 0, error=True)
+
+
+def enrolled_before(path: Path, name: str, names: set[str]) -> EnrolledPhoto:
+    """A photo whose content is enrolled already, under these names."""
+    if name in names:
+        return EnrolledPhoto(path, name, "duplicate", "enrolled before", 0)
+    if not names:
+        return EnrolledPhoto(path, name, "skipped", "another program enrolled and removed it", 0)
+    others = ", ".join(sorted(names))
+    return EnrolledPhoto(path, name, "skipped", f"this photo is enrolled as {others}", 0)
+
+
+def same_content(path: Path, name: str, first: Path, owner: str) -> EnrolledPhoto:
+    """A photo with the content of another one, which the same enrolment gave to `owner`."""
+    if owner == name:
+        return EnrolledPhoto(path, name, "duplicate", f"same content as {first}", 0)
+    return EnrolledPhoto(path, name, "skipped", f"same content as {first}, which is {owner}'s", 0)

@@ -1,14 +1,16 @@
 """Enrolling into a gallery: photos judged by what is enrolled, and groups of unknown faces."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from facesearch.core.names import clean_name
 from facesearch.core.photos import Photo
 from facesearch.core.progress import Progress
-from facesearch.enrollment.enroller import Enroller, new_photo, stamp
+from facesearch.enrollment.enroller import Enroller, EnrollmentOptions
+from facesearch.enrollment.journal import PhotoScan
 from facesearch.enrollment.local_reader import LocalReader, PhotoReader
-from facesearch.enrollment.results import EnrolledPhoto, WhichFaces
+from facesearch.enrollment.new_photos import new_photo, stamp
+from facesearch.enrollment.results import EnrolledPhoto
 from facesearch.gallery.gallery_index import GalleryIndex
 from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer
@@ -35,17 +37,16 @@ def enroll_each(
     rejections: KnownRejections,
     recognizer: Recognizer,
     asked: Iterable[tuple[str, Photo]],
-    faces: WhichFaces,
-    include_doubtful: bool,
-    dry_run: bool,
-    keep_chips: bool,
+    options: EnrollmentOptions,
     reader: PhotoReader | None,
     progress: Progress,
 ) -> Iterator[EnrolledPhoto]:
     """See `Gallery.enroll_each`."""
-    if not dry_run:
+    if not options.dry_run:
         store.database.check_writable()
     search.check_model(recognizer.model)
+    if preference(store.database, "keep-chips") == "on":
+        options = replace(options, keep_chips=True)
     enroller = Enroller(
         store,
         recognizer.embedder,
@@ -53,14 +54,11 @@ def enroll_each(
         recognizer.calibrated,  # without one nothing can be judged, and everything is enrolled
         search.nearest,
         rejections.all,
-        faces,
-        insist=include_doubtful,
-        dry_run=dry_run,
-        keep=keep_chips or preference(store.database, "keep-chips") == "on",
+        options,
     )
     with store.database.engine.busy():
         yield from enroller.run(list(asked), progress)
-    if not dry_run:
+    if not options.dry_run:
         index.prepare()
 
 
@@ -77,15 +75,16 @@ def enroll_group(
     store.database.check_writable()
     search.check_model(recognizer.model)
     name, known = clean_name(name), rejections.all()
-    by_photo: dict[str, list[UnknownFace]] = {}
+    scans: dict[str, PhotoScan] = {}  # with the faces to enrol, by SHA-256
     rejected = 0
     for face in unknown:
         seen = face.seen
         if name in barred(known, face.sha256, seen.face.box, seen.embedding):
             rejected += 1
-        else:
-            by_photo.setdefault(face.sha256, []).append(face)
-    new = [new_photo(name, faces) for faces in by_photo.values()]
+            continue
+        empty = PhotoScan(face.path, face.sha256, face.width, face.height, [])
+        scans.setdefault(face.sha256, empty).faces.append(seen)
+    new = [new_photo(name, scan) for scan in scans.values()]
     written = store.add(new, stamp(recognizer.embedder)) if new else []
     index.prepare()
     count = sum(len(photo.faces) for photo in written)

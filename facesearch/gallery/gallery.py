@@ -15,7 +15,7 @@ from facesearch.gallery.upkeep import GalleryUpkeep
 from facesearch.storage import events
 
 if TYPE_CHECKING:
-    from facesearch.enrollment import results
+    from facesearch.enrollment import enroller, results
     from facesearch.enrollment.local_reader import PhotoReader
     from facesearch.enrollment.results import EnrolledPhoto, EnrollmentReport, WhichFaces
     from facesearch.gallery import enrolling, unknown_faces
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from facesearch.matching.thresholds import Threshold
     from facesearch.vision import photo_files, photo_input
 else:
+    enroller = LazyModule("facesearch.enrollment.enroller")
     enrolling = LazyModule("facesearch.gallery.enrolling")
     photo_files = LazyModule("facesearch.vision.photo_files")
     photo_input = LazyModule("facesearch.vision.photo_input")
@@ -127,10 +128,7 @@ class Gallery(GalleryPeople, GalleryUpkeep):
             self._rejections,
             self.recognizer,
             asked,
-            faces,
-            include_doubtful,
-            dry_run,
-            keep_chips,
+            enroller.EnrollmentOptions(faces, include_doubtful, dry_run, keep_chips),
             reader,
             progress or Silent(),
         )

@@ -16,15 +16,12 @@ from facesearch.core.errors import GalleryError, ModelError, PhotoError
 from facesearch.core.names import clean_name as clean_name
 from facesearch.core.progress import Progress
 from facesearch.core.templates import templates
-from facesearch.enrollment.enroller import (
-    PHOTOS_PER_TRANSACTION,
-    Enroller,
-    Which,
-    new_photo,
-    stamp,
-)
+from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION, Enroller, EnrollmentOptions
+from facesearch.enrollment.journal import PhotoScan
 from facesearch.enrollment.local_reader import LocalReader, PhotoReader
+from facesearch.enrollment.new_photos import new_photo, stamp
 from facesearch.enrollment.results import EnrolledPhoto
+from facesearch.enrollment.results import WhichFaces as Which
 from facesearch.gallery import curation, encryption, purge, rejections, undo
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive, Contents
@@ -493,10 +490,7 @@ class Gallery:
             calibration,
             self._nearest_each,
             self.rejections,
-            which,
-            insist=insist,
-            dry_run=dry_run,
-            keep=keep or self._keeps_chips(),
+            EnrollmentOptions(which, insist, dry_run, keep or self._keeps_chips()),
         )
         with self._store.database.engine.busy():
             yield from enroller.run(list(photos), progress)
@@ -521,7 +515,15 @@ class Gallery:
                 rejected += 1
             else:
                 by_photo.setdefault(face.sha256, []).append(face)
-        new = [new_photo(name, faces) for faces in by_photo.values()]
+        new = [
+            new_photo(
+                name,
+                PhotoScan(
+                    some[0].path, sha, some[0].width, some[0].height, [each.seen for each in some]
+                ),
+            )
+            for sha, some in by_photo.items()
+        ]
         written = self._store.add(new, stamp(embedder)) if new else []
         self.refresh()
         count = sum(len(photo.faces) for photo in written)

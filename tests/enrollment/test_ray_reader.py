@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import ClusterError, MissingExtra, ModelError, PhotoError
+from facesearch.core.face import Box
 from facesearch.core.progress import Silent
 from facesearch.enrollment.ray_reader import (
     NotOnWorker,
@@ -25,8 +27,10 @@ from facesearch.enrollment.ray_reader import (
     _got,
     workers,
 )
-from facesearch.gallery.legacy import EnrolledPhoto, Gallery
-from facesearch.storage.records import StoredFace
+from facesearch.enrollment.results import EnrolledPhoto
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.recognizer import Recognizer
+from facesearch.storage.store import Store
 from facesearch.vision.embedder import Embedder
 
 DEADLY = "deadly.jpg"
@@ -84,31 +88,39 @@ def asked(tree: Path) -> Asked:
     return [(path.parent.name, path) for path in sorted(tree.rglob("*.jpg"))]
 
 
-def stored(gallery: Gallery) -> tuple[list[StoredFace], list[bytes], Embeddings]:
+def stored(
+    gallery: Gallery,
+) -> tuple[list[tuple[str, int, Path, Box]], list[bytes], Embeddings]:
     """The faces in the order in which they were enrolled, their chips and embeddings."""
-    people = gallery.people()
-    faces = [face for person in people for face in gallery.faces_of(person.name)]
-    with gallery._store.database.read() as connection:
+    faces = [
+        (person.name, face.number, face.photo, face.box)
+        for person in gallery
+        for face in gallery[person.name].faces
+    ]
+    with (
+        closing(Store(gallery.folder, create=False)) as store,
+        store.database.read() as connection,
+    ):
         chips = connection.exec_driver_sql("SELECT image FROM chips ORDER BY face").scalars()
-        return faces, list(chips), gallery._store.vectors()[2]
+        return faces, list(chips), store.vectors()[2]
 
 
 def rounded(rows: list[EnrolledPhoto]) -> list[EnrolledPhoto]:
     return [replace(row, distance=row.distance and round(row.distance, 4)) for row in rows]
 
 
-@pytest.mark.parametrize("insist", [False, True])
+@pytest.mark.parametrize("doubtful", [False, True])
 def test_the_gallery_is_the_same_with_a_cluster(
-    cluster: RayReader, embedder: Embedder, tree: Path, tmp_path: Path, insist: bool
+    cluster: RayReader, embedder: Embedder, tree: Path, tmp_path: Path, doubtful: bool
 ) -> None:
     photos = [*asked(tree), ("person-00", tmp_path / "missing.jpg"), ("\n", tree / "a.jpg")]
-    with Gallery(tmp_path / "plain", create=True) as plain:
-        plain.prefer("keep-chips", "on")
-        rows = list(plain.enroll(photos, embedder, Silent(), insist=insist))
+    with Gallery(tmp_path / "plain", recognizer=Recognizer.of(embedder)) as plain:
+        plain.set_preference("keep-chips", "on")
+        rows = list(plain.enroll_each(photos, include_doubtful=doubtful))
         faces, chips, vectors = stored(plain)
-    with Gallery(tmp_path / "ray", create=True) as other:
-        other.prefer("keep-chips", "on")
-        found = list(other.enroll(photos, embedder, Silent(), insist=insist, looker=cluster))
+    with Gallery(tmp_path / "ray", recognizer=Recognizer.of(embedder)) as other:
+        other.set_preference("keep-chips", "on")
+        found = list(other.enroll_each(photos, include_doubtful=doubtful, reader=cluster))
         same_faces, same_chips, near = stored(other)
     assert rounded(found) == rounded(rows)
     assert {row.status for row in rows} == {"enrolled", "duplicate", "skipped"}
@@ -148,9 +160,11 @@ def test_a_worker_that_is_killed_costs_no_photo(
     before = pids(cluster)
     assert len(set(before)) == 4
     photos = asked(many)
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
+    with Gallery(tmp_path / "gallery", recognizer=Recognizer.of(embedder)) as gallery:
         killing = KillsAfter(8, before[1])
-        rows = list(gallery.enroll(photos, embedder, killing, insist=True, looker=cluster))
+        rows = list(
+            gallery.enroll_each(photos, include_doubtful=True, reader=cluster, progress=killing)
+        )
         assert [row.photo for row in rows] == [path for _, path in photos]
         assert [row.status for row in rows] == ["enrolled"] * len(photos)
         assert gallery.info().photos == len(photos)
@@ -160,9 +174,9 @@ def test_a_worker_that_is_killed_costs_no_photo(
 
         looked: list[object] = []
         monkeypatch.setattr(
-            cluster, "looks", lambda photos, keep: iter(looked.extend(photos) or [])
+            cluster, "scans", lambda photos, keep: iter(looked.extend(photos) or [])
         )
-        again = list(gallery.enroll(photos, embedder, Silent(), insist=True, looker=cluster))
+        again = list(gallery.enroll_each(photos, include_doubtful=True, reader=cluster))
         assert {(row.status, row.reason) for row in again} == {("duplicate", "enrolled before")}
         assert looked == []
         assert gallery.info().photos == len(photos)
@@ -176,11 +190,11 @@ def test_a_photo_that_kills_whoever_looks_is_reported(
     deadly = tmp_path / DEADLY
     deadly.write_bytes(photos[0][1].read_bytes() + b"!")
     photos.insert(2, ("ann", deadly))
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
-        rows = list(gallery.enroll(photos, embedder, Silent(), insist=True, looker=cluster))
+    with Gallery(tmp_path / "gallery", recognizer=Recognizer.of(embedder)) as gallery:
+        rows = list(gallery.enroll_each(photos, include_doubtful=True, reader=cluster))
     reasons = {row.photo: (row.status, row.reason, row.error) for row in rows}
     expected = {path: ("enrolled", "", False) for _, path in photos}
-    expected[deadly] = ("skipped", "whatever process looks at it dies", True)
+    expected[deadly] = ("skipped", "every process that reads it dies", True)
     assert reasons == expected
 
 

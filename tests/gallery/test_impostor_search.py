@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 
 from facesearch.core.templates import templates
-from facesearch.gallery.impostor_search import impostor_scores
-from facesearch.gallery.nearness import impostor_scores_of, nearest
+from facesearch.gallery.impostor_search import (
+    impostor_scores,
+    impostor_scores_of,
+    nearest_people,
+)
 from facesearch.index.local_index import LocalIndex
 from facesearch.matching.cohort import Cohort
 from facesearch.matching.thresholds import ImpostorScores
@@ -58,8 +61,8 @@ def test_kept_and_updated_they_are_those_counted_anew(
     part = Cohort.load(tmp_path / COHORT)
     asked: list[int] = []
     monkeypatch.setattr(
-        "facesearch.gallery.impostor_search.nearest",
-        lambda *given: asked.append(1) or nearest(*given),
+        "facesearch.gallery.impostor_search.nearest_people",
+        lambda *given: asked.append(1) or nearest_people(*given),
     )
     with closing(Store(tmp_path / "gallery", create=True)) as store:
         following = LocalIndex(store)

@@ -9,7 +9,7 @@ import pytest
 
 from facesearch.core.errors import CalibrationError, ModelError
 from facesearch.core.templates import templates
-from facesearch.gallery.nearness import impostor_scores_of
+from facesearch.gallery.impostor_search import impostor_scores_of
 from facesearch.matching.calibration import Calibration, calibrate
 from facesearch.matching.decision import Candidate, decide
 from facesearch.matching.evidence import posterior, probability
