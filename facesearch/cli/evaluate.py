@@ -8,7 +8,6 @@ from typing import Annotated
 
 import typer
 
-from facesearch.cli.extras import need
 from facesearch.cli.options import Aligned, options, warn
 from facesearch.cli.output import show, shown_progress
 from facesearch.cli.program import MODELS, app
@@ -68,7 +67,7 @@ def evaluate(
     if not searches and (enrolled or photos is not None):
         raise typer.BadParameter("--enrolled and --photos need --protocol open-set")
     if report is not None:
-        need("plots", "--report", "matplotlib")
+        require("plots", "--report")
     from facesearch.evaluation import evaluate as measure
     from facesearch.evaluation import report as reporting
     from facesearch.evaluation.lfw import listed, read_pairs

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
-from facesearch.cli.extras import need
 from facesearch.cli.options import options
 from facesearch.cli.output import say, show
 from facesearch.cli.program import models_app
 from facesearch.cli.session import chosen_model
+from facesearch.core.extras import require
 from facesearch.core.paths import model_home
 
 
@@ -73,7 +73,7 @@ def models_import(
     Its faces are found by the default detector. Calibrate it next, on people of your own. Needs
     the extra `train`.
     """
-    need("train", "importing", "onnx")
+    require("train", "importing")
     from facesearch.training.onnx_import import import_network
 
     folder = model_home() / (name or file.stem)

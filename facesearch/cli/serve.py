@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from facesearch.cli.extras import need
 from facesearch.cli.options import options
 from facesearch.cli.output import say
 from facesearch.cli.program import GALLERY, app
 from facesearch.cli.session import gallery_place, given_keys
 from facesearch.core.errors import FacesearchError
+from facesearch.core.extras import require
 from facesearch.core.paths import find_model
 
 
@@ -52,7 +52,7 @@ def serve(
     The service runs until Ctrl-C. Open the address that it prints in a browser, or give it to
     other commands: --gallery http://HOST:8000. Needs the extra `serve`.
     """
-    need("serve", "serving", "fastapi", "uvicorn", "python_multipart", "prometheus_client")
+    require("serve", "serving")
     from facesearch.service.auth import checked, is_loopback, read_tokens
     from facesearch.service.server import listen, run
     from facesearch.service.settings import Settings, Token

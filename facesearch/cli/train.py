@@ -10,12 +10,12 @@ from typing import Annotated, Any
 
 import typer
 
-from facesearch.cli.extras import need
 from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import MODELS, app
 from facesearch.cli.session import chosen_model
 from facesearch.cli.signals import INTERRUPTED
+from facesearch.core.extras import require
 from facesearch.core.paths import model_home
 from facesearch.core.words import plural
 
@@ -86,7 +86,7 @@ def train(
     and is tested once on the third. Ctrl-C stops after the last whole epoch, and --resume continues
     from there. Use the model with --model NAME. Needs the extra `train`.
     """
-    need("train", "training", "torch", "onnx")
+    require("train", "training")
     from facesearch.evaluation.model_card import REPORT, RESULTS
     from facesearch.training.config import TrainConfig
     from facesearch.training.losses import LossConfig

@@ -15,7 +15,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any, TypeVar
 
-from facesearch.core.errors import ClusterError, MissingExtra, ModelError, PhotoError
+from facesearch.core.errors import ClusterError, ModelError, PhotoError
+from facesearch.core.extras import require
 from facesearch.core.paths import find_model
 from facesearch.core.version import __version__
 from facesearch.enrollment.journal import PhotoScan
@@ -211,10 +212,8 @@ def _hushed() -> Iterator[None]:
 def _ray(verbose: bool) -> Any:
     """The module `ray`. Raises MissingExtra."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # which would go out over the network
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingExtra("--ray needs Ray: pip install 'facesearch[ray]'") from error
+    require("ray", "--ray")
+    import ray
 
     def tell(data: dict[str, Any], ignore_prefix: bool) -> None:
         if verbose:

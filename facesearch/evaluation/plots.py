@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Chips
+from facesearch.core.extras import require
 from facesearch.metrics.error_rates import Floats, Tally
 
 History = list[dict[str, float]]  # a record for each epoch of training
@@ -147,6 +148,7 @@ def draw_pairs(sample: SamplePairs, threshold: float, path: Path) -> None:
 
 
 def _pyplot() -> Any:
+    require("plots", "a plot")
     import matplotlib as mpl
 
     mpl.use("Agg")

@@ -58,6 +58,8 @@ def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) 
             raise ModelError(f"{out}: another model is here; choose another --out")
         if not (out / model.CONFIG).exists():
             shutil.copytree(served.folder, out, dirs_exist_ok=True)
+            for file in served.detector_files:  # may be those of another shipped model
+                shutil.copyfile(file, out / file.name)
     for name, save in ((model.COHORT, cohort.save), (model.CALIBRATION, calibration.save)):
         partial = out / f"{name}.new"
         save(partial)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError, MissingExtra
+from facesearch.core.extras import install
 
 SECONDS = 60  # for one call; ten times as long for what the server works through in the whole
 ROWS_PER_MESSAGE = 1000  # rows in one message; a server takes 64 MB
@@ -91,7 +92,7 @@ def _connected(uri: str, token: str, process: int) -> Any:
         import pymilvus
     except ImportError as error:
         raise MissingExtra(
-            f"MILVUS_URI is set, and Milvus needs {error.name}: pip install 'facesearch[milvus]'"
+            f"MILVUS_URI is set, and Milvus needs {error.name}: {install('milvus')}"
         ) from error
     finally:
         if hidden is not None:

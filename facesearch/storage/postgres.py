@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError, MissingExtra
+from facesearch.core.extras import install
 from facesearch.storage import pgvector
 from facesearch.storage.schema import people
 from facesearch.storage.settings import CACHE_NAME, get_setting, set_setting
@@ -47,8 +48,7 @@ class Postgres:
             )
         except ImportError as error:
             raise MissingExtra(
-                f"{self.name}: galleries in PostgreSQL need psycopg, which comes with "
-                "`pip install 'facesearch[postgres]'`"
+                f"{self.name}: a gallery in PostgreSQL needs psycopg: {install('postgres')}"
             ) from error
         self._reading = self._engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True

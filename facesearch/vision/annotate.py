@@ -38,10 +38,13 @@ def annotate(photo: Path, faces: Sequence[tuple[Box, str, str]], out: Path) -> N
 
 
 def label_font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans where matplotlib brings it, else Pillow's own font, which has fewer letters."""
+    """DejaVu Sans of matplotlib or of the system, else Pillow's own font with fewer letters."""
     found = importlib.util.find_spec("matplotlib")
     for place in (found.submodule_search_locations if found else None) or ():
         path = Path(place) / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
         if path.is_file():
             return ImageFont.truetype(path, size)
-    return ImageFont.load_default(size)
+    try:
+        return ImageFont.truetype("DejaVuSans.ttf", size)
+    except OSError:
+        return ImageFont.load_default(size)

@@ -112,14 +112,30 @@ class Model:
             raise ModelError(
                 f"{folder / CONFIG}: damaged, or of another facesearch ({error})"
             ) from error
-        for needed in (self.graph, *DETECTOR_FILES[self.preprocessing.detector]):
-            if not (folder / needed).is_file():
-                raise ModelError(f"{folder}: incomplete model ({needed} is missing)")
+        if self.precision != own_precision == "int8" and not (folder / self.graph).is_file():
+            raise ModelError(
+                f"{folder}: holds no {self.precision} copy ({self.graph} is missing), which an "
+                "installed package leaves out; give --model the folder models/default of a "
+                "checkout, or leave out --precision"
+            )
+        for needed in (folder / self.graph, *self.detector_files):
+            if not needed.is_file():
+                raise ModelError(f"{folder}: incomplete model ({needed.name} is missing)")
 
     @property
     def detector_files(self) -> list[Path]:
-        """The files of its detector and of the predictor of the five points."""
-        return [self.folder / file for file in DETECTOR_FILES[self.preprocessing.detector]]
+        """The files of its detector and of the predictor of the five points.
+
+        They are its own, or those of the shipped model that `detector_of` in its config names.
+        """
+        places = [self.folder]
+        if other := self.config.get("detector_of"):
+            places.append(shipped_models() / str(other))
+        names = DETECTOR_FILES[self.preprocessing.detector]
+        return [
+            next((place / name for place in places if (place / name).is_file()), places[0] / name)
+            for name in names
+        ]
 
     @property
     def least_flip_consistency(self) -> float:
@@ -130,12 +146,10 @@ class Model:
     def fingerprint(self) -> str:
         """The SHA-256, in hexadecimal, of everything that an embedding depends on."""
         digest = hashlib.sha256()
-        for part in (self.graph, *DETECTOR_FILES[self.preprocessing.detector]):
-            digest.update(hashlib.sha256((self.folder / part).read_bytes()).digest())
+        for part in (self.folder / self.graph, *self.detector_files):
+            digest.update(hashlib.sha256(part.read_bytes()).digest())
         fields = asdict(self.preprocessing)
-        if (
-            fields["channels"] == "rgb"
-        ):  # older models do not say it: their fingerprint stays the same
+        if fields["channels"] == "rgb":  # older models do not say it
             del fields["channels"]
         digest.update(json.dumps(fields, sort_keys=True).encode())
         return digest.hexdigest()

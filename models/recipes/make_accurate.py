@@ -29,9 +29,7 @@ from facesearch.vision.alignment import TEMPLATE_SIZE
 from facesearch.vision.model import (
     CARD,
     CONFIG,
-    DETECTOR_INT8,
     GRAPH,
-    LANDMARKS,
     LANDMARKS_ERROR,
     Preprocessing,
 )
@@ -176,13 +174,13 @@ def main() -> None:
     dlib, other = onnx.load(args.out / GRAPH), onnx.load_from_string(sface())
     how = projection(args.train, args.sface)
     (args.out / GRAPH).write_bytes(assembled(dlib, other, how))
-    for name in (DETECTOR_INT8, LANDMARKS, LANDMARKS_ERROR):
-        shutil.copyfile(SHIPPED / name, args.out / name)
+    shutil.copyfile(SHIPPED / LANDMARKS_ERROR, args.out / LANDMARKS_ERROR)
     template = tuple((round(float(x), 3), round(float(y), 3)) for x, y in WHOLE.template)
     record = {
         "format": 1,
         "architecture": {"name": "sface and dlib-resnet", "dimension": 128},
         "preprocessing": asdict(Preprocessing(SIDE, template, detector="network")),
+        "detector_of": SHIPPED.name,  # the detector and the points, shipped once
         "training": {"dlib_weight": DLIB_WEIGHT},
         "data": {"folder": "train"},
         "code_version": __version__,

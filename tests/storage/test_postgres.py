@@ -93,7 +93,7 @@ def test_what_cannot_be_reached_is_said_without_the_password(
     with closing(Store(postgres.url(name, GUARDED, PASSWORD), create=False)) as it:
         assert it.database.name == postgres.url(name, GUARDED)
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(MissingExtra, match=r"need psycopg, .*facesearch\[postgres\]"):
+    with pytest.raises(MissingExtra, match=r"needs psycopg: .*facesearch\[postgres\]"):
         Store(url, create=False)
 
 
