@@ -12,6 +12,7 @@ from facesearch.cli.options import Aligned, options, warn
 from facesearch.cli.output import show, shown_progress
 from facesearch.cli.program import MODELS, app
 from facesearch.cli.session import chosen_model, embedder_of
+from facesearch.core.extras import require
 from facesearch.core.words import plural
 
 
