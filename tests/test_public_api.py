@@ -275,12 +275,15 @@ def test_photos_without_a_file_are_enrolled(
     assert gallery["Eileen"].faces[0].picture().shape[2] == 3
 
 
-def test_folders_and_repeated_paths(gallery: fs.Gallery, people: Path) -> None:
+def test_a_folder_and_a_path_that_is_repeated(gallery: fs.Gallery, people: Path) -> None:
     folder = people / "person-03"
-    report = gallery.enroll("Ann", [folder, folder / "pose-0.jpg"], dry_run=True)
-    assert [photo.photo for photo in report] == sorted(folder.iterdir())
+    first = folder / "pose-0.jpg"
+    report = gallery.enroll("Ann", [folder, first], dry_run=True)
+    assert [photo.photo for photo in report] == [*sorted(folder.iterdir()), first]
+    assert [photo.reason for photo in report.duplicates] == [f"same content as {first}"]
     assert (len(report.enrolled), report.event, len(gallery)) == (5, None, 0)
     assert len(gallery.enroll("Ann", str(folder)).enrolled) == 5
+    assert [path for path, _ in gallery.identify_each([first, first])] == [first, first]
 
 
 def test_doubtful_photos_are_held_back_unless_they_are_included(

@@ -62,23 +62,17 @@ def several(photos: Photo | Iterable[Photo]) -> Iterable[Photo]:
 
 
 def expand(photos: Iterable[Photo]) -> Iterator[Photo]:
-    """The photos with folders replaced by the photos in them.
+    """The photos in their order, with folders replaced by the photos in them.
 
-    A path that was given twice is there once. One that does not exist and a folder without a photo
-    stay: reading them says what is wrong.
+    A folder without a photo stays: reading it says what is wrong.
     """
-    known: set[str] = set()
     for photo in photos:
-        if not isinstance(photo, str | os.PathLike) or isinstance(photo, Upload):
+        if isinstance(photo, str | os.PathLike) and not isinstance(photo, Upload):
+            folder = os.path.isdir(photo)  # noqa: PTH112 - never raises
+            inside = photo_files.photos_in(Path(photo)) if folder else []
+            yield from inside or iter([photo])
+        else:
             yield photo
-            continue
-        folder = os.path.isdir(photo)  # noqa: PTH112 - never raises
-        found: list[Photo] = [*photo_files.photos_in(Path(photo))] if folder else []
-        for path in found or [photo]:
-            name = os.fspath(cast(Path, path))
-            if name not in known:
-                known.add(name)
-                yield path
 
 
 def bgr(frame: Pixels) -> Pixels:
