@@ -17,7 +17,7 @@ from facesearch import cli
 
 HEAD = """# Commands
 
-This page is made from `facesearch COMMAND --help` by `python -m scripts.command_reference docs/reference/commands.md`.
+`python -m scripts.command_reference docs/reference/commands.md` makes this page from the program's help.
 The global options may stand before or after the command.
 """
 
