@@ -17,7 +17,7 @@ from facesearch import cli
 
 HEAD = """# Commands
 
-`python -m scripts.command_reference docs/reference/commands.md` makes this page from the program's help.
+This page is made from the program's help (`python -m scripts.command_reference OUT`).
 The global options may stand before or after the command.
 """
 
