@@ -135,25 +135,6 @@ def test_paths_need_not_be_utf8(tmp_path: Path, scene: Pixels) -> None:
     assert photo_files.photos_in(tmp_path) == [path]
 
 
-def test_folders_are_searched_for_photos(tmp_path: Path, scene: Pixels) -> None:
-    inner = tmp_path / "b" / "deep"
-    inner.mkdir(parents=True)
-    hidden = tmp_path / ".trash"
-    hidden.mkdir()
-    for path in (inner / "2.PNG", tmp_path / "1.png", hidden / "3.png", tmp_path / ".4.png"):
-        Image.fromarray(scene).save(path)
-    (tmp_path / "notes.txt").write_text("no photo")
-    assert photo_files.expand([tmp_path]) == [tmp_path / "1.png", inner / "2.PNG"]
-    missing, void = tmp_path / "missing", tmp_path / "void"
-    void.mkdir()
-    asked = [tmp_path / "1.png", missing, void, tmp_path]
-    assert photo_files.expand(asked) == [tmp_path / "1.png", missing, void, inner / "2.PNG"]
-    with pytest.raises(PhotoError, match="missing: no such file"):
-        images.read(missing)
-    with pytest.raises(PhotoError, match="void: a folder without a photo"):
-        images.read(void)
-
-
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no named pipes")
 def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.jpg")

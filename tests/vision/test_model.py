@@ -94,3 +94,25 @@ def test_models_are_found_by_name_and_path(tmp_path: Path, monkeypatch: pytest.M
     assert find_model() == mine
     with pytest.raises(ModelError, match="nobody: no such model; looked in"):
         find_model("nobody")
+
+
+def test_agreement_is_the_length_of_the_mean(embedder: Embedder, hopper: Path) -> None:
+    chips = embedder.read(hopper).chips
+    both = np.concatenate([chips, chips[:, :, ::-1]])
+    half = chips.shape[2] // 2
+    symmetric = np.concatenate([chips[:, :, :half], chips[:, :, half - 1 :: -1]], axis=2)
+    vectors, flip_consistencies = embedder.model.embed_with_consistency(
+        np.concatenate([both, symmetric])
+    )
+    assert flip_consistencies[0] == pytest.approx(flip_consistencies[1], abs=1e-5)
+    assert np.allclose(vectors[0], vectors[1], atol=1e-5)
+    assert flip_consistencies[2] == pytest.approx(1, abs=1e-5)
+    assert embedder.model.embed_with_consistency(chips[:0])[1].shape == (0,)
+
+
+def test_a_model_s_detector_may_be_another(embedder: Embedder) -> None:
+    folder = embedder.model.folder
+    dlib, network = Model(folder, "dlib"), Model(folder, "network")
+    assert dlib.fingerprint != network.fingerprint
+    assert embedder.model.fingerprint in (dlib.fingerprint, network.fingerprint)
+    assert {dlib.name, network.name} > {"default"}

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from facesearch.core.paths import shipped_models
+from facesearch.vision.alignment import TEMPLATE
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.face_reader import FaceReader
 from facesearch.vision.model import DETECTOR_FILES, Model
@@ -70,3 +71,28 @@ def test_the_detector_is_the_model_s(hopper: Path) -> None:
     assert ours.box != theirs.box
     apart = np.linalg.norm(np.array(ours.points) - np.array(theirs.points), axis=1)
     assert apart.max() < 0.15 * ours.eye_distance
+
+
+def test_chips_that_are_aligned_already(embedder: Embedder, hopper: Path, tmp_path: Path) -> None:
+    """Of the size and template that the field shares, whatever the model's own are."""
+    model = embedder.model
+    plain = FaceReader(
+        replace(model.preprocessing, size=112, template=TEMPLATE), model.detector_files
+    )
+    chip = plain.read_principal(hopper)
+    assert chip is not None
+    Image.fromarray(chip).save(tmp_path / "chip.png")
+    Image.fromarray(chip).resize((224, 224)).save(tmp_path / "large.png")
+    assert np.array_equal(plain.read_aligned(tmp_path / "chip.png"), chip)
+    cut = embedder.read_principal(hopper)
+    assert cut is not None
+    for name in ("chip.png", "large.png"):
+        first, second = embedder.embed(np.stack([embedder.read_aligned(tmp_path / name), cut]))
+        assert np.linalg.norm(first - second) < 0.25
+
+
+def test_a_photo_without_a_face_has_no_chips(embedder: Embedder, no_face: Path) -> None:
+    portrait = embedder.read(no_face)
+    assert portrait.faces == []
+    assert portrait.chips.shape == (0, *embedder.read(no_face).chips.shape[1:])
+    assert embedder.read_principal(no_face) is None
