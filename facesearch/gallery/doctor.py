@@ -34,6 +34,9 @@ from facesearch.storage.schema import (
     face_checksum,
     face_rows,
     faces,
+    job_photos,
+    job_results,
+    jobs,
     people,
     person_checksum,
     photo_checksum,
@@ -192,6 +195,9 @@ class _Examination:
             row_checksums.SEARCHES,
             row_checksums.SETTINGS,
             row_checksums.TERMS,
+            row_checksums.JOBS,
+            row_checksums.JOB_PHOTOS,
+            row_checksums.JOB_RESULTS,
         ):
             for row in row_checksums.damaged(connection, kind):
                 self._damaged(kind, row, *_CURES[kind.table.name](row))
@@ -588,11 +594,27 @@ def _of_terms(row: Any) -> tuple[str, Cure]:
     return f"{repair} again with `people set --expires`", _update(people, row.id, expires=None)
 
 
+def _of_job(row: Any) -> tuple[str, Cure]:
+    return "removes it with its photos; send them again", _drop(jobs.c.number, row.number)
+
+
+def _of_job_photo(row: Any) -> tuple[str, Cure]:
+    repair = f"removes it, so that the job passes it over; send {row.file!r} again"
+    return repair, _drop(job_photos.c.id, row.id)
+
+
+def _of_job_result(row: Any) -> tuple[str, Cure]:
+    return "removes it; the photo is looked at again", _drop(job_results.c.id, row.id)
+
+
 _CURES: dict[str, Callable[[Any], tuple[str, Cure]]] = {
     "events": _of_event,
     "searches": _of_search,
     "settings": _of_setting,
     "people": _of_terms,
+    "jobs": _of_job,
+    "job_photos": _of_job_photo,
+    "job_results": _of_job_result,
 }
 
 

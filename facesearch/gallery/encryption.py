@@ -1,7 +1,7 @@
 """Encrypting a gallery, decrypting it, and giving it another passphrase or key file."""
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage import journal, reembedded
+from facesearch.storage import job_spool, journal, reembedded
 from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database
 from facesearch.storage.resealing import reseal
@@ -84,6 +84,7 @@ def _reseal(database: Database, connection: Connection, new: Vault) -> None:
     reembedded.forget(connection)  # a reindex that is unfinished: it is quicker to begin again
     journal.forget_all(connection)  # and an enrolment
     reseal(database, connection, new)
+    job_spool.reseal(database, connection, new)
 
 
 def _clean(database: Database, done: str) -> None:

@@ -45,7 +45,8 @@ from facesearch.matching.decision import EVEN, Candidate, Decision, decide
 from facesearch.matching.identification import NEAREST_PEOPLE, Identification, answered
 from facesearch.matching.rejection import Rejection
 from facesearch.matching.thresholds import ImpostorScores, threshold_to_search
-from facesearch.storage import audit_log, cache_file, job_spool, preferences
+from facesearch.storage import audit_log, cache_file, preferences
+from facesearch.storage.job_spool import JobSpool
 from facesearch.storage.records import Person, PersonFaces, StoredFace
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, Kind, Secret, Vault, from_environment
@@ -132,6 +133,11 @@ class Gallery:
         self._following.forget()
         self._store.close()
 
+    @property
+    def jobs(self) -> JobSpool:
+        """The jobs of a service that enrols photos in the background."""
+        return JobSpool(self._store.database)
+
     # People
 
     def people(self) -> list[Person]:
@@ -207,7 +213,6 @@ class Gallery:
         removed cannot be overwritten now, or if Milvus has it and cannot be reached.
         """
         count = purge.purge(self._store.database, clean_name(name))
-        job_spool.forget(self.folder, clean_name(name))
         self._overwrite()
         return count
 
@@ -221,8 +226,6 @@ class Gallery:
         Ends a purge that was interrupted, too. Raises GalleryError as `purge` does.
         """
         gone = purge.purge_expired(self._store.database, on)
-        for kept in gone:
-            job_spool.forget(self.folder, kept.name)
         if purge.unfinished(self._store.database):
             self._overwrite()
         return gone

@@ -12,6 +12,7 @@ from facesearch.core.paths import DETAIL, MIN_FACE
 from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer, recognizer
 from facesearch.index import milvus
+from facesearch.storage.job_spool import JobSpool
 from facesearch.storage.records import Person
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, Vault, from_environment
@@ -94,6 +95,11 @@ class OpenGallery:
     def vault(self) -> Vault:
         """What encrypts face data here. Raises GalleryError without the key."""
         return self._store.database.vault
+
+    @property
+    def jobs(self) -> JobSpool:
+        """The jobs of a service that enrols photos in the background."""
+        return JobSpool(self._store.database)
 
     def unlock(self) -> None:
         """Ask for the key of an encrypted gallery now. Raises GalleryError without it."""

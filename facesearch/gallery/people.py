@@ -16,7 +16,6 @@ from facesearch.gallery.opened import OpenGallery
 from facesearch.gallery.profile import PersonProfile, person_profile
 from facesearch.gallery.rejections import Contradiction
 from facesearch.matching.rejection import Rejection
-from facesearch.storage import job_spool
 from facesearch.storage.records import Person
 
 if TYPE_CHECKING:
@@ -189,7 +188,6 @@ class GalleryPeople(OpenGallery):
         removed cannot be overwritten now, or if Milvus has it and cannot be reached.
         """
         count = purge.purge(self._store.database, clean_name(name))
-        job_spool.forget(self.folder, clean_name(name))
         self._index.overwrite()
         return count
 
@@ -203,8 +201,6 @@ class GalleryPeople(OpenGallery):
         A purge that was interrupted is ended, too. Raises GalleryError as `purge` does.
         """
         gone = purge.purge_expired(self._store.database, on)
-        for kept in gone:
-            job_spool.forget(self.folder, kept.name)
         if purge.unfinished(self._store.database):
             self._index.overwrite()
         return gone

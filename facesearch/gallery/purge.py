@@ -9,7 +9,7 @@ from typing import Any
 
 from facesearch.core.errors import PersonError, UnknownPerson
 from facesearch.gallery.rejections import rejection_of
-from facesearch.storage import events, rejections
+from facesearch.storage import events, job_spool, rejections
 from facesearch.storage import purge as rows
 from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database
@@ -187,6 +187,7 @@ def _purge(database: Database, connection: Connection, numbers: set[int]) -> int
             rejections.drop(connection, said.number)
     rows.drop_people(connection, everybody)
     forget_all(connection)
+    job_spool.forget(connection, names)
     set_setting(connection, UNCLEAN, "purge")
     if get_setting(connection, MILVUS_PREFIX) is not None:
         set_setting(connection, MILVUS_UNCLEAN, "purge")

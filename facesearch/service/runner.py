@@ -2,15 +2,11 @@
 
 import logging
 import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from facesearch import serialization
 from facesearch.core.errors import FacesearchError, PhotoError
@@ -18,7 +14,8 @@ from facesearch.core.internal_errors import line_of
 from facesearch.core.uploads import Upload, uploaded
 from facesearch.service.redaction import name_of, redacted
 from facesearch.service.shared_gallery import GuardedEmbedder, SharedGallery
-from facesearch.storage.job_spool import FINISHED, JOB, LOCK, Job, Sent, Spool, State
+from facesearch.storage.job_spool import FINISHED, Job, JobGone, JobPhoto, JobSpool, State
+from facesearch.storage.row_checksums import Damaged
 from facesearch.storage.settings import now
 from facesearch.storage.vault import Tampered
 from facesearch.vision.photo_files import people_in
@@ -51,7 +48,7 @@ class Runner:
         stopping: threading.Event,
     ) -> None:
         self._gallery, self._embedder, self._imports = gallery, embedder, imports
-        self._spool, self._stopping = Spool(gallery.folder), stopping
+        self._spool, self._stopping = gallery.jobs, stopping
         self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
 
@@ -70,44 +67,37 @@ class Runner:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            for job in self._spool.jobs():
+            for job in self._jobs():
                 if self._stopping.is_set():
                     return
                 try:
                     self._look_at(job)
-                except OSError:
-                    log.info("a job cannot be read or written, or was removed")
+                except JobGone:
+                    log.info("a job was removed while it was done")
                 except Exception as error:  # one job must not end all others
                     log.error(line_of(error))
             self._news.wait(LOOK_SECONDS)
             self._news.clear()
 
+    def _jobs(self) -> list[Job]:
+        """All jobs; none while the database cannot be used, which the next look may find better."""
+        try:
+            return self._spool.jobs()
+        except FacesearchError as error:
+            log.error(line_of(error))
+            return []
+
     def _look_at(self, job: Job) -> None:
         if job.state in FINISHED:
-            if _seconds_since(self._spool, job) > KEPT_SECONDS:
+            if self._spool.is_older(job, KEPT_SECONDS):
                 self._spool.remove(job.number)
             return
         if job.state == "open" and not self._spool.is_cancelled(job.number):
             return
-        with self._claimed(job.number) as mine:
+        with self._spool.claimed(job.number) as mine:
             current = self._spool.job(job.number)
             if mine and current is not None and current.state not in FINISHED:
                 self._do(current)
-
-    @contextmanager
-    def _claimed(self, number: str) -> Iterator[bool]:
-        path = self._spool.path(number)
-        assert path is not None
-        lock = FileLock(path / LOCK, timeout=0, mode=0o600)
-        try:
-            lock.acquire()
-        except Timeout:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            lock.release()
 
     def _do(self, job: Job) -> None:
         progress = _Told(self._spool, replace(job, state="running"), self._stopping)
@@ -120,18 +110,15 @@ class Runner:
             return
         except _Cancelled:
             state = "cancelled"
+        except JobGone:
+            raise
         except FacesearchError as error:
             reason = str(error)
             for name, folder in self._imports.items():
                 reason = reason.replace(str(folder), name)
             state, reason = "failed", redacted(reason, self._gallery)
-        except OSError:
-            if self._spool.job(job.number) is None:  # removed
-                return
-            raise
-        done = replace(progress.job, state=state, reason=reason, finished=now(), photos=())
-        self._spool.drop_contents(job)
-        self._spool.save(done)
+        done = replace(progress.job, state=state, reason=reason, finished=now())
+        self._spool.finish(done)
 
     def _enroll(self, job: Job, progress: "_Told") -> None:
         progress.check()
@@ -149,13 +136,14 @@ class Runner:
         for result in found:
             row = serialization.enrolment(result, name_of)
             row["reason"] = redacted(row["reason"], self._gallery)
-            self._spool.tell(job, keys[id(result.photo)], row)
+            self._spool.tell(job.number, keys[id(result.photo)], row)
             progress.check()
 
     def _photos(self, job: Job) -> Iterable[tuple[str, str, Path]]:
         """Key, name and photo of everything that the job is about."""
         if job.folder is None:
-            return [(sent.content, sent.name, self._sent(job, sent)) for sent in job.photos]
+            sent = self._spool.photos(job.number)
+            return [(photo.key, photo.name, self._sent(job, photo)) for photo in sent]
         folder = self._imports.get(job.folder)
         if folder is None:
             raise FacesearchError(f"{job.folder}: no folder of this name may be imported any more")
@@ -165,32 +153,32 @@ class Runner:
             for path in paths
         ]
 
-    def _sent(self, job: Job, sent: Sent) -> Upload:
+    def _sent(self, job: Job, photo: JobPhoto) -> Upload:
         def content() -> bytes:
             try:
-                return self._spool.content(job, sent, self._gallery.vault)
-            except Tampered as error:
-                raise PhotoError(f"{sent.file}: sent before the gallery's key changed") from error
+                return self._spool.content(job.number, photo.key)
+            except (Tampered, Damaged) as error:
+                raise PhotoError(f"{photo.file}: not what was sent any more") from error
 
-        return uploaded(sent.file, content)
+        return uploaded(photo.file, content)
 
 
 class _Told:
     """The progress of a job, kept so that every process can tell of it."""
 
-    def __init__(self, spool: Spool, job: Job, stopping: threading.Event) -> None:
+    def __init__(self, spool: JobSpool, job: Job, stopping: threading.Event) -> None:
         self.job = job
         self._spool, self._stopping = spool, stopping
 
     def begin(self, done: int, left: int) -> None:
-        self.job = replace(self.job, scan_photo=done, total=done + left)
+        self.job = replace(self.job, looked_at=done, total=done + left)
         self._spool.save(self.job)
 
     def start(self, stage: str, total: int) -> None:
         pass
 
     def advance(self, note: str = "") -> None:
-        self.job = replace(self.job, scan_photo=self.job.scan_photo + 1)
+        self.job = replace(self.job, looked_at=self.job.looked_at + 1)
         self._spool.save(self.job)
         self.check()
 
@@ -200,12 +188,6 @@ class _Told:
             raise _Cancelled
         if self._stopping.is_set():
             raise _Stopped
-
-
-def _seconds_since(spool: Spool, job: Job) -> float:
-    path = spool.path(job.number)
-    assert path is not None
-    return time.time() - (path / JOB).stat().st_mtime
 
 
 def counts(results: list[dict[str, Any]]) -> dict[str, int]:

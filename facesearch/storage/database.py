@@ -2,14 +2,14 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.storage import cache_file, events, row_checksums
+from facesearch.storage import cache_file, events, old_spool, row_checksums
 from facesearch.storage.change_log import new_revision
 from facesearch.storage.engine import Engine
 from facesearch.storage.events import Event
@@ -51,6 +51,7 @@ class Database:
             with self.translate_errors():
                 upgrade(self.engine, LOCK_SECONDS)
             self.folder = self.engine.folder  # of the caches
+            self._adopt_spool()
             with self.read() as connection:
                 unclean = stored_setting(connection, UNCLEAN)
             if unclean and self.writable:
@@ -58,6 +59,14 @@ class Database:
         except BaseException:
             self.close()
             raise
+
+    def _adopt_spool(self) -> None:
+        """Bring along the jobs that an earlier facesearch kept in the folder."""
+        if not (self.writable and old_spool.is_there(self.folder)):
+            return
+        with self.append() as connection:
+            old_spool.adopt(connection, self.folder)
+        old_spool.remove(self.folder)
 
     @property
     def writable(self) -> bool:
@@ -145,6 +154,11 @@ class Database:
             if wait:
                 raise
             return False
+
+    def compact(self) -> None:
+        """Rewrite the database without its unused space, unless other programs are in the way."""
+        with suppress(GalleryError), self.translate_errors(), self.engine.alone(0) as connection:
+            self.engine.overwrite(connection, 0)
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

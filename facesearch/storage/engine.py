@@ -73,6 +73,22 @@ class Engine(Protocol):
         Raises GalleryError as `writing` does.
         """
 
+    def claim(self, name: str) -> AbstractContextManager[bool]:
+        """Try to be the only program that does something, without waiting.
+
+        Gives whether it is: another one may be doing it. The claim of a killed program ends with
+        it.
+        """
+
+    def drop_claim(self, name: str) -> None:
+        """Called when nobody will claim this name any more."""
+
+    def free_bytes(self) -> int | None:
+        """The free space on the disk of the database; None if it is on another machine."""
+
+    def unused_share(self, connection: sa.Connection) -> tuple[int, float]:
+        """How many bytes of the database are unused, and what share of it; 0 if it sees to that."""
+
     def translate_errors(self) -> AbstractContextManager[None]:
         """Turn errors of the database and of the file system into GalleryError."""
 

@@ -40,3 +40,22 @@ def locked(folder: Path, seconds: float, name: str = "lock") -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Try to hold a lock, a file of its own, without waiting; gives whether it is held.
+
+    Raises OSError.
+    """
+    path.parent.mkdir(mode=secure_files.FOLDER, parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=0, mode=secure_files.FILE)
+    try:
+        lock.acquire()
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()

@@ -27,6 +27,7 @@ WAITED = ("55P03",)  # lock_not_available
 LOST = ("08", "57P")  # the class of a broken connection, and of a server that stops
 # one gallery a schema: the lock is its own
 LOCK = "hashtextextended('facesearch ' || coalesce(current_schema(), ''), 0)"
+CLAIM = "hashtextextended('facesearch ' || coalesce(current_schema(), '') || ' ' || :name, 0)"
 
 
 class Postgres:
@@ -125,6 +126,17 @@ class Postgres:
             self._wait(connection, "SESSION", seconds, "pg_advisory_lock")
             yield connection
 
+    @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """See `Engine`."""
+        asked = f"SELECT pg_try_advisory_lock({CLAIM})"
+        with self._alone.connect() as connection:
+            connection.detach()  # the claim ends with the connection
+            yield bool(connection.execute(sa.text(asked), {"name": name}).scalar_one())
+
+    def drop_claim(self, name: str) -> None:
+        """A claim leaves nothing in the server."""
+
     def _wait(self, connection: sa.Connection, scope: str, seconds: float, lock: str) -> None:
         milliseconds = max(1, int(1000 * seconds))  # 0 would be for ever
         connection.execute(sa.text(f"SET {scope} lock_timeout = {milliseconds}"))
@@ -191,6 +203,13 @@ class Postgres:
 
     def as_stored(self, connection: sa.Connection) -> None:
         """It always does: PostgreSQL takes nothing but whole texts."""
+
+    def free_bytes(self) -> None:
+        """The disk is the server's."""
+
+    def unused_share(self, connection: sa.Connection) -> tuple[int, float]:
+        """PostgreSQL uses freed space again by itself."""
+        return 0, 0.0
 
     def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
         """Write the tables anew without what was freed; the files before are deleted.

@@ -17,7 +17,10 @@ from facesearch.storage.sqlite import FILE, is_outside
 
 WORK = "recovery"  # a folder in the gallery's, gone when all is done
 DAMAGED = f"{FILE}.damaged"
-TABLES = ("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches")
+TABLES = (
+    *("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches"),
+    *("jobs", "job_photos", "job_results"),
+)
 UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter in SQLite's own messages
 MISSES = 10_000  # row numbers without a row, after which there are no more
 

@@ -20,6 +20,9 @@ from facesearch.storage.schema import (
     chips,
     events,
     face_is_sound,
+    job_photos,
+    job_results,
+    jobs,
     people,
     person_checksum,
     photo_checksum,
@@ -43,6 +46,7 @@ class Rows:
     key: sa.Column[Any]
     covered: tuple[sa.Column[Any], ...]
     checksum: sa.Column[Any]
+    page: int = PAGE  # rows in memory
 
     @property
     def table(self) -> sa.Table:
@@ -103,7 +107,44 @@ EVENTS = Rows(
 )
 SEARCHES = Rows("search", searches.c.id, (searches.c.at, searches.c.detail), searches.c.checksum)
 
-EVERY = (TERMS, CHIPS, REJECTIONS, SETTINGS, EVENTS, SEARCHES)
+JOBS = Rows(
+    "job",
+    jobs.c.number,
+    (
+        jobs.c.created,
+        jobs.c.which,
+        jobs.c.insist,
+        jobs.c.folder,
+        jobs.c.state,
+        jobs.c.cancelled,
+        jobs.c.looked_at,
+        jobs.c.total,
+        jobs.c.reason,
+        jobs.c.finished,
+    ),
+    jobs.c.checksum,
+)
+JOB_PHOTOS = Rows(
+    "the photo of a job,",
+    job_photos.c.id,
+    (
+        job_photos.c.job,
+        job_photos.c.name,
+        job_photos.c.file,
+        job_photos.c.size,
+        job_photos.c.content,
+    ),
+    job_photos.c.checksum,
+    page=8,  # they are large
+)
+JOB_RESULTS = Rows(
+    "the result of a job,",
+    job_results.c.id,
+    (job_results.c.job, job_results.c.key, job_results.c.result),
+    job_results.c.checksum,
+)
+
+EVERY = (TERMS, CHIPS, REJECTIONS, SETTINGS, EVENTS, SEARCHES, JOBS, JOB_PHOTOS, JOB_RESULTS)
 
 _EMPTY = sa.union_all(
     *(
@@ -125,7 +166,7 @@ def fill_checksums(connection: sa.Connection) -> None:
     """Sum the rows that were added or changed."""
     for place in connection.execute(_EMPTY).scalars().all():
         rows = EVERY[place]
-        query = rows.select().where(rows.checksum.is_(None)).limit(PAGE)
+        query = rows.select().where(rows.checksum.is_(None)).limit(rows.page)
         change = sa.update(rows.table).where(rows.key == sa.bindparam("row"))
         change = change.values({rows.checksum.name: sa.bindparam("sum")})
         while some := connection.execute(query).all():
@@ -167,7 +208,7 @@ def check_face(row: Any) -> None:
 
 def damaged(connection: sa.Connection, rows: Rows) -> Iterator[Any]:
     """Those of a table that are not what was written."""
-    with connection.execute(rows.select(), execution_options={"yield_per": PAGE}) as every:
+    with connection.execute(rows.select(), execution_options={"yield_per": rows.page}) as every:
         for row in every:
             if getattr(row, rows.checksum.name) is None or not rows.is_sound(row):
                 yield row

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from facesearch.core.uploads import stored
 
-SCHEMA = "0005"  # the newest migration
+SCHEMA = "0006"  # the newest migration
 NONE = -1  # the checksum of what was never written: a field that is not of its type
 
 
@@ -124,6 +124,45 @@ searches = sa.Table(  # the audit log: no face data
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at", sa.Text),
     sa.Column("detail", sa.JSON),
+    sa.Column("checksum", Checksum),
+)
+
+# Jobs of the service. Photos wait here until a job is done, results are kept for a while
+
+jobs = sa.Table(
+    "jobs",
+    _tables,
+    sa.Column("number", sa.Text, primary_key=True),  # 16 hexadecimal digits, drawn
+    sa.Column("created", sa.Text),
+    sa.Column("which", sa.Text),  # "only", "largest" or "all" faces of a photo
+    sa.Column("insist", sa.Boolean),
+    sa.Column("folder", sa.Text),
+    sa.Column("state", sa.Text),
+    sa.Column("cancelled", sa.Boolean),
+    sa.Column("looked_at", sa.Integer),
+    sa.Column("total", sa.Integer),
+    sa.Column("reason", sa.Text),
+    sa.Column("finished", sa.Text),
+    sa.Column("checksum", Checksum),
+)
+job_photos = sa.Table(
+    "job_photos",
+    _tables,
+    sa.Column("id", sa.Text, primary_key=True),  # the job's number and the place: 000000, 000001...
+    sa.Column("job", sa.Text),
+    sa.Column("name", sa.Text),  # of the person
+    sa.Column("file", sa.Text),
+    sa.Column("size", sa.BigInteger),  # of the content, in bytes
+    sa.Column("content", sa.LargeBinary),  # sealed in an encrypted gallery
+    sa.Column("checksum", Checksum),
+)
+job_results = sa.Table(
+    "job_results",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("job", sa.Text),
+    sa.Column("key", sa.Text),  # of the photo that is done
+    sa.Column("result", sa.JSON),
     sa.Column("checksum", Checksum),
 )
 

@@ -1,6 +1,7 @@
 """A gallery in a folder: its SQLite file, opened, locked, checked, and overwritten where freed."""
 
 import os
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -13,9 +14,10 @@ from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError
 from facesearch.storage import cache_file
 from facesearch.storage.engine import NOT_A_GALLERY
-from facesearch.storage.folder_lock import locked
+from facesearch.storage.folder_lock import claimed, locked
 
 FILE = "gallery.db"
+CLAIMS = "claims"  # a folder of locks
 ALONE = "AUTOCOMMIT"
 
 
@@ -151,6 +153,19 @@ class Sqlite:
             yield connection
 
     @contextmanager
+    def claim(self, name: str) -> Iterator[bool]:
+        """See `Engine`."""
+        with claimed(self._claim(name)) as mine:
+            yield mine
+
+    def drop_claim(self, name: str) -> None:
+        """See `Engine`."""
+        self._claim(name).unlink(missing_ok=True)
+
+    def _claim(self, name: str) -> Path:
+        return self.folder / CLAIMS / f"{name}.lock"
+
+    @contextmanager
     def translate_errors(self) -> Iterator[None]:
         """Errors of SQLite and of the file system become a GalleryError."""
         try:
@@ -204,6 +219,18 @@ class Sqlite:
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.text_factory = lambda text: text.decode(errors="replace")
+
+    def free_bytes(self) -> int:
+        """See `Engine`."""
+        return shutil.disk_usage(self.folder).free
+
+    def unused_share(self, connection: sa.Connection) -> tuple[int, float]:
+        """See `Engine`."""
+        asked = ("freelist_count", "page_count", "page_size")
+        unused, pages, size = (
+            int(connection.execute(sa.text(f"PRAGMA {name}")).scalar_one()) for name in asked
+        )
+        return unused * size, unused / pages
 
     def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
         """Of what was freed nothing is left, in the file and in the log; see `alone`.

@@ -15,8 +15,7 @@ from facesearch.gallery.legacy import Gallery
 from facesearch.service import runner
 from facesearch.service.shared_gallery import GuardedEmbedder
 from facesearch.storage import job_spool
-from facesearch.storage.job_spool import Job, Spool
-from facesearch.storage.vault import Vault
+from facesearch.storage.job_spool import Job
 from facesearch.vision.embedder import Embedder
 from tests.support.serving import Running, photos, running
 
@@ -27,6 +26,12 @@ def finished(service: Running, number: str) -> Any:
         if told["state"] in job_spool.FINISHED:
             return told
         time.sleep(0.05)
+
+
+def left(folder: Path, number: str) -> tuple[Job | None, int]:
+    """A job after the service stopped, and how many photos are done."""
+    with Gallery(folder) as gallery:
+        return gallery.jobs.job(number), len(gallery.jobs.results(number))
 
 
 @pytest.fixture
@@ -83,9 +88,8 @@ def test_a_job_with_events(people: Path, no_face: Path, tmp_path: Path) -> None:
             "Ada": 2,
             "Bo": 1,
         }
-        left = sorted(path.name for path in (folder / "spool" / job["id"]).iterdir())
-        assert left == ["job.json", "lock", "results.jsonl"], "the photos are gone"
-        for path in (folder / "spool").rglob("*"):
+        assert service.service.gallery.jobs.size() == 0, "the photos are gone"
+        for path in folder.rglob("*"):
             assert path.stat().st_mode & 0o077 == 0
         assert [each["id"] for each in service.get("/v1/jobs")["jobs"]] == [job["id"]]
         service.ask("DELETE", f"/v1/jobs/{job['id']}")
@@ -108,10 +112,9 @@ def test_a_stop_in_the_midst_and_nothing_twice(
         with service.http.stream("GET", f"/v1/jobs/{job['id']}/events"):
             threading.Timer(0.3, gate.set).start()
             service.service.stopping.set()
-    kept = Spool(folder).job(job["id"])
+    kept, before = left(folder, job["id"])
     assert kept is not None
     assert kept.state == "waiting"
-    before = len(Spool(folder).results(job["id"]))
     assert before < 4
     with running(folder) as service:
         done = finished(service, job["id"])
@@ -173,7 +176,7 @@ def test_a_purge_takes_jobs_along(people: Path, tmp_path: Path) -> None:
         finished(service, other["id"])
     with Gallery(folder) as gallery:
         gallery.purge("Ada")
-    assert [each.number for each in Spool(folder).jobs()] == [other["id"]]
+        assert [each.number for each in gallery.jobs.jobs()] == [other["id"]]
 
 
 def test_jobs_are_forgotten_after_a_while(
@@ -187,29 +190,6 @@ def test_jobs_are_forgotten_after_a_while(
         while service.http.get(f"/v1/jobs/{job['id']}").status_code == 200:
             time.sleep(0.02)
         assert service.get("/v1/people")["total"] == 1
-
-
-def test_a_spool_keeps_what_it_is_told(tmp_path: Path) -> None:
-    jobs, vault = Spool(tmp_path), Vault(bytes(32))
-    job = jobs.add(Job("", "2026-01-01T00:00:00+00:00", "only", False))
-    job = jobs.append(job, [("Ada", "a.jpg", b"content")], vault)
-    (sent,) = job.photos
-    assert jobs.content(job, sent, vault) == b"content"
-    assert b"content" not in (tmp_path / "spool" / job.number / sent.content).read_bytes()
-    jobs.tell(job, sent.content, {"name": "Ada"})
-    with (tmp_path / "spool" / job.number / "results.jsonl").open("a") as file:
-        file.write('{"key": "000001", "ro')  # killed
-    assert jobs.done(job.number) == {sent.content}
-    assert jobs.job(job.number) == job
-    for number in ("..", "../x", "", "A" * 16, "0" * 17):
-        assert jobs.path(number) is None
-        assert jobs.job(number) is None
-    (tmp_path / "spool" / ("f" * 16)).mkdir()
-    assert jobs.jobs() == [job], "a job that was never told of"
-    job_spool.forget(tmp_path, "Bo")
-    assert jobs.jobs() == [job]
-    job_spool.forget(tmp_path, "Ada")
-    assert jobs.jobs() == []
 
 
 def test_an_import_that_is_not_allowed_any_more(tmp_path: Path, embedder: Embedder) -> None:

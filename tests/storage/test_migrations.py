@@ -4,6 +4,7 @@ tests/galleries holds one of each, made by its own code: see tests/support/old_g
 """
 
 import ast
+import json
 import os
 import shutil
 import signal
@@ -24,11 +25,12 @@ from facesearch.gallery.doctor import examine
 from facesearch.matching import rejection
 from facesearch.storage import audit_log, row_checksums, schema
 from facesearch.storage import database as module
+from facesearch.storage.job_spool import JobPhoto, JobSpool
 from facesearch.storage.store import Store
 from tests.support.old_gallery import MODEL, PHOTOS, photo
 
 OLD = sorted((Path(__file__).parents[1] / "galleries").glob("*.db"))
-VERSIONS = ["0001", "0002", "0003", "0004"]
+VERSIONS = ["0001", "0002", "0003", "0004", "0005"]
 
 
 @pytest.fixture(params=VERSIONS)
@@ -58,7 +60,7 @@ def check_whole(folder: Path, version: str) -> None:
     assert [(p.name, p.faces, p.photos) for p in store.people()] == [
         ("Zo\u00eb Ng", 3, 2),
         ("bob", 1, 1),
-        ("new name", *((3, 3) if version == "0004" else (2, 2))),
+        ("new name", *((3, 3) if version >= "0004" else (2, 2))),
     ]
     samples = store.person_faces([1, 2, 4])  # 3 was removed
     for number, (person, places) in {1: ("Zo\u00eb Ng", [0, 1]), 2: ("bob", [2])}.items():
@@ -69,7 +71,7 @@ def check_whole(folder: Path, version: str) -> None:
         assert np.array_equal(samples[number].embeddings, wanted)
     agreement = 1 if version == "0001" else 0.9 + 5 / 100
     assert samples[4].flip_consistency == pytest.approx(agreement)
-    curated = version == "0004"
+    curated = version >= "0004"
     assert len(store.vectors()[1]) == 6 + curated  # with every checksum
     assert len(store.enrolled_content_keys(np.zeros(1, np.uint64))) == len(PHOTOS) - 1
     assert store.known([photo(2).sha256]) == {photo(2).sha256: {"bob"}}
@@ -155,6 +157,46 @@ def test_an_upgraded_gallery_is_the_same_as_a_new_one(old: Path, tmp_path: Path)
     assert tables(old) == tables(tmp_path / "new")
 
 
+def test_jobs_that_waited_in_a_folder_come_along(old: Path) -> None:
+    """The service kept them there before schema 0006."""
+    job = {
+        "number": "0123456789abcdef",
+        "created": "2026-01-01T00:00:00+00:00",
+        "which": "largest",
+        "insist": True,
+        "state": "running",
+        "folder": None,
+        "photos": [
+            {"name": "Ada", "file": "a.jpg", "content": "000000"},
+            {"name": "Bo", "file": "b.jpg", "content": "000001"},
+        ],
+        "looked_at": 1,
+        "total": 2,
+        "reason": "",
+        "finished": None,
+    }
+    place = old / "spool" / "0123456789abcdef"
+    place.mkdir(parents=True)
+    (place / "job.json").write_text(json.dumps(job))
+    (place / "000000").write_bytes(b"a photo")
+    (place / "000001").write_bytes(b"another")
+    line = json.dumps({"key": "000000", "row": {"name": "Ada", "status": "enrolled"}})
+    (place / "results.jsonl").write_text(f'{line}\n{{"key": "00')  # killed while it wrote
+    (old / "spool" / ("f" * 16)).mkdir()  # a job that was never told of
+    for _ in range(2):
+        with closing(Store(old, create=False)) as store:
+            spool = JobSpool(store.database)
+            (kept,) = spool.jobs()
+            assert (kept.number, kept.state) == ("0123456789abcdef", "running")
+            assert (kept.which, kept.insist, kept.looked_at, kept.total) == ("largest", True, 1, 2)
+            sent = [JobPhoto("000000", "Ada", "a.jpg"), JobPhoto("000001", "Bo", "b.jpg")]
+            assert spool.photos(kept.number) == sent
+            assert spool.content(kept.number, "000001") == b"another"
+            assert spool.done(kept.number) == {"000000"}
+            assert spool.results(kept.number) == [{"name": "Ada", "status": "enrolled"}]
+        assert not (old / "spool").exists()
+
+
 def test_it_goes_on_being_used(old: Path) -> None:
     store = Store(old, create=False)
     assert len(store.add([photo(3)], MODEL)) == 1  # removed before
@@ -232,7 +274,7 @@ def test_two_programs_that_upgrade_at_once(old: Path) -> None:
     check_whole(old, str(version))
 
 
-@pytest.mark.parametrize("newer", ["0006", "9999"])
+@pytest.mark.parametrize("newer", ["0007", "9999"])
 def test_a_newer_gallery_is_refused_unharmed(tmp_path: Path, newer: str) -> None:
     Store(tmp_path, create=True).close()
     with closing(sqlite3.connect(tmp_path / "gallery.db")) as raw:

@@ -10,6 +10,8 @@ It is made by that version's own code, with invented embeddings; those in tests/
     PYTHONPATH=../last python -m tests.support.old_gallery tests/galleries/0003.db
     git worktree add ../latest 3b245d7   # the last commit with schema 0004
     PYTHONPATH=../latest python -m tests.support.old_gallery tests/galleries/0004.db --curated
+    git worktree add ../newest b8f4112   # a commit with schema 0005
+    PYTHONPATH=../newest python -m tests.support.old_gallery tests/galleries/0005.db --curated
 """
 
 import shutil

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
@@ -19,7 +17,7 @@ from facesearch.service.runner import counts
 from facesearch.service.settings import MIB
 from facesearch.service.state import Service, Shared
 from facesearch.service.uploads import photos_of
-from facesearch.storage.job_spool import FINISHED, Job, Spool
+from facesearch.storage.job_spool import FINISHED, Job, JobGone, JobSpool, NewJobPhoto
 from facesearch.storage.settings import now
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[at_least(Role.enroll)])
@@ -27,6 +25,7 @@ log = logging.getLogger("facesearch.service")
 
 TELL_SECONDS = 0.3  # between two looks at how far a job is
 SPOOL_BYTES, FREE_BYTES = 20_000 * MIB, 1_000 * MIB  # of all that waits; of disk, at least
+CLOSED = "this job waits for no more photos"
 
 
 Which = Annotated[schemas.Which, Form()]
@@ -67,27 +66,24 @@ def _add(
     insist: bool,
     more: bool,
 ) -> dict[str, Any]:
-    spool = Spool(service.gallery.folder)
+    spool = service.gallery.jobs
     _check_room(spool)
-    job = spool.add(Job("", now(), which, insist, folder=folder))
-    return _with_photos(service, spool, job, name, sent, more)
-
-
-def _with_photos(
-    service: Service, spool: Spool, job: Job, name: str | None, sent: list[Upload], more: bool
-) -> dict[str, Any]:
-    if name is not None:
-        contents = [(clean_name(name), photo.name, photo.held()) for photo in sent]
-        job = spool.append(job, contents, service.gallery.vault)
-    if not more:
-        job = replace(job, state="waiting")
-        spool.save(job)
-        service.jobs.wake()
+    job = Job("", now(), which, insist, "open" if more else "waiting", folder)
+    job = spool.add(job, _waiting(name, sent))
+    service.jobs.wake()
     return _told(spool, job, 0, 0)
 
 
-def _check_room(spool: Spool) -> None:
-    if spool.size() > SPOOL_BYTES or shutil.disk_usage(spool.folder.parent).free < FREE_BYTES:
+def _waiting(name: str | None, sent: list[Upload]) -> list[NewJobPhoto]:
+    """The photos of a request for the spool. Raises PersonError for what is no name."""
+    if name is None:
+        return []
+    return [NewJobPhoto(clean_name(name), photo.name, photo.held()) for photo in sent]
+
+
+def _check_room(spool: JobSpool) -> None:
+    free = spool.free_bytes()
+    if spool.size() > SPOOL_BYTES or (free is not None and free < FREE_BYTES):
         raise Problem(507, "there is no room for more photos until earlier jobs are done")
 
 
@@ -104,12 +100,17 @@ async def add_photos(
     sent = await photos_of(photos, service.settings.limits)
 
     def added() -> dict[str, Any]:
-        spool = Spool(service.gallery.folder)
+        spool = service.gallery.jobs
         job = _job(spool, number)
         if job.state != "open" or spool.is_cancelled(number):
-            raise Problem(409, "this job waits for no more photos")
+            raise Problem(409, CLOSED)
         _check_room(spool)
-        return _with_photos(service, spool, job, name, sent, more)
+        try:
+            job = spool.append(number, _waiting(name, sent), "open" if more else "waiting")
+        except JobGone as error:  # another request was quicker
+            raise Problem(409, CLOSED) from error
+        service.jobs.wake()
+        return _told(spool, job, 0, 0)
 
     return await service.work(added)
 
@@ -119,7 +120,7 @@ async def jobs(service: Shared) -> dict[str, Any]:
     """Those of the last hour, the oldest first, without their results."""
 
     def listed() -> dict[str, Any]:
-        spool = Spool(service.gallery.folder)
+        spool = service.gallery.jobs
         return {"jobs": [_told(spool, job, 0, 0) for job in spool.jobs()]}
 
     return await service.work(listed)
@@ -135,7 +136,7 @@ async def job(
     """How far a job is, and what became of the photos that are done."""
 
     def told() -> dict[str, Any]:
-        spool = Spool(service.gallery.folder)
+        spool = service.gallery.jobs
         return _told(spool, _job(spool, number), offset, limit)
 
     return await service.work(told)
@@ -146,7 +147,7 @@ async def cancel(service: Shared, number: str) -> dict[str, Any]:
     """Cancel a job: what it has enrolled stays. One that is finished is forgotten."""
 
     def cancelled() -> dict[str, Any]:
-        spool = Spool(service.gallery.folder)
+        spool = service.gallery.jobs
         found = _job(spool, number)
         told = _told(spool, found, 0, 0)
         if found.state in FINISHED:
@@ -161,7 +162,7 @@ async def cancel(service: Shared, number: str) -> dict[str, Any]:
 
 def _watched(service: Shared, number: str) -> Job:
     """Raises Problem 404, before a stream begins."""
-    return _job(Spool(service.gallery.folder), number)
+    return _job(service.gallery.jobs, number)
 
 
 @router.get("/{number}/events", response_class=EventSourceResponse)
@@ -174,17 +175,17 @@ async def events(
 
     `Last-Event-ID` goes on after a result whose number was received.
     """
-    spool, number = Spool(service.gallery.folder), watched.number
+    spool, number = service.gallery.jobs, watched.number
     sent = int(last_event_id) if last_event_id and last_event_id.isdecimal() else 0
     last: dict[str, Any] = {}
     while not service.stopping.is_set():
-        job = spool.job(number)
+        job = await asyncio.to_thread(spool.job, number)
         if job is None:
             return
-        for row in spool.results(number, sent):
+        for row in await asyncio.to_thread(spool.results, number, sent):
             sent += 1
             yield ServerSentEvent(data=row, event="result", id=str(sent))
-        state = _told(spool, job, 0, 0)
+        state = await asyncio.to_thread(_told, spool, job, 0, 0)
         if job.state in FINISHED:
             yield ServerSentEvent(data=state, event="end")
             return
@@ -194,7 +195,7 @@ async def events(
         await asyncio.sleep(TELL_SECONDS)
 
 
-def _job(spool: Spool, number: str) -> Job:
+def _job(spool: JobSpool, number: str) -> Job:
     """Raises Problem 404."""
     found = spool.job(number)
     if found is None:
@@ -202,14 +203,14 @@ def _job(spool: Spool, number: str) -> Job:
     return found
 
 
-def _told(spool: Spool, job: Job, offset: int, limit: int) -> dict[str, Any]:
+def _told(spool: JobSpool, job: Job, offset: int, limit: int) -> dict[str, Any]:
     results = spool.results(job.number)
     return {
         "id": job.number,
         "state": job.state,
         "created": job.created,
         "finished": job.finished,
-        "looked_at": job.scan_photo,
+        "looked_at": job.looked_at,
         "total": job.total,
         "done": len(results),
         "counts": counts(results),

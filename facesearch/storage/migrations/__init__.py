@@ -14,7 +14,7 @@ from alembic import op
 # 32 bits without a sign; SQLite's whole numbers have 64 anyway
 CHECKSUM = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 
-JSON = {"box", "points", "detail"}  # the columns of this type
+JSON = {"box", "points", "detail", "result"}  # the columns of this type
 ROWS = 500  # in memory
 
 
