@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring import machine, seconds
 from facesearch.index import milvus
-from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.milvus import Catalogue, MilvusIndex, Server
+from facesearch.index.person_index import PersonIndex
 from facesearch.storage.state import State
 
 DIMENSION = 128

@@ -183,7 +183,7 @@ def main() -> int:
     options = parser.parse_args()
     calibration = calibration_of(Model(paths.shipped_models() / "default"))
     if options.late:
-        local_index.SMALL = 0  # else such a small file would be written anew
+        local_index.SMALL_FILE = 0  # else such a small file would be written anew
     done = []
     for flip in flips(options.flips, options.seed, calibration, late=options.late):
         done.append(flip)

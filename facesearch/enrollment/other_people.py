@@ -10,7 +10,7 @@ from facesearch.core.arrays import Embeddings
 from facesearch.core.embedded import EmbeddedFace
 from facesearch.enrollment.journal import PhotoScan
 from facesearch.enrollment.person_photos import PersonPhotos
-from facesearch.index.faiss_index import PersonIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.decision import Candidate
 from facesearch.matching.evidence import FACES_BEHIND

@@ -21,9 +21,9 @@ from facesearch.core.templates import templates
 from facesearch.core.uploads import Upload
 from facesearch.gallery.legacy import INDEX, STRANGERS, Gallery
 from facesearch.index import milvus
-from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.local_index import apply, behind
 from facesearch.index.milvus_sync import MilvusSync
+from facesearch.index.person_index import PersonIndex
 from facesearch.storage import cache_file, recovery, row_checksums
 from facesearch.storage.database import Database, is_there
 from facesearch.storage.preferences import PREFERENCES
@@ -436,7 +436,7 @@ class _Examination:
             if not any(finding.severity == "error" for finding in self.findings):
                 self.found("rows", str(error), "error")
             return
-        for path in (folder / STRANGERS, folder / cache_file.COARSE):
+        for path in (folder / STRANGERS, folder / cache_file.CODES):
             if cache_file.state(path, "") == "damaged":
                 self.found("cache", f"{path}: damaged", "warning", "removes it")
                 self._remove(path)

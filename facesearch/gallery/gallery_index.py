@@ -5,7 +5,7 @@ from contextlib import suppress
 
 from facesearch.core.errors import GalleryError
 from facesearch.gallery.info import IndexState
-from facesearch.index.faiss_index import SearchIndex
+from facesearch.index.base import SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus import Server
 from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of

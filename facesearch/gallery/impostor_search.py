@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances, Embeddings
-from facesearch.index.faiss_index import Numbers, PersonIndex, SearchIndex
+from facesearch.index.base import Numbers, SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus_sync import MilvusSync
+from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import cohort_of
 from facesearch.matching.cohort import Cohort
 from facesearch.matching.thresholds import ImpostorScores

@@ -36,7 +36,7 @@ from facesearch.gallery.rejections import Contradiction
 from facesearch.gallery.relink import Link, relink
 from facesearch.gallery.review_report import reviewed, strangers_row
 from facesearch.index import milvus
-from facesearch.index.faiss_index import SearchIndex
+from facesearch.index.base import SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus_sync import MilvusSync, forget_name, name_of
 from facesearch.matching import rejection

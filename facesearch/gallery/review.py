@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from facesearch.core.templates import templates
 from facesearch.enrollment.folder_check import CERTAIN, RIGHT
-from facesearch.index.faiss_index import PersonIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND, features

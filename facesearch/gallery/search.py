@@ -22,7 +22,7 @@ from facesearch.gallery.known_rejections import KnownRejections
 from facesearch.gallery.recognizer import Recognizer
 from facesearch.gallery.search_results import IdentifyResult, SearchResult
 from facesearch.index import milvus
-from facesearch.index.faiss_index import SearchIndex
+from facesearch.index.base import SearchIndex
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.decision import EVEN, Candidate, decide
 from facesearch.matching.identification import NEAREST_PEOPLE, IdentifiedFace, answered

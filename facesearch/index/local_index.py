@@ -1,4 +1,7 @@
-"""The index of a gallery, which follows its database: a file, what changed since, or made anew."""
+"""The index of a gallery on this machine, which follows the database.
+
+It is read from a file and brought up to date by what changed since, or made from all faces.
+"""
 
 from contextlib import suppress
 from pathlib import Path
@@ -6,97 +9,102 @@ from pathlib import Path
 import numpy as np
 
 from facesearch.core.templates import templates
-from facesearch.index.faiss_index import IvfPqIndex, PeopleIndex, PersonIndex, SearchIndex
+from facesearch.index.base import PeopleIndex, SearchIndex
+from facesearch.index.faiss_index import IvfPqIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.storage import cache_file
 from facesearch.storage.records import Delta
 from facesearch.storage.state import State
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Vault
 
-SMALL = 4 << 20  # bytes: such a file is written anew for any change
-BEHIND = 4096  # rows that differ from a larger file before it is
-MANY = 2_000_000  # people from whom on codes are used
-BESIDE = 50_000  # people who may differ from the codes
+SMALL_FILE = 4 << 20  # bytes; a smaller file is written again after every change
+CHANGES_IN_MEMORY = 4096  # rows that may differ from a larger file
+CODES_FROM = 2_000_000  # people; a larger index is searched with codes
+MOST_UNCODED = 50_000  # people who may have changed since the codes were computed
 
 
 class LocalIndex:
-    """The people of a gallery as they are whenever it is asked."""
+    """Gives an index of the people as they are whenever it is asked."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._path = store.database.folder / cache_file.INDEX
         self._index: PersonIndex | None = None
-        self.state = State("", 0)  # that `current` gave an index of
-        self._codes = self._path.with_name(cache_file.COARSE)
-        self._coarse: IvfPqIndex | None = None
-        self._since_codes: State | None = None
+        self.state = State("", 0)  # of the index that `current` gave last
+        self._codes_path = self._path.with_name(cache_file.CODES)
+        self._codes: IvfPqIndex | None = None
+        self._codes_state: State | None = None
 
     def current(self) -> SearchIndex:
         """The index as of now. Raises GalleryError for a damaged gallery."""
         inside = self._store.database.engine.templates()
         if inside is not None:
-            for path in (self._path, self._codes):  # what lies here would not follow the gallery
+            for path in (self._path, self._codes_path):  # nothing would keep them up to date
                 _remove(path)
             self.state = self._store.state()
             return inside
         if self._index is not None and self._store.revision() == self.state.revision:
             return self._index
-        index = self._caught_up()
+        index = self._updated()
         if index is None:
             index = self._from_file()
         if index is None or due(index, self._path):
-            self._keep(self._anew() if index is None else index)
+            self._save(self._from_faces() if index is None else index)
         assert self._index is not None
-        self._hasten(self._index)
+        self._use_codes(self._index)
         return self._index
 
     def prepare(self) -> None:
-        """Make the codes that a search of very many people needs, if there are none or old ones."""
+        """Compute the codes that a search of very many people needs, unless they are there."""
         index = self.current()
-        if not isinstance(index, PersonIndex) or len(index) < MANY or self._since_codes is not None:
+        if not isinstance(index, PersonIndex) or len(index) < CODES_FROM:
             return
-        coarse = IvfPqIndex.of(index)
+        if self._codes_state is not None:
+            return
+        codes = index.codes()
         with suppress(OSError):
-            coarse.save(self._codes, self.state, self._store.database.vault)
-            self._drop_late(self._store.database.vault, self._codes)
-        self._coarse, self._since_codes = coarse, self.state
-        self._hasten(index)
+            codes.save(self._codes_path, self.state, self._store.database.vault)
+            self._remove_if_late(self._store.database.vault, self._codes_path)
+        self._codes, self._codes_state = codes, self.state
+        self._use_codes(index)
 
     def is_kept(self) -> bool:
-        """Whether the file, with what changed since, is enough to begin with."""
+        """Whether the file is there and only lacks a few changes."""
         state = State.of(cache_file.stamp_of(self._path) or "")
         changed = None if state is None else self._store.changed(state)
         return changed is not None and not behind(len(changed), self._path)
 
     def forget(self) -> None:
-        """Let go of the files and of memory."""
-        self._index = self._coarse = None
+        """Release the mapped files and the memory."""
+        self._index = self._codes = None
 
-    def _hasten(self, index: PersonIndex) -> None:
-        """With the codes, if there are any; who changed since they were made is told to it."""
-        if len(index) < MANY:
-            _remove(self._codes)
+    def _use_codes(self, index: PersonIndex) -> None:
+        """Have a large index search with the codes, if there are any that are good enough."""
+        if len(index) < CODES_FROM:
+            _remove(self._codes_path)
             return
         vault = self._store.database.vault
-        if self._coarse is None:
-            found = IvfPqIndex.load(self._codes, vault)
+        if self._codes is None:
+            found = IvfPqIndex.load(self._codes_path, vault)
             if found is None:
                 return
-            self._coarse, self._since_codes = found
-        changed = self._store.changed(self._since_codes) if self._since_codes else None
-        if changed is None or self._since_codes is None or len(changed) > BESIDE:
-            self._coarse = self._since_codes = None  # of no use any more
-            _remove(self._codes)
+            self._codes, self._codes_state = found
+        changed = self._store.changed(self._codes_state) if self._codes_state else None
+        if changed is None or self._codes_state is None or len(changed) > MOST_UNCODED:
+            self._codes = self._codes_state = None
+            _remove(self._codes_path)
             return
         gone = np.setdiff1d(changed, index.numbers)
-        if len(gone) and self._coarse.drop(gone):  # nothing of them stays in a file
+        if len(gone) and self._codes.drop(gone):  # nothing of removed people stays in a file
             try:
-                self._coarse.save(self._codes, self._since_codes, vault)
+                self._codes.save(self._codes_path, self._codes_state, vault)
             except OSError:
-                _remove(self._codes)
-        index.use_codes(self._coarse, changed)
+                _remove(self._codes_path)
+        index.use_codes(self._codes, changed)
 
-    def _caught_up(self) -> PersonIndex | None:
+    def _updated(self) -> PersonIndex | None:
+        """The index in memory with all changes since; None if it has to be made again."""
         if self._index is None:
             return None
         delta = self._store.changes_since(self.state)
@@ -107,20 +115,22 @@ class LocalIndex:
         return self._index
 
     def _from_file(self) -> PersonIndex | None:
+        """The index of the file with all changes since; None if there is no file of any use."""
         found = PersonIndex.load(self._path, self._store.database.vault)
         if found is None:
             return None
         self._index, self.state = found
-        return self._caught_up()
+        return self._updated()
 
-    def _anew(self) -> PersonIndex:
-        self.state, faces, embeddings = self._store.vectors()
-        people, owners = np.unique(faces, return_inverse=True)
-        self._index = PersonIndex(people, templates(embeddings, owners))
+    def _from_faces(self) -> PersonIndex:
+        """An index made from all faces."""
+        self.state, owners, embeddings = self._store.vectors()
+        people, rows = np.unique(owners, return_inverse=True)
+        self._index = PersonIndex(people, templates(embeddings, rows))
         return self._index
 
-    def _keep(self, index: PersonIndex) -> None:
-        """In the file, as far as that can be written; from then on it is mapped."""
+    def _save(self, index: PersonIndex) -> None:
+        """Write the index to the file, if that can be written, and map it from there."""
         vault, gone = self._store.database.vault, index.gone
         try:
             index.save(self._path, self.state, vault)
@@ -133,10 +143,10 @@ class LocalIndex:
             self._index = found[0]
         elif index.changed:
             self._index = PersonIndex(index.numbers, index.templates)
-        self._drop_late(vault, self._path)
+        self._remove_if_late(vault, self._path)
 
-    def _drop_late(self, vault: Vault, path: Path) -> None:
-        """What was made while somebody was removed, or all was encrypted, is not left behind."""
+    def _remove_if_late(self, vault: Vault, path: Path) -> None:
+        """Remove a file if people were removed, or all was encrypted, while it was written."""
         if self._store.revision() == self.state.revision:
             return
         delta = self._store.changes_since(self.state)
@@ -146,7 +156,7 @@ class LocalIndex:
 
 
 def apply(delta: Delta, index: PeopleIndex) -> bool:
-    """Give an index what changed; False if it is of embeddings of another size."""
+    """Bring an index up to date; returns False if its templates are of another dimension."""
     people, owners = np.unique(delta.owners, return_inverse=True)
     if len(people) and index.dimension not in (0, delta.embeddings.shape[1]):
         return False
@@ -157,18 +167,18 @@ def apply(delta: Delta, index: PeopleIndex) -> bool:
 
 
 def due(index: PersonIndex, path: Path) -> bool:
-    """Whether the file is to be written anew."""
+    """Whether the file of an index has to be written again."""
     return len(index.gone) > 0 or not path.exists() or behind(index.changed, path)
+
+
+def behind(people: int, path: Path) -> bool:
+    """Whether so many people differ from a file that it should be written again."""
+    try:
+        return people > (CHANGES_IN_MEMORY if path.stat().st_size >= SMALL_FILE else 0)
+    except OSError:
+        return True
 
 
 def _remove(path: Path) -> None:
     with suppress(OSError):
         path.unlink(missing_ok=True)
-
-
-def behind(people: int, path: Path) -> bool:
-    """Whether so many differ from a file that it should be written anew."""
-    try:
-        return people > (BEHIND if path.stat().st_size >= SMALL else 0)
-    except OSError:
-        return True

@@ -11,7 +11,7 @@ from facesearch.core.errors import PhotoError, TooManyPixels
 from facesearch.core.progress import Silent
 from facesearch.core.uploads import Upload
 from facesearch.gallery.legacy import Gallery
-from facesearch.index.faiss_index import SearchIndex
+from facesearch.index.base import SearchIndex
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.decision import Candidate
 from facesearch.matching.rejection import Rejection

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from facesearch.core import secure_files
 from facesearch.storage.vault import Tampered, Vault
 
-NAMES = INDEX, COARSE, STRANGERS = "vectors.faiss", "codes.faiss", "strangers.bin"  # all there are
+NAMES = INDEX, CODES, STRANGERS = "vectors.faiss", "codes.faiss", "strangers.bin"  # all there are
 FOOTER = 512  # bytes at the end that say what the rest was made from
 PIECE = 1 << 24  # bytes that are sealed and written at once
 SUMMED = 1 << 20  # bytes that one sum covers

@@ -21,7 +21,7 @@ from facesearch.core.face import Box
 from facesearch.gallery import curation, rejections
 from facesearch.gallery.doctor import Finding, examine
 from facesearch.gallery.legacy import INDEX, STRANGERS, Gallery
-from facesearch.index.faiss_index import PersonIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.storage import audit_log, preferences, recovery
 from facesearch.storage.database import Database
 from facesearch.storage.records import NewPhoto

@@ -19,10 +19,10 @@ from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.purge import purge
 from facesearch.index import faiss_index as index_module
 from facesearch.index import local_index
-from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.local_index import LocalIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.storage import change_log
-from facesearch.storage.cache_file import COARSE, INDEX
+from facesearch.storage.cache_file import CODES, INDEX
 from facesearch.storage.schema import faces
 from facesearch.storage.state import State
 from facesearch.storage.store import Store
@@ -46,7 +46,7 @@ def store(folder: Path) -> Iterator[Store]:
 @pytest.fixture(autouse=True)
 def large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a small file is kept while others change a little."""
-    monkeypatch.setattr(local_index, "SMALL", 0)
+    monkeypatch.setattr(local_index, "SMALL_FILE", 0)
 
 
 def raw(folder: Path, *statements: str) -> None:
@@ -104,7 +104,7 @@ def test_every_kind_of_change_is_followed(folder: Path, store: Store) -> None:
 def test_a_file_is_kept_while_few_differ(
     folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_index, "BEHIND", 3)
+    monkeypatch.setattr(local_index, "CHANGES_IN_MEMORY", 3)
     whole = (folder / INDEX).read_bytes()
     for person in (10, 11, 12):
         store.add([photo(person, 0)], MODEL)
@@ -132,7 +132,7 @@ def test_a_database_that_was_put_back(
     """It knows nothing of what came after, though the numbers of its changes are the same."""
     backup = folder.with_name("backup")
     shutil.copytree(folder, backup)
-    monkeypatch.setattr(local_index, "BEHIND", 0)
+    monkeypatch.setattr(local_index, "CHANGES_IN_MEMORY", 0)
     store.add([photo(7, 0)], MODEL)
     check(store)
     with closing(Store(backup, create=False)) as other:
@@ -220,7 +220,7 @@ def test_what_a_killed_program_left_is_removed(folder: Path, store: Store) -> No
     left, ours = (folder / f"{INDEX}.{pid}-00.new" for pid in (child.pid, os.getpid()))
     left.write_text("half")
     ours.write_text("being written")
-    LocalIndex(store)._keep(LocalIndex(store).current())
+    LocalIndex(store)._save(LocalIndex(store).current())
     assert not left.exists()
     assert ours.exists()
 
@@ -228,9 +228,9 @@ def test_what_a_killed_program_left_is_removed(folder: Path, store: Store) -> No
 @pytest.fixture
 def crowded(store: Store, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A gallery that counts as very large."""
-    monkeypatch.setattr(local_index, "MANY", 100)
+    monkeypatch.setattr(local_index, "CODES_FROM", 100)
     monkeypatch.setattr(index_module, "CELLS", 8)
-    monkeypatch.setattr(index_module, "AGAIN", 48)
+    monkeypatch.setattr(index_module, "CANDIDATES", 48)
     store.add([photo(person, 0) for person in range(100, 800)], MODEL)
     LocalIndex(store).prepare()
     return store
@@ -251,39 +251,39 @@ def recall(following_: LocalIndex) -> float:
 def test_codes_find_nearly_everybody(crowded: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     assert 0.7 < recall(LocalIndex(crowded)) < 1  # of eight cells one is looked into
     assert LocalIndex(crowded).current().search(queries()[:2], 13)[0].shape == (2, 13)
-    monkeypatch.setattr(index_module, "SHARE", 1)
+    monkeypatch.setattr(index_module, "CELLS_SHARE", 1)
     assert recall(LocalIndex(crowded)) == 1
 
 
 def test_codes_and_what_changed_since(
     folder: Path, crowded: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(index_module, "SHARE", 1)
-    codes = (folder / COARSE).read_bytes()
+    monkeypatch.setattr(index_module, "CELLS_SHARE", 1)
+    codes = (folder / CODES).read_bytes()
     open_ = LocalIndex(crowded)
     open_.current()
     crowded.add([photo(person, number) for person in range(100, 120) for number in (4, 5)], MODEL)
     crowded.add([photo(person, 0) for person in range(900, 920)], MODEL)
     for one in (open_, LocalIndex(crowded)):
         assert recall(one) == 1
-    assert (folder / COARSE).read_bytes() == codes
+    assert (folder / CODES).read_bytes() == codes
     crowded.remove("Person 130")
     for one in (open_, LocalIndex(crowded)):
         assert recall(one) == 1
-    assert (folder / COARSE).read_bytes() != codes  # without who is gone
-    monkeypatch.setattr(local_index, "BESIDE", 3)
+    assert (folder / CODES).read_bytes() != codes  # without who is gone
+    monkeypatch.setattr(local_index, "MOST_UNCODED", 3)
     last = LocalIndex(crowded)
     assert recall(last) == 1
-    assert not (folder / COARSE).exists()  # too many changed since
+    assert not (folder / CODES).exists()  # too many changed since
     last.prepare()
-    assert (folder / COARSE).exists()
+    assert (folder / CODES).exists()
     assert recall(last) == 1
 
 
 @pytest.mark.parametrize("damage", [b"", b"nonsense" * 300, None])
 def test_codes_that_are_none(folder: Path, crowded: Store, damage: bytes | None) -> None:
     """The search is exact then."""
-    (folder / COARSE).unlink()
+    (folder / CODES).unlink()
     if damage is not None:
-        (folder / COARSE).write_bytes(damage)
+        (folder / CODES).write_bytes(damage)
     assert recall(LocalIndex(crowded)) == 1

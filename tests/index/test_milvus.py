@@ -19,9 +19,9 @@ from facesearch.core.templates import templates
 from facesearch.gallery.doctor import examine
 from facesearch.gallery.legacy import Gallery
 from facesearch.index import milvus, milvus_sync
-from facesearch.index.faiss_index import PersonIndex
 from facesearch.index.milvus import Catalogue, MilvusIndex, Server
 from facesearch.index.milvus_sync import MilvusSync, name_of
+from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import Calibration, calibrate
 from facesearch.matching.decision import Candidate
 from facesearch.storage import vault

@@ -85,7 +85,7 @@ def test_no_flipped_bit_changes_an_answer(calibration: Calibration) -> None:
 def test_no_flipped_bit_of_what_changed_since_changes_an_answer(
     calibration: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local_index, "SMALL", 0)
+    monkeypatch.setattr(local_index, "SMALL_FILE", 0)
     done = list(flips.flips(100, seed=4, calibration=calibration, late=True))
     assert [flip for flip in done if "right" != flip.outcome != "refused"] == []
     assert [flip for flip in done if flip.repaired == "wrong"] == []

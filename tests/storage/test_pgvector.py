@@ -13,7 +13,7 @@ from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.gallery import doctor
 from facesearch.gallery.legacy import Gallery
-from facesearch.index.faiss_index import PersonIndex
+from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import pgvector
 from facesearch.storage.pgvector import TemplateTable
