@@ -32,7 +32,7 @@ def compare(
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("choose either --fmr or --threshold")
     if options.server:
-        from facesearch.client import Client
+        from facesearch.legacy_client import Client
 
         with Client(options.server) as client:
             result = client.compare(a, b, fmr=fmr, threshold=threshold, prior=prior)

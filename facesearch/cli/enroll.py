@@ -18,10 +18,10 @@ from facesearch.core.words import plural
 from facesearch.vision.photo_files import SUFFIXES, expand, people_in
 
 if TYPE_CHECKING:
-    from facesearch.client import Client
     from facesearch.core.progress import Progress
     from facesearch.enrollment.local_reader import PhotoReader
     from facesearch.gallery.legacy import Gallery
+    from facesearch.legacy_client import Client
     from facesearch.vision.embedder import Embedder
 
 

@@ -15,9 +15,9 @@ from facesearch.core.errors import PhotoError
 from facesearch.vision.photo_files import expand
 
 if TYPE_CHECKING:
-    from facesearch.client import Client
     from facesearch.core.progress import Progress
     from facesearch.gallery.legacy import Gallery, Identification
+    from facesearch.legacy_client import Client
     from facesearch.vision.embedder import Embedder
 
 

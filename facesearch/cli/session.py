@@ -16,8 +16,8 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.paths import find_gallery, find_model
 
 if TYPE_CHECKING:
-    from facesearch.client import Client
     from facesearch.gallery.legacy import Gallery
+    from facesearch.legacy_client import Client
     from facesearch.storage.vault import Kind
     from facesearch.vision.embedder import Embedder
     from facesearch.vision.model import Model
@@ -62,7 +62,7 @@ def reached() -> "Iterator[Gallery | Client]":
         with opened() as gallery:
             yield gallery
         return
-    from facesearch.client import Client
+    from facesearch.legacy_client import Client
 
     with Client(options.server) as client:
         yield client

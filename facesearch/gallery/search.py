@@ -1,5 +1,6 @@
 """Searching a gallery: the people near a face, thresholds, the answers for a photo."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -275,7 +276,7 @@ class Search:
 def _unit(embedding: Embeddings | Sequence[float], dimension: int) -> Embeddings:
     """The embedding as an array of length 1. Raises ValueError if it is not nearly so already."""
     vector = np.asarray(embedding, np.float64)
-    length = float(np.linalg.norm(vector))
+    length = math.hypot(*vector.ravel())  # unlike NumPy's norm it does not overflow
     if vector.shape != (dimension,) or not abs(length - 1) <= MOST_OFF_UNIT:
         raise ValueError(f"embedding: not a unit vector of {dimension} numbers")
     return np.asarray(vector / length, np.float32)

@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from facesearch.service.problems import Problem
 from facesearch.service.settings import MIB, Limits
 
+OVERLOADED = "Overloaded"  # the error of a request that was refused before work on it began
+
 
 class BodyLimits:
     """Receives the body of a request without holding a thread, and hands it on whole.
@@ -64,7 +66,9 @@ class BodyLimits:
                 raise too_large
             if self.held > self._limits.held_bytes:
                 wait = {"Retry-After": "5"}
-                raise Problem(503, "too much is being uploaded at once; try again", headers=wait)
+                raise Problem(
+                    503, "too much is being uploaded at once; try again", OVERLOADED, wait
+                )
             parts.append(part)
             if not message.get("more_body"):
                 return b"".join(parts)

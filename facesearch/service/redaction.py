@@ -1,8 +1,9 @@
 """Keeps the paths of this machine out of what a client is sent."""
 
-from pathlib import Path
+from dataclasses import replace
 
-from facesearch.gallery.legacy import Gallery
+from facesearch.enrollment.results import EnrolledPhoto
+from facesearch.gallery.gallery import Gallery
 
 
 def redacted(line: str, gallery: Gallery) -> str:
@@ -16,6 +17,6 @@ def redacted(line: str, gallery: Gallery) -> str:
     return line
 
 
-def name_of(path: Path) -> str:
-    """Return the file name of a photo, without its folder."""
-    return path.name
+def redacted_result(result: EnrolledPhoto, gallery: Gallery) -> EnrolledPhoto:
+    """Return what became of a photo with its reason redacted."""
+    return replace(result, reason=redacted(result.reason, gallery))

@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from facesearch import serialization
 from facesearch.core.errors import FacesearchError, PhotoError
 from facesearch.core.internal_errors import line_of
 from facesearch.core.uploads import Upload, uploaded
-from facesearch.service.redaction import name_of, redacted
-from facesearch.service.shared_gallery import GuardedEmbedder, SharedGallery
+from facesearch.gallery.gallery import Gallery
+from facesearch.serialization.enrollment import ENROLLED_PHOTO
+from facesearch.serialization.record import name_of
+from facesearch.service.redaction import redacted, redacted_result
 from facesearch.storage.job_spool import FINISHED, Job, JobGone, JobPhoto, JobSpool, State
 from facesearch.storage.row_checksums import Damaged
 from facesearch.storage.settings import now
@@ -42,12 +43,11 @@ class Runner:
 
     def __init__(
         self,
-        gallery: SharedGallery,
-        embedder: GuardedEmbedder,
+        gallery: Gallery,
         imports: dict[str, Path],
         stopping: threading.Event,
     ) -> None:
-        self._gallery, self._embedder, self._imports = gallery, embedder, imports
+        self._gallery, self._imports = gallery, imports
         self._spool, self._stopping = gallery.jobs, stopping
         self._news = threading.Event()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
@@ -130,12 +130,15 @@ class Runner:
                 asked.append((name, path))
                 keys[id(path)] = key
         progress.begin(len(done), len(asked))
-        found = self._gallery.enroll(
-            asked, self._embedder, progress, job.which, insist=job.insist, keep=True
+        found = self._gallery.enroll_each(
+            asked,
+            faces=job.which,
+            include_doubtful=job.insist,
+            keep_chips=True,
+            progress=progress,
         )
         for result in found:
-            row = serialization.enrolment(result, name_of)
-            row["reason"] = redacted(row["reason"], self._gallery)
+            row = ENROLLED_PHOTO.row(redacted_result(result, self._gallery), name_of)
             self._spool.tell(job.number, keys[id(result.photo)], row)
             progress.check()
 

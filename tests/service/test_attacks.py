@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from facesearch.core.errors import FacesearchError
-from facesearch.core.progress import Silent
 from facesearch.core.uploads import bare
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.recognizer import Recognizer
 from facesearch.service import auth
 from facesearch.service.app import HEADERS
 from facesearch.service.auth import COOKIE, Role, is_loopback, read_tokens
@@ -578,7 +578,7 @@ def test_no_names_in_the_log_nor_in_faults(
     log.removeHandler(caplog.handler)
     lines = caplog.text
     assert "GET /v1/people/{name:path} 200" in lines
-    assert "internal error: RuntimeError in facesearch.service.routes.people" in lines
+    assert "internal error: RuntimeError in facesearch.gallery.people" in lines
     assert "ecret" not in lines
 
 
@@ -591,10 +591,9 @@ def test_a_picture_is_told_of_without_folders(
     shots = [people / "person-04" / f"pose-{pose}.jpg" for pose in (0, 1)]
     for shot in shots:
         (folder / shot.name).write_bytes(shot.read_bytes())
-    with Gallery(service.service.gallery.folder) as gallery:
-        model = Embedder(service.service.model)
-        asked = [("Dee", folder / shot.name) for shot in shots]
-        assert [each.status for each in gallery.enroll(asked, model, Silent())].count("enrolled")
+    recognizer = Recognizer.of(Embedder(service.service.model))
+    with Gallery(service.service.gallery.folder, recognizer=recognizer) as gallery:
+        assert gallery.enroll("Dee", folder).enrolled
     buffer = io.BytesIO()
     with Image.open(shots[0]) as picture:
         picture.resize((300, 300)).save(buffer, "JPEG", quality=80)

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from facesearch.core.errors import FacesearchError
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.service import runner
-from facesearch.service.shared_gallery import GuardedEmbedder
+from facesearch.service.limited_embedder import LimitedEmbedder
 from facesearch.storage import job_spool
 from facesearch.storage.job_spool import Job
 from facesearch.vision.embedder import Embedder
@@ -39,16 +39,16 @@ def held(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], threading.Event]:
     """After so many photos, reading waits until the event is set."""
 
     def hold(count: int) -> threading.Event:
-        gate, read = threading.Event(), GuardedEmbedder.read
+        gate, read = threading.Event(), LimitedEmbedder.read
         seen: list[Path] = []
 
-        def waiting(self: GuardedEmbedder, path: Path, *, keep: bool = False) -> Any:
+        def waiting(self: LimitedEmbedder, path: Path, *, keep: bool = False) -> Any:
             seen.append(path)
             if len(seen) > count:
                 gate.wait(30)
             return read(self, path, keep=keep)
 
-        monkeypatch.setattr(GuardedEmbedder, "read", waiting)
+        monkeypatch.setattr(LimitedEmbedder, "read", waiting)
         return gate
 
     return hold
@@ -156,7 +156,7 @@ def test_a_folder_that_was_allowed(people: Path, tmp_path: Path) -> None:
         done = finished(service, job["id"])
         assert done["counts"] == {"enrolled": 10, "duplicate": 0, "skipped": 1, "held": 0}
         assert str(tmp_path) not in json.dumps(done)
-        kept = service.service.gallery.faces_of("person-00")
+        kept = service.service.gallery["person-00"].faces
         assert kept[0].photo.parent == tree / "person-00", "these are files, and can be found again"
         shutil.rmtree(tree)
         job = service.post("/v1/jobs", 202, data={"folder": "family"})

@@ -1,12 +1,13 @@
-"""Whether the service lives, and who is asking: health, metrics, sessions."""
+"""Health, metrics and sessions."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Request
 from fastapi.responses import JSONResponse, Response
 
 from facesearch.core.errors import FacesearchError
-from facesearch.service import metrics, schemas
+from facesearch.serialization.responses import Health, Session
+from facesearch.service import metrics
 from facesearch.service.auth import (
     COOKIE,
     COOKIE_SECONDS,
@@ -22,22 +23,22 @@ from facesearch.service.state import Shared
 router = APIRouter(tags=["service"])
 
 
-@router.get("/healthz", response_model=schemas.Health)
-async def healthz() -> dict[str, str]:
+@router.get("/healthz")
+async def healthz() -> Health:
     """The process answers."""
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
-@router.get("/readyz", response_model=schemas.Health)
-async def readyz(service: Shared) -> dict[str, str]:
-    """The gallery can be searched, or is empty; 503 if it is neither."""
+@router.get("/readyz")
+async def readyz(service: Shared) -> Health:
+    """The gallery can be searched, or is empty; otherwise 503."""
     if service.stopping.is_set():
         raise Problem(503, "stopping")
     try:
         await service.work(service.check)
     except FacesearchError as error:
         raise Problem(503, "the gallery cannot be used now", type(error).__name__) from error
-    return {"status": "ok"}
+    return Health(status="ok")
 
 
 @router.get(
@@ -47,21 +48,19 @@ async def readyz(service: Shared) -> dict[str, str]:
     dependencies=[at_least(Role.search)],
 )
 async def numbers(service: Shared) -> Response:
-    """Requests, times and how busy the service is."""
+    """Counts and times of requests, and how busy the service is."""
     return Response(service.metrics.text(), media_type=metrics.MEDIA)
 
 
-@router.get("/v1/session", response_model=schemas.Session)
-async def who(service: Shared, request: Request) -> dict[str, Any]:
-    """What you may do; role is null where a token is needed first."""
+@router.get("/v1/session")
+async def who(service: Shared, request: Request) -> Session:
+    """What the token or cookie of the request may do."""
     role = request.scope["state"]["role"]
-    return {
-        "role": None if role is None else role.name,
-        "tokens": bool(service.settings.tokens),
-    }
+    name = None if role is None else role.name
+    return Session(role=name, tokens=bool(service.settings.tokens))
 
 
-@router.post("/v1/session", response_model=schemas.Session)
+@router.post("/v1/session", response_model=Session)
 async def enter(service: Shared, authorization: Annotated[str, Header()] = "") -> JSONResponse:
     """A cookie for some hours instead of the token, for browsers; scripts cannot read it."""
     token = token_of(service.settings.tokens, authorization)
@@ -80,7 +79,7 @@ async def enter(service: Shared, authorization: Annotated[str, Header()] = "") -
     return answer
 
 
-@router.delete("/v1/session", response_model=schemas.Session)
+@router.delete("/v1/session", response_model=Session)
 async def leave(service: Shared) -> JSONResponse:
     """Forget the cookie."""
     answer = JSONResponse({"role": None, "tokens": bool(service.settings.tokens)})

@@ -1,4 +1,4 @@
-"""Enrolling many photos: jobs with progress, that can be cancelled and survive a stop."""
+"""Jobs: many photos enrolled in the background, with progress, until done or cancelled."""
 
 import asyncio
 import logging
@@ -8,11 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, File, Form, Header, Query, UploadFile
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
+from facesearch.core.names import clean_name
 from facesearch.core.uploads import Upload
-from facesearch.gallery.legacy import clean_name
-from facesearch.service import schemas
+from facesearch.enrollment.results import WhichFaces
+from facesearch.serialization.responses import Job as JobAnswer
+from facesearch.serialization.responses import Jobs
 from facesearch.service.auth import Role, at_least
 from facesearch.service.problems import Problem
+from facesearch.service.routes.people import Doubtful, Insist
 from facesearch.service.runner import counts
 from facesearch.service.settings import MIB
 from facesearch.service.state import Service, Shared
@@ -28,12 +31,11 @@ SPOOL_BYTES, FREE_BYTES = 20_000 * MIB, 1_000 * MIB  # of all that waits; of dis
 CLOSED = "this job waits for no more photos"
 
 
-Which = Annotated[schemas.Which, Form()]
-Insist = Annotated[bool, Form()]
+Which = Annotated[WhichFaces, Form(description="Of a photo with several.")]
 More = Annotated[bool, Form(description="Photos are to follow: the job waits for them.")]
 
 
-@router.post("", response_model=schemas.Job, status_code=202)
+@router.post("", response_model=JobAnswer, status_code=202)
 async def add(
     service: Shared,
     name: Annotated[str | None, Form(description="Who is on the photos.")] = None,
@@ -43,10 +45,11 @@ async def add(
         Form(description="Instead of photos: a folder per person that the administrator allowed."),
     ] = None,
     faces: Which = "only",
+    include_doubtful: Doubtful = False,
     insist: Insist = False,
     more: More = False,
 ) -> dict[str, Any]:
-    """Enrol many photos in the background; the answer comes before they are looked at."""
+    """Enroll many photos in the background; the answer comes before they are looked at."""
     if (folder is None) == (name is None or not photos):
         raise Problem(422, "give either name and photos, or folder")
     if folder is not None and folder not in service.settings.imports:
@@ -54,7 +57,8 @@ async def add(
     if name is not None:
         clean_name(name)
     sent = await photos_of(photos or [], service.settings.limits)
-    return await service.work(lambda: _add(service, name, sent, folder, faces, insist, more))
+    doubtful = include_doubtful or insist
+    return await service.work(lambda: _add(service, name, sent, folder, faces, doubtful, more))
 
 
 def _add(
@@ -62,7 +66,7 @@ def _add(
     name: str | None,
     sent: list[Upload],
     folder: str | None,
-    which: schemas.Which,
+    which: WhichFaces,
     insist: bool,
     more: bool,
 ) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _check_room(spool: JobSpool) -> None:
         raise Problem(507, "there is no room for more photos until earlier jobs are done")
 
 
-@router.post("/{number}/photos", response_model=schemas.Job, status_code=202)
+@router.post("/{number}/photos", response_model=JobAnswer, status_code=202)
 async def add_photos(
     service: Shared,
     number: str,
@@ -95,7 +99,7 @@ async def add_photos(
     photos: Annotated[list[UploadFile], File()],
     more: More = False,
 ) -> dict[str, Any]:
-    """More photos for a job that waits for them (`more`)."""
+    """Send more photos for a job that waits for them (`more`)."""
     clean_name(name)
     sent = await photos_of(photos, service.settings.limits)
 
@@ -115,9 +119,9 @@ async def add_photos(
     return await service.work(added)
 
 
-@router.get("", response_model=schemas.Jobs)
+@router.get("", response_model=Jobs)
 async def jobs(service: Shared) -> dict[str, Any]:
-    """Those of the last hour, the oldest first, without their results."""
+    """The jobs of the last hour, the oldest first, without their results."""
 
     def listed() -> dict[str, Any]:
         spool = service.gallery.jobs
@@ -126,7 +130,7 @@ async def jobs(service: Shared) -> dict[str, Any]:
     return await service.work(listed)
 
 
-@router.get("/{number}", response_model=schemas.Job)
+@router.get("/{number}", response_model=JobAnswer)
 async def job(
     service: Shared,
     number: str,
@@ -142,7 +146,7 @@ async def job(
     return await service.work(told)
 
 
-@router.delete("/{number}", response_model=schemas.Job)
+@router.delete("/{number}", response_model=JobAnswer)
 async def cancel(service: Shared, number: str) -> dict[str, Any]:
     """Cancel a job: what it has enrolled stays. One that is finished is forgotten."""
 
