@@ -1,4 +1,4 @@
-"""A gallery written to one archive; `facesearch.archive` says of what form."""
+"""Writing a gallery to one archive, whose form `archive_format` describes."""
 
 import hashlib
 import json
@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
-
-import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
 from facesearch.core.names import visible
@@ -29,18 +27,9 @@ from facesearch.gallery.archive_format import (
     Archive,
     Contents,
 )
-from facesearch.storage import row_checksums
+from facesearch.storage import archive_rows
+from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database
-from facesearch.storage.schema import (
-    chips,
-    face_is_sound,
-    face_rows,
-    faces,
-    people,
-    person_checksum,
-    photo_checksum,
-    photos,
-)
 from facesearch.storage.settings import get_setting, now
 from facesearch.storage.store import Store
 
@@ -98,12 +87,11 @@ def _opened_new(path: Path) -> int:
 class _Writer:
     """One archive, member by member, from one state of the database."""
 
-    def __init__(self, database: Database, connection: sa.Connection, raw: IO[bytes]) -> None:
+    def __init__(self, database: Database, connection: Connection, raw: IO[bytes]) -> None:
         self.database = database
         self.connection = connection
         self.zip = zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
         self.members: dict[str, dict[str, Any]] = {}
-        self.here = people.c.removed.is_(None)
 
     def write(self, with_chips: bool) -> Contents:
         with self.zip:
@@ -113,14 +101,12 @@ class _Writer:
             }
             person_lines = self._people()
             photo_lines = self._photos()
-            face_lines, kept = self._faces(person_lines, photo_lines, with_chips)
-            self._embeddings(face_lines)
+            face_count, kept = self._faces(person_lines, photo_lines, with_chips)
+            self._embeddings()
             if with_chips:
-                self._chips(face_lines)
+                self._chips()
             rejected = self._rejections(person_lines)
-            contents = Contents(
-                len(person_lines), len(photo_lines), len(face_lines), rejected, kept
-            )
+            contents = Contents(len(person_lines), len(photo_lines), face_count, rejected, kept)
             manifest = {
                 "format": FORMAT,
                 "version": VERSION,
@@ -153,107 +139,75 @@ class _Writer:
         self.members[name] = {"size": size, "sha256": digest.hexdigest()}
 
     def _people(self) -> dict[int, int]:
-        """The line of each person by their number."""
+        """Write the people; returns the line of each by their number."""
         lines: dict[int, int] = {}
-        fields = people.c.name, people.c.created, people.c.expires, people.c.consent
-        query = row_checksums.TERMS.select().add_columns(people.c.name, people.c.checksum)
         with self._member(PEOPLE, packed=True) as write:
-            for row in self.connection.execute(query.where(self.here)):
-                self._check(row.checksum == person_checksum(row.id, row.name), "person", row.id)
-                row_checksums.TERMS.check(row)
-                lines[row.id] = len(lines)
-                person = {field.name: getattr(row, field.name) for field in fields}
-                if row.consent is not None:  # earlier versions took any
-                    person["consent"] = visible(row.consent)
-                write(_line(person))
+            for person in archive_rows.person_rows(self.connection):
+                lines[person.number] = len(lines)
+                fields = asdict(person)
+                del fields["number"]
+                if person.consent is not None:  # earlier versions took any
+                    fields["consent"] = visible(person.consent)
+                write(_line(fields))
         return lines
 
     def _photos(self) -> dict[int, int]:
-        """The line of each photo by its number."""
+        """Write the photos; returns the line of each by its number."""
         lines: dict[int, int] = {}
-        used = sa.select(faces.c.photo).join(people, people.c.id == faces.c.person)
-        query = sa.select(photos).where(photos.c.id.in_(used.where(self.here)))
         with self._member(PHOTOS, packed=True) as write:
-            for row in self.connection.execute(query.order_by(photos.c.id)):
-                sound = row.checksum == photo_checksum(row.id, row.path, row.sha256)
-                self._check(sound, "photo", row.id)
-                lines[row.id] = len(lines)
-                fields = {"sha256": row.sha256, "width": row.width, "height": row.height}
-                write(_line(_path_fields(row.path) | fields | {"added": row.added}))
+            for photo in archive_rows.photo_rows(self.connection):
+                lines[photo.number] = len(lines)
+                fields = {"sha256": photo.sha256, "width": photo.width, "height": photo.height}
+                write(_line(_path_fields(photo.path) | fields | {"added": photo.added}))
         return lines
 
     def _faces(
         self, person_lines: dict[int, int], photo_lines: dict[int, int], with_chips: bool
-    ) -> tuple[dict[int, int], int]:
-        """The line of each face by its number, and how many have a chip."""
-        lines: dict[int, int] = {}
-        kept = 0
-        query = (
-            face_rows(faces.c.score, chips.c.image if with_chips else sa.null().label("image"))
-            .join(people, people.c.id == faces.c.person)
-            .outerjoin(chips, chips.c.face == faces.c.id)
-            .where(self.here)
+    ) -> tuple[int, int]:
+        """Write the faces; returns how many there are, and how many have a chip."""
+        count = kept = 0
+        rows = archive_rows.enrolled_face_rows(
+            self.database, self.connection, with_chips=with_chips
         )
         with self._member(FACES, packed=True) as write:
-            for row in self.connection.execute(query.order_by(faces.c.id)):
-                self._check(face_is_sound(row), "face", row.id)
-                lines[row.id] = len(lines)
+            for face in rows:
                 fields: dict[str, Any] = {
-                    "photo": photo_lines[row.photo],
-                    "person": person_lines[row.person],
-                    "box": json.loads(row.box),
-                    "points": json.loads(row.points),
-                    "score": row.score,
-                    "agreement": row.agreement,
+                    "photo": photo_lines[face.photo],
+                    "person": person_lines[face.person],
+                    "box": face.box,
+                    "points": face.points,
+                    "score": face.score,
+                    "agreement": face.flip_consistency,
                 }
                 if with_chips:
-                    chip = (
-                        None
-                        if row.image is None
-                        else len(self.database.unsealed(row.image, "chip"))
-                    )
-                    kept += chip is not None
-                    fields["chip"] = chip
+                    fields["chip"] = face.chip_size
+                    kept += face.chip_size is not None
                 write(_line(fields))
-        return lines, kept
+                count += 1
+        return count, kept
 
-    def _embeddings(self, lines: dict[int, int]) -> None:
-        query = sa.select(faces.c.id, faces.c.embedding).order_by(faces.c.id)
+    def _embeddings(self) -> None:
         with self._member(EMBEDDINGS, packed=False) as write:
-            for number, sealed in self.connection.execute(query):
-                if number in lines:
-                    write(self.database.unsealed(sealed, "face"))
+            for embedding in archive_rows.embeddings(self.database, self.connection):
+                write(embedding)
 
-    def _chips(self, lines: dict[int, int]) -> None:
+    def _chips(self) -> None:
         with self._member(CHIPS, packed=False) as write:
-            for row in self.connection.execute(row_checksums.CHIPS.select()):
-                if row.face in lines:
-                    row_checksums.CHIPS.check(row)
-                    write(self.database.unsealed(row.image, "chip"))
+            for image in archive_rows.chip_images(self.database, self.connection):
+                write(image)
 
     def _rejections(self, person_lines: dict[int, int]) -> int:
-        """How many there are."""
-        every = self.connection.execute(row_checksums.REJECTIONS.select())
-        rows = [row for row in every if row.person in person_lines]
-        for row in rows:
-            row_checksums.REJECTIONS.check(row)
-        vectors = [self.database.unsealed(row.embedding, "rejection") for row in rows]
+        """Write the rejections; returns how many there are."""
+        rows = archive_rows.rejection_rows(self.database, self.connection)
         with self._member(REJECTIONS, packed=True) as write:
-            for row, vector in zip(rows, vectors, strict=True):
+            for row in rows:
                 fields = {"person": person_lines[row.person], "sha256": row.sha256}
-                fields |= {"box": json.loads(row.box), "at": row.at, "near": row.near}
-                write(_line(fields | {"embedding": bool(vector)}))
+                fields |= {"box": row.box, "at": row.at, "near": row.near}
+                write(_line(fields | {"embedding": bool(row.embedding)}))
         with self._member(REJECTED, packed=False) as write:
-            for vector in vectors:
-                write(vector)
+            for row in rows:
+                write(row.embedding)
         return len(rows)
-
-    def _check(self, sound: bool, what: str, number: int) -> None:
-        if not sound:
-            raise GalleryError(
-                f"{self.database.name}: damaged: {what} {number} is not what was written; "
-                "`facesearch gallery doctor` says more"
-            )
 
 
 def _entry(name: str, *, packed: bool = True) -> zipfile.ZipInfo:

@@ -1,15 +1,12 @@
-"""What an archive adds to a gallery."""
+"""Adding to a gallery what an archive holds."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError
-from facesearch.core.face import SAME_BOX_IOU, Box
+from facesearch.core.face import SAME_BOX_IOU, Box, Face
 from facesearch.gallery.archive_format import (
     Archive,
     ArchivedFace,
@@ -18,21 +15,16 @@ from facesearch.gallery.archive_format import (
     ArchivedRejection,
 )
 from facesearch.matching.rejection import NEAR, Rejection
+from facesearch.storage import archive_rows, rejections
+from facesearch.storage.connection import Connection
+from facesearch.storage.curation import number_of
 from facesearch.storage.database import Database
-from facesearch.storage.faces import EnrolledFace, enrolled, keep_chip
-from facesearch.storage.people import new_person
-from facesearch.storage.row_checksums import REJECTIONS, check_face
-from facesearch.storage.schema import (
-    face_checksum,
-    face_rows,
-    faces,
-    people,
-    photo_checksum,
-    photos,
-    rejections,
-)
-from facesearch.storage.settings import get_setting, set_setting
-from facesearch.storage.store import Store
+from facesearch.storage.faces import EnrolledFace, faces_of_person
+from facesearch.storage.photos import drop_photos_without_faces
+from facesearch.storage.settings import get_setting
+from facesearch.storage.store import Store, model_of, set_model
+
+Places = dict[str, list[tuple[int, Box]]]  # by a photo's SHA-256 whose the face in a place is not
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,46 +65,41 @@ class Merged:
 def merge(store: Store, archive: Archive) -> Merged:
     """Add to a gallery what an archive holds and it does not, in one transaction.
 
-    People of one name are one person; those who are there keep their own dates and notes. A face
-    is known already if its photo has one in the same place. Raises GalleryError if the embeddings
-    are of another model than the gallery's.
+    People of one name are one person; those who are there keep their own dates and notes. A face is
+    known already if its photo has one in the same place. Raises GalleryError if the embeddings are
+    of another model than the gallery's.
     """
     database = store.database
     with database.write("import", {"faces": archive.contents.faces}) as connection:
-        _check_model(store, connection, archive)
+        _check_model(connection, archive)
         return _Merge(database, connection, archive).run()
 
 
-def _check_model(store: Store, connection: sa.Connection, archive: Archive) -> None:
+def _check_model(connection: Connection, archive: Archive) -> None:
+    """Note the archive's model if the gallery has none. Raises GalleryError if it has another."""
     if not archive.contents.faces:
         return
-    has_faces = connection.execute(sa.select(faces.c.id).limit(1)).first() is not None
-    if has_faces:
-        mine = get_setting(connection, "fingerprint") or ""
-        if mine != archive.model.fingerprint:
-            name = get_setting(connection, "model")
-            raise GalleryError(
-                f"{archive.file}: made with --model {archive.model.name} "
-                f"({archive.model.fingerprint[:12]}), the gallery with --model {name} "
-                f"({mine[:12]}); give both the same model with `facesearch gallery reindex`, or "
-                "import into another gallery with --gallery"
-            )
-        return
-    set_setting(connection, "model", archive.model.name)
-    set_setting(connection, "fingerprint", archive.model.fingerprint)
-    set_setting(connection, "dimension", str(archive.model.dimension))
+    mine = model_of(connection)
+    if mine is None:
+        set_model(connection, archive.model)
+    elif mine.fingerprint != archive.model.fingerprint:
+        raise GalleryError(
+            f"{archive.file}: made with --model {archive.model.name} "
+            f"({archive.model.fingerprint[:12]}), the gallery with --model {mine.name} "
+            f"({mine.fingerprint[:12]}); give both the same model with `facesearch gallery "
+            "reindex`, or import into another gallery with --gallery"
+        )
 
 
 class _Merge:
-    def __init__(self, database: Database, connection: sa.Connection, archive: Archive) -> None:
+    def __init__(self, database: Database, connection: Connection, archive: Archive) -> None:
         self.database = database
         self.connection = connection
         self.archive = archive
         mine = get_setting(connection, "fingerprint")
         self.same_model = mine == archive.model.fingerprint
-        self.last_face = self._last(faces)
+        self.last_face, self.last_photo = archive_rows.last_numbers(connection)
         self.theirs: dict[int, list[EnrolledFace]] = {}  # the faces of people before
-        self.last_photo = self._last(photos)
 
     def run(self) -> Merged:
         names: list[str] = []
@@ -131,16 +118,17 @@ class _Merge:
             photo = here[face.photo]
             reason = self._refusal(face, photo, persons[face.person], names[face.person], rejected)
             if reason is None:
-                number = self._add_face(face, photo, persons[face.person])
+                self._add_face(face, photo, persons[face.person])
                 added += 1
-                if face.chip is not None:
-                    keep_chip(self.connection, number, self.database.sealed(face.chip, "chip"))
-                    chips_added += 1
+                chips_added += face.chip is not None
             elif reason:
-                refused.append(Refused(self._path(photo), names[face.person], reason))
+                path, _ = archive_rows.photo_of(self.connection, photo)
+                refused.append(Refused(path, names[face.person], reason))
             else:
                 known += 1
-        photos_added = self._drop_unused_photos()
+        # photos were added before it was known whether a face of theirs is
+        drop_photos_without_faces(self.connection, after=self.last_photo)
+        photos_added = archive_rows.photo_count_after(self.connection, self.last_photo)
         contradicted: dict[int, Contradicted] = {}  # by the number of the face
         said = []
         for one in self.archive.rejections():
@@ -161,125 +149,75 @@ class _Merge:
             list(contradicted.values()),
         )
 
-    def _last(self, table: sa.Table) -> int:
-        return int(self.connection.execute(sa.select(sa.func.max(table.c.id))).scalar() or 0)
-
     def _person(self, person: ArchivedPerson) -> tuple[int, bool]:
         """The number of a person, and whether they are new."""
-        query = sa.select(people.c.id).where(people.c.name == person.name)
-        there = self.connection.execute(query).scalar()
+        there = number_of(self.connection, person.name)
         if there is not None:
-            return int(there), False
-        number = new_person(self.connection, person.name)
-        values = {
-            "created": person.created,
-            "expires": person.expires,
-            "consent": person.consent,
-        }
-        self.connection.execute(people.update().where(people.c.id == number).values(values))
-        return number, True
+            return there, False
+        terms = person.created, person.expires, person.consent
+        return archive_rows.add_person(self.connection, person.name, *terms), True
 
     def _photo(self, photo: ArchivedPhoto) -> int:
-        query = sa.select(photos.c.id).where(photos.c.sha256 == photo.sha256)
-        there = self.connection.execute(query).scalar()
+        """The number of a photo, which is added if it is new."""
+        there = archive_rows.photo_number(self.connection, photo.sha256)
         if there is not None:
-            return int(there)
-        values = asdict(photo) | {"path": photo.path, "checksum": 0}
-        number = _made(self.connection.execute(photos.insert().values(values)))
-        checksum = photo_checksum(number, photo.path, photo.sha256)
-        changed = photos.update().where(photos.c.id == number)
-        self.connection.execute(changed.values(checksum=checksum))
-        return number
+            return there
+        fields = photo.path, photo.sha256, photo.width, photo.height, photo.added
+        return archive_rows.add_photo(self.connection, *fields)
 
     def _refusal(
-        self,
-        face: ArchivedFace,
-        photo: int,
-        person: int,
-        name: str,
-        rejected: dict[str, list[tuple[int, Box]]],
+        self, face: ArchivedFace, photo: int, person: int, name: str, rejected: Places
     ) -> str | None:
         """Why a face is not added; empty if it is here already; None if it is to be added."""
         box = Box(*face.box)
         if rejected:
-            query = sa.select(photos.c.sha256).where(photos.c.id == photo)
-            sha256 = self.connection.execute(query).scalar_one()
-            for whose, where in rejected.get(sha256, []):
-                if whose == person and where.overlap(box) >= SAME_BOX_IOU:
-                    return f"it was rejected here as {name}'s"
+            _, sha256 = archive_rows.photo_of(self.connection, photo)
+            if _is_among(rejected, sha256, person, box):
+                return f"it was rejected here as {name}'s"
         if photo > self.last_photo:
             return None
-        query = (
-            face_rows(people.c.name)
-            .join(people, people.c.id == faces.c.person)
-            .where(faces.c.photo == photo, faces.c.id <= self.last_face)
-            .where(people.c.removed.is_(None))
-        )
-        for row in self.connection.execute(query):
-            check_face(row)
-            if Box(*json.loads(row.box)).overlap(box) >= SAME_BOX_IOU:
-                whose = row.person == person
-                return "" if whose else f"this face is enrolled here as {row.name}"
+        for there in archive_rows.faces_on(self.connection, photo, self.last_face):
+            if there.box.overlap(box) >= SAME_BOX_IOU:
+                mine = there.person == person
+                return "" if mine else f"this face is enrolled here as {there.name}"
         return None
 
-    def _add_face(self, face: ArchivedFace, photo: int, person: int) -> int:
-        sealed = self.database.sealed(face.embedding, "face")
-        texts = json.dumps(face.box), json.dumps(face.points)
-        values = {
-            "photo": photo,
-            "person": person,
-            "box": face.box,
-            "points": face.points,
-            "score": face.score,
-            "embedding": sealed,
-            "agreement": face.agreement,
-            "checksum": face_checksum(photo, person, *texts, face.agreement, sealed),
-        }
-        return _made(self.connection.execute(faces.insert().values(values)))
+    def _add_face(self, face: ArchivedFace, photo: int, person: int) -> None:
+        points = tuple((x, y) for x, y in face.points)
+        archive_rows.add_face(
+            self.database,
+            self.connection,
+            photo,
+            person,
+            Face(Box(*face.box), points, face.score),
+            face.agreement,
+            face.embedding,
+            face.chip,
+        )
 
-    def _path(self, photo: int) -> Path:
-        query = sa.select(photos.c.path).where(photos.c.id == photo)
-        path: Path = self.connection.execute(query).scalar_one()
-        return path
-
-    def _drop_unused_photos(self) -> int:
-        """Photos were added before it was known whether a face of theirs is; returns the rest."""
-        new = photos.c.id > self.last_photo
-        used = sa.select(faces.c.photo)
-        self.connection.execute(photos.delete().where(new, photos.c.id.not_in(used)))
-        query = sa.select(sa.func.count()).select_from(photos).where(new)
-        return int(self.connection.execute(query).scalar_one())
-
-    def _rejections_here(self) -> dict[str, list[tuple[int, Box]]]:
-        """By the photo's SHA-256 whose the face in a place is not."""
-        found: dict[str, list[tuple[int, Box]]] = {}
-        for row in self.connection.execute(REJECTIONS.select()):
-            REJECTIONS.check(row)
-            found.setdefault(row.sha256, []).append((row.person, Box(*json.loads(row.box))))
+    def _rejections_here(self) -> Places:
+        found: Places = {}
+        for place in rejections.places(self.connection):
+            found.setdefault(place.sha256, []).append((place.person, place.box))
         return found
 
     def _add_rejection(
-        self,
-        rejection: ArchivedRejection,
-        persons: list[int],
-        here: dict[str, list[tuple[int, Box]]],
+        self, rejection: ArchivedRejection, persons: list[int], here: Places
     ) -> bool:
-        """Whether it was new."""
+        """Add a rejection unless it is known; returns whether it was new."""
         person, box = persons[rejection.person], Box(*rejection.box)
-        for whose, where in here.get(rejection.sha256, []):
-            if whose == person and where.overlap(box) >= SAME_BOX_IOU:
-                return False
-        values = {
-            "person": person,
-            "sha256": rejection.sha256,
-            "box": rejection.box,
-            "embedding": self.database.sealed(
-                rejection.embedding if self.same_model else b"", "rejection"
-            ),
-            "at": rejection.at,
-            "near": rejection.near,
-        }
-        self.connection.execute(rejections.insert().values(values))
+        if _is_among(here, rejection.sha256, person, box):
+            return False
+        rejections.add(
+            self.database,
+            self.connection,
+            person=person,
+            sha256=rejection.sha256,
+            box=box,
+            embedding=np.frombuffer(rejection.embedding if self.same_model else b"", "<f4"),
+            at=rejection.at,
+            near=rejection.near,
+        )
         return True
 
     def _contradicted(
@@ -287,11 +225,11 @@ class _Merge:
     ) -> dict[int, Contradicted]:
         """The faces that were here before, as this person's, and that this says are not theirs.
 
-        new: copies, too; of those of a face that was rejected here it was told then.
+        new: copies, too; for a face that was rejected here they were named then.
         """
         if person not in self.theirs:
-            before = people.c.id == person, faces.c.id <= self.last_face
-            self.theirs[person] = enrolled(self.database, self.connection, *before, damaged=True)
+            every = faces_of_person(self.database, self.connection, person, damaged=True)
+            self.theirs[person] = [face for face in every if face.number <= self.last_face]
         embedding = np.frombuffer(rejection.embedding if new else b"", "<f4")
         near = NEAR if rejection.near is None else rejection.near
         box = Box(*rejection.box)
@@ -304,7 +242,9 @@ class _Merge:
         }
 
 
-def _made(result: sa.CursorResult[Any]) -> int:
-    key = result.inserted_primary_key
-    assert key is not None
-    return int(key[0])
+def _is_among(places: Places, sha256: str, person: int, box: Box) -> bool:
+    """Whether the face in this place of a photo was rejected as this person's."""
+    return any(
+        whose == person and where.overlap(box) >= SAME_BOX_IOU
+        for whose, where in places.get(sha256, [])
+    )

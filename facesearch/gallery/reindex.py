@@ -22,8 +22,7 @@ from facesearch.storage.database import Database
 from facesearch.storage.records import ModelStamp
 from facesearch.storage.reembedded import NewEmbedding, PendingFace, PendingPhoto, Source
 from facesearch.storage.row_checksums import Damaged
-from facesearch.storage.settings import set_setting
-from facesearch.storage.store import Store
+from facesearch.storage.store import Store, set_model
 from facesearch.vision import images
 from facesearch.vision.alignment import align
 from facesearch.vision.embedder import Embedder, in_order
@@ -320,9 +319,7 @@ class _Reindex:
                 for number in there:
                     self._set_rejection(connection, number, rejected[number])
                 narrowed = sum(had and rejected[number] is None for number, had in there.items())
-                set_setting(connection, "model", self.target.name)
-                set_setting(connection, "fingerprint", self.target.fingerprint)
-                set_setting(connection, "dimension", str(self.target.dimension))
+                set_model(connection, self.target)
                 reembedded.forget(connection)
         except _Behind:
             if bad:

@@ -66,7 +66,7 @@ class Store(PeopleStore):
     def model(self) -> ModelStamp | None:
         """The model of the embeddings; None while there are none."""
         with self.database.read() as connection:
-            return _model(connection)
+            return model_of(connection)
 
     # Embeddings
 
@@ -250,15 +250,13 @@ class Store(PeopleStore):
 
     def _bind(self, connection: sa.Connection, model: ModelStamp) -> None:
         """Note the model of the embeddings. Raises GalleryError if there are others."""
-        bound = _model(connection)
+        bound = model_of(connection)
         if bound is not None and bound.fingerprint != model.fingerprint:
             raise GalleryError(
                 f"{self.database.name}: another program enrolled with another model, "
                 f"{bound.name!r}, in the meantime"
             )
-        set_setting(connection, "model", model.name)
-        set_setting(connection, "fingerprint", model.fingerprint)
-        set_setting(connection, "dimension", str(model.dimension))
+        set_model(connection, model)
 
     def _add_faces(
         self, connection: sa.Connection, photo: NewPhoto, number: int, person: int
@@ -344,13 +342,21 @@ def _faces_of(connection: sa.Connection, numbers: list[int]) -> list[Any] | None
     return [row for row in theirs if row.person not in hidden]
 
 
-def _model(connection: sa.Connection) -> ModelStamp | None:
+def model_of(connection: sa.Connection) -> ModelStamp | None:
+    """The model of the embeddings; None while there are no faces."""
     if connection.execute(sa.select(faces.c.id).limit(1)).first() is None:
         return None
     name, fingerprint, dimension = (
         get_setting(connection, key) or "" for key in ("model", "fingerprint", "dimension")
     )
     return ModelStamp(name, fingerprint, int(dimension) if dimension.isdecimal() else 0)
+
+
+def set_model(connection: sa.Connection, model: ModelStamp) -> None:
+    """Note the model of the embeddings."""
+    set_setting(connection, "model", model.name)
+    set_setting(connection, "fingerprint", model.fingerprint)
+    set_setting(connection, "dimension", str(model.dimension))
 
 
 def _bytes(embedding: Embeddings) -> bytes:

@@ -177,7 +177,7 @@ def test_two_galleries_become_one(store: Store, file: Path, tmp_path: Path) -> N
         found = [tuple(row) for row in connection.exec_driver_sql(query)]
     assert found == [("person 0 0 é", "mine"), ("bob", "mine"), ("person 0 1 é", None)]
     owners = other.vectors()[1]
-    assert len(other.samples(owners.tolist())) == 4, "every checksum is right"
+    assert len(other.person_faces(owners.tolist())) == 4, "every checksum is right"
 
 
 def test_a_face_that_was_rejected_stays_out(store: Store, file: Path, tmp_path: Path) -> None:
