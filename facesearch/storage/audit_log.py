@@ -1,4 +1,4 @@
-"""The audit log: who was searched for and when. No face data, no file names."""
+"""The audit log: which searches were made, when, and whom they named. No face data or files."""
 
 import json
 from collections.abc import Collection
@@ -15,16 +15,16 @@ from facesearch.storage.settings import now
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A photo that was searched for in a gallery."""
+    """One search: a photo whose faces were looked up in the gallery."""
 
     at: str  # ISO 8601, UTC
     command: str
-    faces: int  # that were found in it
-    names: list[str]  # in the answers, sorted
+    faces: int  # found in the photo
+    names: list[str]  # of people in the answers, sorted
 
 
 def check_recordable(database: Database) -> None:
-    """Raises GalleryError if searches have to be recorded and cannot be."""
+    """Raises GalleryError if searches must be recorded but the gallery cannot be written to."""
     if preference(database, "audit") == "on" and not database.writable:
         raise GalleryError(
             f"{database.name}: searches of this gallery are recorded, but it cannot be "
@@ -33,9 +33,9 @@ def check_recordable(database: Database) -> None:
 
 
 def record(database: Database, command: str, faces: int, names: Collection[str]) -> None:
-    """Before the answers are given out; nothing if searches are not recorded.
+    """Record a search before its answers are given out, if the gallery records searches.
 
-    Raises GalleryError if it cannot be written.
+    Raises GalleryError if that fails.
     """
     if preference(database, "audit") == "off":
         return
@@ -45,7 +45,10 @@ def record(database: Database, command: str, faces: int, names: Collection[str])
 
 
 def searched(database: Database, since: datetime | None = None) -> list[Search]:
-    """The log, oldest first; since: without a zone it is UTC. Raises GalleryError if damaged."""
+    """All recorded searches, oldest first. Raises GalleryError for a damaged row.
+
+    since: only later ones; a time without a zone is UTC.
+    """
     query = SEARCHES.select()
     if since is not None:
         zoned = since if since.tzinfo else since.replace(tzinfo=UTC)

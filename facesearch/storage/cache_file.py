@@ -1,4 +1,4 @@
-"""Files that may be lost: made anew when they are missing, damaged, or of another state."""
+"""Cache files: they carry the state that they were made from, and can always be made again."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from facesearch.core import secure_files
 from facesearch.storage.vault import Tampered, Vault
 
-NAMES = INDEX, CODES, STRANGERS = "vectors.faiss", "codes.faiss", "strangers.bin"  # all there are
-FOOTER = 512  # bytes at the end that say what the rest was made from
-PIECE = 1 << 24  # bytes that are sealed and written at once
-SUMMED = 1 << 20  # bytes that one sum covers
+NAMES = INDEX, CODES, STRANGERS = "vectors.faiss", "codes.faiss", "strangers.bin"  # all of them
+FOOTER = 512  # bytes at the end of a file, with its stamp and checksum
+PIECE = 1 << 24  # bytes sealed and written at once
+SUMMED = 1 << 20  # bytes that one partial sum covers
 TAG = 28  # bytes that sealing adds
 PLAIN = Vault(None)
 
@@ -26,7 +26,7 @@ Content = NDArray[np.uint8]  # (bytes,)
 
 
 def save(path: Path, content: Iterable[bytes], stamp: str, vault: Vault = PLAIN) -> None:
-    """Write `content` with the state that it was made from, in one step. Raises OSError."""
+    """Write a file in one step. stamp: the state that it was made from. Raises OSError."""
     _sweep(path)
     partial = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.new")
     try:
@@ -37,13 +37,13 @@ def save(path: Path, content: Iterable[bytes], stamp: str, vault: Vault = PLAIN)
             footer = {"stamp": stamp, "checksum": _checksum(_mapped(partial))}
             file.write(json.dumps(footer).encode().ljust(FOOTER))
         partial.replace(path)
-    except BaseException:  # whatever stops it leaves nothing
+    except BaseException:  # also when interrupted
         partial.unlink(missing_ok=True)
         raise
 
 
 def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "current"]:
-    """What `load` would find; stale: whole, but of another state."""
+    """The condition of a file for a state; stale: it is whole, but made from another state."""
     if not path.exists():
         return "missing"
     found = stamp_of(path)
@@ -53,7 +53,10 @@ def state(path: Path, stamp: str) -> Literal["missing", "damaged", "stale", "cur
 
 
 def stamp_of(path: Path) -> str | None:
-    """What a file was made from, also without the key; None if it is missing or damaged."""
+    """The state that a file was made from, readable without the key.
+
+    Returns None if the file is missing or damaged.
+    """
     try:
         return _stored(path)[0]
     except (OSError, ValueError, TypeError, KeyError):
@@ -61,10 +64,9 @@ def stamp_of(path: Path) -> str | None:
 
 
 def read(path: Path, vault: Vault = PLAIN) -> tuple[str, Content] | None:
-    """The stamp and the content, or None if it is missing or damaged.
+    """The stamp and the content of a file; None if it is missing or damaged.
 
-    What is not sealed is mapped: of a large file only what is used takes memory that is not the
-    system's to take back.
+    The content of a file that is not sealed is mapped, so that only the parts in use take memory.
     """
     try:
         stamp, stored = _stored(path)
@@ -80,20 +82,23 @@ def read(path: Path, vault: Vault = PLAIN) -> tuple[str, Content] | None:
 
 
 def load(path: Path, stamp: str, vault: Vault = PLAIN) -> Content | None:
-    """What was written, or None if it is missing, damaged, or of another state."""
+    """The content of a file made from this state; None if there is none."""
     found = read(path, vault)
     return found[1] if found is not None and found[0] == stamp else None
 
 
 def clear(folder: Path) -> None:
-    """Remove the caches of a gallery, and what killed programs left of them. Raises OSError."""
+    """Remove all cache files of a gallery, half-written ones too. Raises OSError."""
     for name in NAMES:
         for path in [folder / name, *folder.glob(f"{name}*.new")]:
             path.unlink(missing_ok=True)
 
 
 def _stored(path: Path) -> tuple[str, Content]:
-    """The stamp and what is stored. Raises OSError, ValueError, TypeError, KeyError."""
+    """The stamp, and the content as it is stored.
+
+    Raises OSError, ValueError, TypeError, KeyError.
+    """
     whole = _mapped(path)
     if len(whole) < FOOTER:
         raise ValueError("cut short")
@@ -111,7 +116,7 @@ def _mapped(path: Path) -> Content:
 
 
 def _checksum(stored: Content) -> str:
-    """Of sums that run at the speed of memory; one flipped bit changes one of them."""
+    """A hash of partial sums, as fast as memory; a flipped bit changes one of the sums."""
     at = len(stored) - len(stored) % SUMMED
     sums = stored[:at].view(np.uint64).reshape(-1, SUMMED // 8).sum(axis=1, dtype=np.uint64)
     digest = hashlib.blake2b(sums.tobytes(), digest_size=16)
@@ -132,7 +137,7 @@ def _pieces(content: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _sweep(path: Path) -> None:
-    """Remove what killed programs left."""
+    """Remove half-written files of programs that were killed."""
     for left in path.parent.glob(f"{path.name}.*.new"):
         with suppress(OSError, ValueError):
             if not _alive(int(left.name.split(".")[-2].split("-")[0])):

@@ -1,4 +1,4 @@
-"""The states that a gallery went through, and who changed since one of them."""
+"""The states of a gallery, and which people changed since one of them."""
 
 import secrets
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from facesearch.storage.schema import changes, revisions, settings
 from facesearch.storage.settings import REVISION, set_setting
 from facesearch.storage.state import State
 
-KEPT = 100_000  # changes, and states; who is further behind begins anew
+KEPT = 100_000  # changes and states; an index that is further behind is made again
 
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """People whose faces may be others than they were."""
+    """People whose faces may have changed."""
 
     state: State  # as it is now
     people: list[int]  # ascending
@@ -36,16 +36,16 @@ def new_revision(connection: sa.Connection) -> None:
 
 
 def state(connection: sa.Connection) -> State:
-    """The gallery's, in this transaction."""
+    """The present state, as this transaction sees it."""
     query = sa.select(settings.c.value).where(settings.c.key == REVISION)
     return State(connection.execute(query).scalar() or "", _last_change(connection))
 
 
 def changed(connection: sa.Connection, since: State) -> Changed | None:
-    """Who changed since a state.
+    """The people who changed since a state.
 
-    None if it is none of this gallery's, or so old that it is forgotten, or if anything of what was
-    noted is not what it was: then only the faces themselves tell.
+    Returns None if the state is unknown, not of this gallery or too old, or if a row of the log is
+    damaged or missing: then the index has to be made from all faces.
     """
     now = state(connection)
     newest = sa.select(revisions.c.revision, revisions.c.change).order_by(revisions.c.id.desc())

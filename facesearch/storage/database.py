@@ -1,4 +1,4 @@
-"""A gallery's database: migrations, transactions, events, keys; the same on both engines."""
+"""A gallery's database: transactions, events and the key, the same on both engines."""
 
 import threading
 from collections.abc import Iterator
@@ -32,21 +32,21 @@ LOCK_SECONDS = 60
 
 
 class Database:
-    """One gallery's tables. Every write is one transaction that also gives it a new revision."""
+    """The tables of one gallery. Every change is a transaction and gives it a new revision."""
 
     def __init__(self, where: Path | str, *, create: bool, keys: Keys = from_environment) -> None:
-        """Open the gallery in a folder, or at a PostgreSQL URL, bringing an older one up to date.
+        """Open the gallery in a folder or at a PostgreSQL URL; update the tables of an older one.
 
-        keys: asked for what opens an encrypted gallery when face data is needed first. Raises
-        GalleryError if it is missing and not to be created, damaged, or newer than this program.
+        create: make a gallery where there is none. keys: called for the passphrase or key file of
+        an encrypted gallery when face data is needed for the first time. Raises GalleryError if
+        there is no gallery and none is to be made, or if it is damaged or newer than this program.
         """
         self._keys = keys
-        self._vaults: dict[str | None, Vault] = {
-            None: cache_file.PLAIN
-        }  # by the record of their key
-        self._seen = threading.local()  # the record as of this thread's latest transaction
+        # by the record of the wrapped key
+        self._vaults: dict[str | None, Vault] = {None: cache_file.PLAIN}
+        self._seen = threading.local()  # the record in this thread's latest transaction
         self.engine = _engine(where, create=create)
-        self.name = self.engine.name  # as messages call it: its folder, or its URL without secrets
+        self.name = self.engine.name  # for messages: its folder, or its URL without secrets
         try:
             with self.translate_errors():
                 upgrade(self.engine, LOCK_SECONDS)
@@ -70,14 +70,16 @@ class Database:
 
     @property
     def writable(self) -> bool:
+        """Whether this program may change the gallery."""
         return self.engine.writable
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.close()
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Errors of the database and of the file system become a GalleryError."""
+        """Turn errors of the database and of the file system into GalleryError."""
         try:
             with self.engine.translate_errors():
                 yield
@@ -86,7 +88,7 @@ class Database:
 
     @property
     def vault(self) -> Vault:
-        """What seals face data. Raises GalleryError without the key of an encrypted gallery."""
+        """What encrypts face data. Raises GalleryError without the key of an encrypted gallery."""
         if not hasattr(self._seen, "record"):
             with self.read():
                 pass
@@ -100,21 +102,25 @@ class Database:
 
     @property
     def unlocked(self) -> bool:
-        """Whether face data can be read without asking for a key, which may be missing."""
+        """Whether face data can be read without calling `keys`, which may fail."""
         with self.read():
             return self._seen.record in self._vaults
 
     def sealed(self, content: bytes, purpose: str) -> bytes:
-        """Face data as it may be stored. purpose: "face", "chip" or "rejection".
+        """Face data in the form in which it is stored.
 
-        A rejection may have no embedding: nothing stays nothing.
+        purpose: "face", "chip", "rejection" or "spool". The embedding of a rejection may be empty,
+        and stays so. Raises GalleryError as `vault` does.
         """
         if not content and purpose == "rejection":
             return content
         return self.vault.seal(content, purpose)
 
     def unsealed(self, content: bytes, purpose: str) -> bytes:
-        """What `sealed` was given. Raises Tampered, or GalleryError as `vault` does."""
+        """What was given to `sealed`.
+
+        Raises Tampered if it was changed since, and GalleryError as `vault` does.
+        """
         try:
             if not content and purpose == "rejection":
                 return content
@@ -125,7 +131,10 @@ class Database:
             ) from error
 
     def encrypted_with(self) -> Kind | None:
-        """What opens an encrypted gallery. Raises GalleryError if the record is damaged."""
+        """Whether a passphrase or a key file opens the gallery; None if it is not encrypted.
+
+        Raises GalleryError if the record of the key is damaged.
+        """
         with self.read() as connection:
             record = stored_setting(connection, KEY_RECORD)
         try:
@@ -134,13 +143,14 @@ class Database:
             raise GalleryError(f"{self.name}: {error}") from error
 
     def keep(self, record: str, vault: Vault) -> None:
-        """Use the key of this record from now on, without asking for it."""
+        """Use this vault for this record from now on, without calling `keys`."""
         self._vaults[record] = vault
 
     def clean(self, *, wait: bool = True) -> bool:
-        """Overwrite what was freed, see the engine's `overwrite`, and remove the caches.
+        """Remove the caches, and overwrite what was deleted from the database.
 
-        False if other programs are in the way; then it is done when the gallery is opened next.
+        wait: raise GalleryError if another program is busy for long, rather than return False.
+        Returns False if other programs are in the way; opening the gallery later tries again.
         """
         seconds = LOCK_SECONDS if wait else 0
         try:
@@ -162,22 +172,23 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the gallery. Raises GalleryError."""
         with self.translate_errors(), self.engine.reading() as connection:
             self._look(connection)
             yield connection
 
     def _look(self, connection: sa.Connection) -> None:
-        """Whether the gallery is encrypted as of this transaction: others may have done it."""
+        """Note the record of the key; another program may have encrypted the gallery."""
         self._seen.record = stored_setting(connection, KEY_RECORD)
 
     def check_writable(self) -> None:
-        """Raises GalleryError."""
+        """Raises GalleryError if this program may not change the gallery."""
         if not self.writable:
             raise GalleryError(f"{self.name}: this gallery cannot be written to")
 
     @contextmanager
     def write(self, action: str, detail: dict[str, Any]) -> Iterator[sa.Connection]:
-        """A transaction of the only writer; adds an event to the log, and a new revision."""
+        """A transaction of the only writer, which adds an event and gives a new revision."""
         with self.write_event(Event(action, detail)) as connection:
             yield connection
 
@@ -193,7 +204,7 @@ class Database:
 
     @contextmanager
     def append(self) -> Iterator[sa.Connection]:
-        """A transaction of the only writer that leaves the people as they are: no new revision."""
+        """A transaction of the only writer that changes no people, and so gives no new revision."""
         self.check_writable()
         with self.translate_errors(), self.engine.writing(LOCK_SECONDS) as connection:
             self._look(connection)
@@ -202,7 +213,7 @@ class Database:
 
 
 def is_there(where: Path | str) -> bool:
-    """Whether there is a gallery in a folder, or at a URL. Raises GalleryError."""
+    """Whether there is a gallery in a folder or at a URL. Raises GalleryError."""
     if isinstance(where, Path):
         return is_file_there(where)
     engine = _engine(where, create=True)

@@ -1,4 +1,4 @@
-"""People's templates in PostgreSQL, kept beside the faces and searched by pgvector there."""
+"""The templates of people in PostgreSQL, for pgvector to search there."""
 
 import json
 
@@ -15,13 +15,13 @@ from facesearch.storage.schema import face_rows, faces, people
 from facesearch.storage.settings import KEY_RECORD, get_setting
 
 TABLE, EXTENSION = "person_templates", "vector"
-EXACT = 10_000  # people up to whom all are compared; costs: docs/operations/scaling.md
-NEIGHBOURS, BUILD = 16, 128  # of a node, and looked at to place one (pgvector: m, ef_construction)
-LOOKED_AT = 200  # candidates of a search (hnsw.ef_search)
+EXACT = 10_000  # up to so many people a search compares all; costs: docs/operations/scaling.md
+NEIGHBOURS, BUILD = 16, 128  # of a node; candidates to place one (m, ef_construction)
+CANDIDATES = 200  # of a search (hnsw.ef_search)
 PEOPLE_AT_ONCE = 1000  # people in memory
 MEMORY = "512MB"  # to build the graph in
 
-# a row without a template: it is made anew at the end of the transaction
+# triggers empty a template when faces change; the end of the transaction computes it again
 _MAKE = (
     f"CREATE TABLE {TABLE} (person INTEGER PRIMARY KEY, template vector(%d))",
     f"CREATE INDEX {TABLE}_stale ON {TABLE} (person) WHERE template IS NULL",
@@ -66,15 +66,15 @@ AND attrelid = to_regclass(quote_ident(current_schema()) || '.{TABLE}')
 
 
 def is_chosen(connection: sa.Connection) -> bool:
-    """Whether the database is to search, with `gallery set search pgvector`."""
+    """Whether the owner chose to search in the database (`gallery set search pgvector`)."""
     return get_setting(connection, "search") == "pgvector"
 
 
 def update_templates(connection: sa.Connection, gallery: str) -> None:
-    """Make the templates those of the faces as this transaction leaves them.
+    """Bring the templates up to date with the faces, at the end of a transaction.
 
-    gallery: its name. Raises GalleryError without pgvector, in an encrypted gallery, and for a
-    damaged row.
+    gallery: its name, for messages. Raises GalleryError without pgvector or in an encrypted
+    gallery, and Damaged for a damaged row.
     """
     chosen = is_chosen(connection)
     there = _dimension(connection)
@@ -107,8 +107,8 @@ def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
             connection.execute(sa.text(f"CREATE EXTENSION IF NOT EXISTS {EXTENSION}"))
     except sa.exc.DBAPIError as error:
         raise GalleryError(
-            f"{gallery}: pgvector is not there and cannot be made; install it on the server and "
-            "have `CREATE EXTENSION vector` run in this database"
+            f"{gallery}: this database has no pgvector and cannot create it; install pgvector on "
+            "the server and run `CREATE EXTENSION vector` in this database"
         ) from error
     for statement in _MAKE:
         connection.exec_driver_sql(statement.replace("%d", str(dimension)))
@@ -119,7 +119,7 @@ def _make(connection: sa.Connection, gallery: str, dimension: int) -> None:
 
 
 def _fill(connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]) -> None:
-    """The templates of those of these people who have faces and are not removed."""
+    """Compute the templates of those of these people who have faces and are not removed."""
     for at in range(0, len(numbers), PEOPLE_AT_ONCE):
         owners, vectors = _faces_of(
             connection, gallery, dimension, numbers[at : at + PEOPLE_AT_ONCE]
@@ -133,7 +133,7 @@ def _fill(connection: sa.Connection, gallery: str, dimension: int, numbers: list
 def _faces_of(
     connection: sa.Connection, gallery: str, dimension: int, numbers: list[int]
 ) -> tuple[NDArray[np.int64], Embeddings]:
-    """Of the people who are not removed: whose each face is, (N,), and its embedding, (N, D)."""
+    """The faces of people who are not removed: their person, (N,), and embedding, (N, D)."""
     query = (
         face_rows()
         .join(people, people.c.id == faces.c.person)
@@ -154,18 +154,18 @@ def _faces_of(
 
 
 def _text(template: NDArray[np.float32]) -> str:
-    """As pgvector reads it, to the last bit."""
+    """A template as pgvector reads it, without loss of precision."""
     return json.dumps(template.tolist())
 
 
 def _dimension(connection: sa.Connection) -> int | None:
-    """Of the templates that are there."""
+    """D of the templates; None if there is no table of them."""
     found = connection.execute(sa.text(_DIMENSION)).scalar()
     return None if found is None else int(found)
 
 
 class TemplateTable:
-    """The people of a gallery as the database has them when asked, as PersonIndex is."""
+    """See `TemplateSearch`. Every method asks the database, and sees its latest state."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -175,27 +175,27 @@ class TemplateTable:
             self._count = int(connection.execute(query).scalar_one()) if there else 0
 
     def __len__(self) -> int:
-        """When it was opened."""
+        """How many people there were when this was opened."""
         return self._count
 
     @property
     def dimension(self) -> int:
-        """See `SearchIndex`."""
+        """See `TemplateSearch`."""
         with self._engine.translate_errors(), self._engine.reading() as connection:
             return _dimension(connection) or 0
 
     @property
     def numbers(self) -> NDArray[np.int64]:
-        """Of the people, in the order of `templates`, (P,)."""
+        """See `TemplateSearch`."""
         return self._everybody()[0]
 
     @property
     def templates(self) -> Embeddings:
-        """All of them, (P, D)."""
+        """See `TemplateSearch`."""
         return self._everybody()[1]
 
     def of(self, numbers: NDArray[np.int64]) -> Embeddings:
-        """The templates of these people, (P, D); fewer if some are gone."""
+        """The templates of these people, (P, D); fewer if some were removed meanwhile."""
         asked = f"SELECT person, {_SENT} FROM {TABLE} WHERE person = ANY(:numbers)"
         with self._engine.translate_errors(), self._engine.reading() as connection:
             rows = connection.execute(sa.text(asked), {"numbers": numbers.tolist()}).all()
@@ -205,8 +205,10 @@ class TemplateTable:
     def search(
         self, query: Embeddings, count: int, *, exact: bool = False
     ) -> tuple[NDArray[np.int64], Embeddings]:
-        """See `SearchIndex`. Up to EXACT people all are compared, among more those that the graph
-        leads to; distances are exact.
+        """See `TemplateSearch`.
+
+        Compares everybody among up to EXACT people, and otherwise whom the graph leads to. The
+        distances are exact in any case.
         """
         count = min(count, len(self))
         empty = np.empty((len(query), 0))
@@ -226,14 +228,14 @@ class TemplateTable:
                 order = np.argsort(distances, kind="stable")
                 numbers = np.array([row.person for row in rows], np.int64)
                 found.append((numbers[order], distances[order].astype(np.float32)))
-        least = min(len(numbers) for numbers, _ in found)  # some may have gone
+        least = min(len(numbers) for numbers, _ in found)  # some may have been removed meanwhile
         return (
             np.stack([numbers[:least] for numbers, _ in found]),
             np.stack([distances[:least] for _, distances in found]),
         )
 
     def forget(self, connection: sa.Connection) -> None:
-        """`update_templates` makes all of them anew."""
+        """See `TemplateSearch`."""
         _drop(connection)
 
     def _everybody(self) -> tuple[NDArray[np.int64], Embeddings]:
@@ -246,19 +248,19 @@ class TemplateTable:
 
 
 def _how(people: int, count: int) -> list[str]:
-    """The settings of a search."""
+    """The settings of PostgreSQL for a search."""
     if people <= EXACT:
         return ["enable_indexscan = off"]
-    scan_photo = min(max(LOOKED_AT, 2 * count), 1000)
+    candidates = min(max(CANDIDATES, 2 * count), 1000)
     return [
         "enable_seqscan = off",
-        f"hnsw.ef_search = {scan_photo}",
-        "hnsw.iterative_scan = strict_order",  # goes on where rows that were changed are in the way
+        f"hnsw.ef_search = {candidates}",
+        "hnsw.iterative_scan = strict_order",  # goes on past rows that were changed
     ]
 
 
 def _vectors(sent: list[bytes]) -> Embeddings:
-    """What pgvector sends: two numbers of 16 bits, and then the vector, big end first."""
+    """Templates as pgvector sends them: two 16-bit numbers, then float32, big endian."""
     if not sent:
         return np.empty((0, 1), np.float32)
     return np.stack([np.frombuffer(each, ">f4", offset=4) for each in sent]).astype(np.float32)

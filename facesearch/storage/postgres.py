@@ -1,4 +1,4 @@
-"""A gallery in PostgreSQL: connections, one writer at a time, errors without secrets."""
+"""The engine of a gallery in PostgreSQL: one database, or one schema of it."""
 
 import re
 import secrets
@@ -17,24 +17,24 @@ from facesearch.storage import pgvector
 from facesearch.storage.schema import people
 from facesearch.storage.settings import CACHE_NAME, get_setting, set_setting
 
-OLDEST = 14  # version of the server
+OLDEST = 14  # the oldest version of the server that works
 CONNECT_SECONDS = 10
-SHOWN = ("host", "port", "dbname")  # of the options of a URL; others may be secrets
+SHOWN = ("host", "port", "dbname")  # options of a URL that messages show; others may be secrets
 EXAMPLE = "postgresql+psycopg://USER@HOST/DATABASE"
-# beside those of the schema, and made by commands
+# tables that commands create beside those of the schema
 OTHER_TABLES = ("reembedded", "looked", pgvector.TABLE)
 WAITED = ("55P03",)  # lock_not_available
-LOST = ("08", "57P")  # the class of a broken connection, and of a server that stops
-# one gallery a schema: the lock is its own
+LOST = ("08", "57P")  # classes: the connection broke, the server stops
+# a schema holds one gallery, and each gallery has its own lock
 LOCK = "hashtextextended('facesearch ' || coalesce(current_schema(), ''), 0)"
 CLAIM = "hashtextextended('facesearch ' || coalesce(current_schema(), '') || ' ' || :name, 0)"
 
 
 class Postgres:
-    """What `Database` asks of one PostgreSQL database."""
+    """See `Engine`."""
 
     def __init__(self, url: str, *, create: bool) -> None:
-        """Raises GalleryError, see `Database`, and MissingExtra without psycopg."""
+        """Raises GalleryError as `Database` does, and MissingExtra without psycopg."""
         parsed = _parsed(url)
         self.name = _shown(parsed)
         hidden = (str(value) for key, value in parsed.query.items() if key not in SHOWN)
@@ -44,7 +44,7 @@ class Postgres:
             self._engine = sa.create_engine(
                 parsed,
                 hide_parameters=True,
-                pool_pre_ping=True,  # a server may have been started anew
+                pool_pre_ping=True,  # the server may have been restarted
                 connect_args=limits,
             )
         except ImportError as error:
@@ -66,6 +66,7 @@ class Postgres:
             raise
 
     def close(self) -> None:
+        """Close all connections."""
         self._engine.dispose()
 
     def _check_server(self, connection: sa.Connection) -> None:
@@ -82,14 +83,14 @@ class Postgres:
             )
 
     def _may_write(self, connection: sa.Connection) -> bool:
-        """Not on a standby, and not with a role that may only read."""
+        """Whether the server is no standby, and the role may insert."""
         asked = "SELECT NOT pg_is_in_recovery() AND (to_regclass('faces') IS NULL"
         asked += " OR has_table_privilege(to_regclass('faces'), 'INSERT'))"
         return bool(connection.execute(sa.text(asked)).scalar_one())
 
     @cached_property
     def folder(self) -> Path:
-        """Where this user's caches of this database are, on this machine."""
+        """The folder of this user's caches of this gallery, on this machine."""
         from platformdirs import user_cache_path
 
         with self.translate_errors(), self.reading() as connection:
@@ -97,30 +98,30 @@ class Postgres:
         if not re.fullmatch("[0-9a-f]{32}", identity):
             raise GalleryError(f"{self.name}: damaged: the setting {CACHE_NAME!r} is not ours")
         folder = user_cache_path("facesearch", appauthor=False) / identity
-        with suppress(OSError):  # they are only caches
+        with suppress(OSError):  # caches are dispensable
             folder.mkdir(mode=secure_files.FOLDER, parents=True, exist_ok=True)
         return folder
 
     # Transactions
 
     def busy(self) -> AbstractContextManager[None]:
-        """While many transactions follow one another: connections are kept open in any case."""
+        """See `Engine`; the pool keeps connections open in any case."""
         return nullcontext()
 
     def reading(self) -> sa.Connection:
-        """One state of the gallery, whoever writes meanwhile."""
+        """See `Engine`."""
         return self._reading.connect()
 
     @contextmanager
     def writing(self, seconds: float) -> Iterator[sa.Connection]:
-        """As the only writer. Raises GalleryError if another one goes on for `seconds`."""
-        with self._engine.begin() as connection:  # READ COMMITTED: sees what it waited for
+        """See `Engine`."""
+        with self._engine.begin() as connection:  # READ COMMITTED
             self._wait(connection, "LOCAL", seconds, "pg_advisory_xact_lock")
             yield connection
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[sa.Connection]:
-        """As the only writer, without a transaction. Raises GalleryError as `writing` does."""
+        """See `Engine`."""
         with self._alone.connect() as connection:
             connection.detach()  # the lock and the limit end with the connection
             self._wait(connection, "SESSION", seconds, "pg_advisory_lock")
@@ -152,7 +153,7 @@ class Postgres:
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Errors of PostgreSQL and of the file system become a GalleryError."""
+        """See `Engine`."""
         try:
             yield
         except sa.exc.DBAPIError as error:
@@ -161,7 +162,7 @@ class Postgres:
             raise GalleryError(f"{self.name}: {error.strerror or error}") from error
 
     def _reason(self, error: sa.exc.DBAPIError) -> str:
-        """One line. What PostgreSQL says in detail may be somebody's name, and is left out."""
+        """One line for a message, without PostgreSQL's details: they may name a person."""
         state = _state(error)
         diagnosis = getattr(error.orig, "diag", None)
         said = getattr(diagnosis, "message_primary", None) or str(error.orig)
@@ -177,32 +178,32 @@ class Postgres:
     # The life of a gallery
 
     def is_new(self, connection: sa.Connection) -> bool:
-        """Whether nothing was ever written."""
+        """See `Engine`."""
         return not sa.inspect(connection).has_table("alembic_version")
 
     def prepare(self, seconds: float) -> None:
-        """Before tables are made or changed."""
+        """See `Engine`; nothing to do here."""
 
     def made(self, connection: sa.Connection) -> None:
-        """After tables were made or changed, in the same transaction."""
+        """Give a new gallery the name of its caches."""
         if get_setting(connection, CACHE_NAME) is None:
             set_setting(connection, CACHE_NAME, secrets.token_hex(16))
 
     def update_templates(self, connection: sa.Connection) -> None:
-        """At the end of every change: the templates that the database searches follow the faces."""
+        """See `Engine`."""
         pgvector.update_templates(connection, self.name)
 
     def templates(self) -> pgvector.TemplateTable | None:
-        """What searches in the database, if that was chosen."""
+        """See `Engine`; they are there if the owner chose to search with pgvector."""
         with self.translate_errors(), self.reading() as connection:
             chosen = pgvector.is_chosen(connection)
         return pgvector.TemplateTable(self) if chosen else None
 
     def check_sound(self, connection: sa.Connection) -> None:
-        """PostgreSQL checks its own pages as it reads them."""
+        """PostgreSQL checks its pages when it reads them."""
 
     def as_stored(self, connection: sa.Connection) -> None:
-        """It always does: PostgreSQL takes nothing but whole texts."""
+        """See `Engine`; PostgreSQL only stores valid texts."""
 
     def free_bytes(self) -> None:
         """The disk is the server's."""
@@ -212,10 +213,10 @@ class Postgres:
         return 0, 0.0
 
     def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
-        """Write the tables anew without what was freed; the files before are deleted.
+        """Rewrite the tables without what was deleted; PostgreSQL then deletes the former files.
 
-        What lies in PostgreSQL's log, in copies and in freed blocks is out of reach. False if
-        other programs are in the way. Raises GalleryError for tables of another role.
+        Its log, its backups and freed blocks of the disk are out of reach. Returns False if other
+        programs are in the way. Raises GalleryError if the tables belong to another role.
         """
         query = sa.text(
             "SELECT relname, pg_has_role(relowner, 'USAGE') FROM pg_class WHERE relkind = 'r' "
@@ -251,7 +252,7 @@ def _parsed(url: str) -> sa.URL:
 
 
 def _shown(url: sa.URL) -> str:
-    """The URL without what may be a secret."""
+    """The URL as messages show it, without secrets."""
     query = {key: value for key, value in url.query.items() if key in SHOWN}
     place = (url.host, url.port, url.database)
     shown = sa.URL.create(url.drivername, url.username, None, *place, query)
@@ -259,6 +260,6 @@ def _shown(url: sa.URL) -> str:
 
 
 def _state(error: sa.exc.DBAPIError) -> str:
-    """The SQLSTATE, five characters, or nothing if the server was not reached."""
+    """The SQLSTATE, five characters; empty if the server was not reached."""
     state: Any = getattr(error.orig, "sqlstate", None)
     return str(state or "")

@@ -1,4 +1,4 @@
-"""What a gallery's owner may choose: settings with a few allowed values."""
+"""Settings that the owner of a gallery may choose, each from a few values."""
 
 from facesearch.core.errors import GalleryError
 from facesearch.storage.database import Database
@@ -20,18 +20,21 @@ def preference(database: Database, key: str) -> str:
 
 
 def check(key: str, value: str, *, in_folder: bool) -> None:
-    """Raises GalleryError for another key or value. in_folder: is the gallery one?"""
+    """Raises GalleryError if a setting has no such value.
+
+    in_folder: whether the gallery is a folder; a few values need PostgreSQL.
+    """
     allowed = PREFERENCES.get(key)
     if allowed is None:
         raise GalleryError(f"{key}: no such setting; there are {', '.join(PREFERENCES)}")
     if value not in allowed:
         raise GalleryError(f"{key}: {value!r} is not one of {', '.join(allowed)}")
     if in_folder and value == "pgvector":
-        raise GalleryError("search: pgvector searches galleries in PostgreSQL only")
+        raise GalleryError("search: pgvector is only possible for a gallery in PostgreSQL")
 
 
 def prefer(database: Database, key: str, value: str) -> None:
-    """Raises GalleryError for another key or value."""
+    """Choose the value of a setting. Raises GalleryError as `check` does."""
     check(key, value, in_folder=isinstance(database.engine, Sqlite))
     with database.write("set", {key: value}) as connection:
         set_setting(connection, key, value)

@@ -1,4 +1,4 @@
-"""A database that SQLite calls malformed: what can be read of it goes into a new one."""
+"""Recovery of a malformed SQLite database: a new one gets all rows that can be read."""
 
 import os
 import shutil
@@ -15,28 +15,28 @@ from facesearch.storage.folder_lock import locked
 from facesearch.storage.schema import SCHEMA
 from facesearch.storage.sqlite import FILE, is_outside
 
-WORK = "recovery"  # a folder in the gallery's, gone when all is done
+WORK = "recovery"  # a folder within the gallery's, removed at the end
 DAMAGED = f"{FILE}.damaged"
 TABLES = (
     *("people", "photos", "faces", "chips", "rejections", "settings", "events", "searches"),
     *("jobs", "job_photos", "job_results"),
 )
-UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter in SQLite's own messages
-MISSES = 10_000  # row numbers without a row, after which there are no more
+UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)  # the latter: in SQLite's messages
+MISSES = 10_000  # unused row numbers in a row, after which the search ends
 
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What became of a malformed database."""
+    """What was recovered from a malformed database."""
 
-    rows: dict[str, int]  # by table
-    kept: Path  # where the malformed one lies now
+    rows: dict[str, int]  # how many, by table
+    kept: Path  # the malformed database, which was moved there
 
 
 def problems(path: Path) -> list[str]:
-    """What SQLite itself finds wrong with a database, at most ten lines; none if it is sound.
+    """What SQLite finds wrong with a database, at most ten lines; none if it is sound.
 
-    Raises GalleryError if it cannot be read for a reason that lies outside of it.
+    Raises GalleryError if the file cannot be read for another reason than its content.
     """
     try:
         with closing(_connect(path)) as raw:
@@ -52,7 +52,7 @@ def problems(path: Path) -> list[str]:
 
 
 def is_newer(path: Path) -> bool:
-    """Whether a newer program made it, as far as that can be read."""
+    """Whether a newer program made this database; False if that cannot be read."""
     try:
         with closing(_connect(path)) as raw:
             row = raw.execute("SELECT version_num FROM alembic_version").fetchone()
@@ -62,17 +62,17 @@ def is_newer(path: Path) -> bool:
 
 
 def recover(path: Path) -> Recovered:
-    """Copy every row that can be read into a new database, which takes the place of this one.
+    """Copy every row that can be read into a new database, and put it in place of this one.
 
-    The old one stays beside it as gallery.db.damaged. Raises GalleryError, having changed nothing,
-    if no table of people can be read, or while another program uses the gallery.
+    The old one stays as gallery.db.damaged. Raises GalleryError, and changes nothing, if no people
+    or faces can be read, or if another program uses the gallery.
     """
     work = path.parent / WORK
     with locked(path.parent, LOCK_SECONDS):
-        shutil.rmtree(work, ignore_errors=True)  # of one that was killed
+        shutil.rmtree(work, ignore_errors=True)  # left by a program that was killed
         try:
             with closing(_damaged(path)) as raw:
-                # from here on the file alone is the database
+                # so that the file holds everything
                 busy, _, _ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
                 raise GalleryError(f"{path.parent}: another program is reading; try again later")
@@ -81,14 +81,12 @@ def recover(path: Path) -> Recovered:
             with closing(_damaged(path)) as old, closing(_connect(file)) as new:
                 rows = _copy(old, new)
             with fresh.append() as connection:
-                new_revision(
-                    connection
-                )  # its own history: what was made of the old one is none of it
+                new_revision(connection)  # caches of the old database are none of the new one
             with closing(_connect(file)) as new:
                 new.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             fresh.close()
             if "people" not in rows or "faces" not in rows:
-                raise GalleryError(f"{path}: nothing of it can be read any more")
+                raise GalleryError(f"{path}: no people or faces can be read from it")
             found = problems(file)
             if found:
                 raise GalleryError(f"{path}: cannot be recovered ({found[0]})")
@@ -115,12 +113,12 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 def _damaged(path: Path) -> sqlite3.Connection:
     raw = _connect(path)
-    raw.execute("PRAGMA writable_schema = ON")  # goes past errors in the schema and a missing end
+    raw.execute("PRAGMA writable_schema = ON")  # tolerates a broken schema and a missing end
     return raw
 
 
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
-    """The number of rows copied of each table that could be read at all."""
+    """Copy all tables; returns the number of rows of each table that could be read at all."""
     copied: dict[str, int] = {}
     new.execute("BEGIN")
     for table in TABLES:
@@ -136,13 +134,13 @@ def _copy(old: sqlite3.Connection, new: sqlite3.Connection) -> dict[str, int]:
                 done = new.execute(f"INSERT OR IGNORE INTO {table} VALUES ({holes})", row)
                 copied[table] += done.rowcount
             except sqlite3.IntegrityError:
-                pass  # a field is missing: not the row that was written
+                pass  # a field is missing, so it is not the row that was written
     new.execute("COMMIT")
     return copied
 
 
 def _rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[tuple[object, ...]]:
-    """All rows that can be read: from the first on, from the last back, then one by one between."""
+    """All rows that can be read: forwards, backwards from the end, then one by one between."""
     select = f"SELECT rowid, {', '.join(columns)} FROM {table}"
     low = 0
     try:
@@ -173,7 +171,7 @@ def _rows(old: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[t
 
 
 def _free(path: Path) -> Path:
-    """This name, or the first one like it that is not taken."""
+    """This path, or one with a number appended, that does not exist yet."""
     number, free = 1, path
     while free.exists():
         number += 1

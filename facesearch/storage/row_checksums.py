@@ -1,8 +1,9 @@
-"""Checksums of all rows but people's names, photos and faces.
+"""Checksums of rows, and the checks of a row by its checksum.
 
-Whoever adds or changes such a row leaves its checksum empty: triggers see to that, so that no
-writer can forget it. At the end of each transaction `fill_checksums` sums what is empty. A row that
-was damaged was changed by nobody, and its checksum is another's.
+Those of people's names, photos and faces are computed by whoever writes the row. For all other
+tables triggers empty the checksum of a row that is added or changed, and `fill_checksums` computes
+it at the end of the transaction. So no writer can forget it, and a row that was damaged from
+outside keeps a checksum that does not fit.
 """
 
 import json
@@ -31,18 +32,18 @@ from facesearch.storage.schema import (
     settings,
 )
 
-PAGE = 500  # rows in memory
+PAGE = 500  # rows in memory at once
 
 
 class Damaged(GalleryError):
-    """A row is not what was written; `Database.explained` says in which gallery."""
+    """A row is not what was written. `Database.translate_errors` adds the gallery's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows of a table with a checksum over some of their columns."""
+    """A table with a checksum over some of its columns."""
 
-    what: str  # one of them, as messages call it
+    what: str  # what messages call a row
     key: sa.Column[Any]
     covered: tuple[sa.Column[Any], ...]
     checksum: sa.Column[Any]
@@ -50,24 +51,27 @@ class Rows:
 
     @property
     def table(self) -> sa.Table:
+        """The table itself."""
         return self.key.table
 
     def stored(self) -> list[sa.ColumnElement[Any]]:
-        """The columns as `is_sound` wants them: JSON is text, as it is stored."""
+        """The columns that `is_sound` needs; JSON as its stored text."""
         return [
             as_text(each).label(each.name) if isinstance(each.type, sa.JSON) else each
             for each in (self.key, *self.covered, self.checksum)
         ]
 
     def select(self) -> sa.Select[Any]:
+        """A query of these columns, in the order of the key."""
         return sa.select(*self.stored()).order_by(self.key)
 
     def is_sound(self, row: Any) -> bool:
-        """Whether a row with these columns is what was written; or is yet to be summed."""
+        """Whether a row of `select` is what was written, or still waits for its checksum."""
         kept = getattr(row, self.checksum.name)
         return kept is None or bool(kept == self.sum(row))
 
     def sum(self, row: Any) -> int:
+        """The checksum of a row of `select`."""
         total = zlib.crc32(_text(getattr(row, self.key.name)))
         for each in self.covered:
             value = getattr(row, each.name)
@@ -76,7 +80,7 @@ class Rows:
         return total
 
     def check(self, row: Any) -> None:
-        """Raises Damaged."""
+        """Raises Damaged if a row of `select` is not what was written."""
         if not self.is_sound(row):
             raise Damaged(_damaged(self.what, getattr(row, self.key.name)))
 
@@ -163,7 +167,7 @@ def _text(value: object) -> bytes:
 
 
 def fill_checksums(connection: sa.Connection) -> None:
-    """Sum the rows that were added or changed."""
+    """Compute the checksums of all rows that were added or changed."""
     for place in connection.execute(_EMPTY).scalars().all():
         rows = EVERY[place]
         query = rows.select().where(rows.checksum.is_(None)).limit(rows.page)
@@ -175,7 +179,7 @@ def fill_checksums(connection: sa.Connection) -> None:
 
 
 def event_detail(row: Any) -> dict[str, Any]:
-    """The detail of an event. Raises Damaged."""
+    """The detail of an event, decoded. Raises Damaged."""
     EVENTS.check(row)
     detail: dict[str, Any] = json.loads(row.detail)
     return detail
@@ -207,7 +211,7 @@ def check_face(row: Any) -> None:
 
 
 def damaged(connection: sa.Connection, rows: Rows) -> Iterator[Any]:
-    """Those of a table that are not what was written."""
+    """The rows of a table that are not what was written, or have no checksum."""
     with connection.execute(rows.select(), execution_options={"yield_per": rows.page}) as every:
         for row in every:
             if getattr(row, rows.checksum.name) is None or not rows.is_sound(row):

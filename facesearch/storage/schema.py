@@ -1,4 +1,4 @@
-"""The tables of a gallery, and what is kept to notice that a row was damaged."""
+"""The tables of a gallery, and the checksums of people, photos and faces."""
 
 import os
 import zlib
@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from facesearch.core.uploads import stored
 
 SCHEMA = "0006"  # the newest migration
-NONE = -1  # the checksum of what was never written: a field that is not of its type
+NONE = -1  # the checksum of a row with a field of a wrong type, which nobody wrote
 
 
 class PathBytes(sa.types.TypeDecorator[Path]):
-    """Paths as the bytes that they are; not every path is UTF-8."""
+    """Paths are stored as bytes, since not every path is UTF-8."""
 
     impl = sa.LargeBinary
     cache_ok = True
@@ -24,12 +24,12 @@ class PathBytes(sa.types.TypeDecorator[Path]):
 
     def process_result_value(self, value: bytes | None, dialect: sa.Dialect) -> Path | None:
         if value is not None and not isinstance(value, bytes):
-            return Path()  # damaged: its checksum is another's
+            return Path()  # damaged: the checksum will not fit
         return None if value is None else stored(Path(os.fsdecode(value)))
 
 
 class PersonName(sa.types.TypeDecorator[str]):
-    """Texts of PostgreSQL cannot hold the character 0, which `removed_name` puts in."""
+    """Names; PostgreSQL gets another character for the NUL of `removed_name`, which it refuses."""
 
     impl = sa.Text
     cache_ok = True
@@ -53,11 +53,11 @@ people = sa.Table(
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("name", PersonName),  # unique; of a removed person see `removed_name`
     sa.Column("created", sa.Text),
-    sa.Column("removed", sa.Text),  # when; such a person is in no answer and can be brought back
+    sa.Column("removed", sa.Text),  # when; a removed person is in no answer, and can come back
     sa.Column("expires", sa.Text),  # a date, ISO 8601; None: never
     sa.Column("consent", sa.Text),  # a note
     sa.Column("checksum", Checksum),  # of the name
-    sa.Column("terms_checksum", Checksum),  # of all else; this one and those below: see `guarded`
+    sa.Column("terms_checksum", Checksum),  # of the rest; see `row_checksums`
 )
 photos = sa.Table(
     "photos",
@@ -83,7 +83,7 @@ faces = sa.Table(
     sa.Column("agreement", sa.Float),
     sa.Column("checksum", Checksum),
 )
-chips = sa.Table(  # kept where the user asks for it
+chips = sa.Table(  # stored if the owner asks for it
     "chips",
     _tables,
     sa.Column("face", sa.Integer, primary_key=True),
@@ -99,7 +99,7 @@ rejections = sa.Table(  # "this face is not theirs"
     sa.Column("box", sa.JSON),
     sa.Column("embedding", sa.LargeBinary),
     sa.Column("at", sa.Text),
-    sa.Column("near", sa.Float),  # the distance within which another face is a copy of this one
+    sa.Column("near", sa.Float),  # another face within this distance counts as the same
     sa.Column("checksum", Checksum),
 )
 settings = sa.Table(
@@ -166,22 +166,22 @@ job_results = sa.Table(
     sa.Column("checksum", Checksum),
 )
 
-# Filled by triggers; numbers alone, no face data
-changes = sa.Table(  # people whose template may be another since, without a gap
+# Filled by triggers: only numbers, no face data
+changes = sa.Table(  # each change to the faces of a person; the numbers have no gaps
     "changes",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("person", sa.Integer),
     sa.Column("checksum", sa.BigInteger),
 )
-totals = sa.Table(  # how many faces a person has, so that a missing one is noticed
+totals = sa.Table(  # how many faces each person has, so that a missing row is noticed
     "totals",
     _tables,
     sa.Column("person", sa.Integer, primary_key=True),
     sa.Column("faces", sa.Integer),
     sa.Column("numbers", sa.BigInteger),  # the sum of the faces' numbers
 )
-revisions = sa.Table(  # the gallery's states, each with the last change that it holds
+revisions = sa.Table(  # the states of the gallery, each with its last change
     "revisions",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -191,34 +191,39 @@ revisions = sa.Table(  # the gallery's states, each with the last change that it
 
 
 def removed_name(name: str, number: int) -> str:
-    """What the row of a removed person bears, so that the name is free for another."""
+    """The name in the row of a removed person, which leaves the name free for somebody else."""
     return f"{name}\0{number}"
 
 
 def person_checksum(number: int, name: str) -> int:
+    """The checksum of a row of `people`."""
     return _checksum(number, name)
 
 
 def photo_checksum(number: int, path: Path, sha256: str) -> int:
+    """The checksum of a row of `photos`."""
     return _checksum(number, os.fsencode(path), sha256) if isinstance(path, Path) else NONE
 
 
 def face_checksum(
     photo: int, person: int, box: str, points: str, agreement: float, embedding: bytes
 ) -> int:
-    """box, points: the JSON text as it is stored; embedding: the bytes as they are stored."""
+    """The checksum of a row of `faces`.
+
+    box, points: the stored JSON text. embedding: the stored bytes, sealed or not.
+    """
     if not isinstance(embedding, bytes) or not isinstance(agreement, float | int):
         return NONE
     return zlib.crc32(embedding, _checksum(photo, person, box, points, float(agreement)))
 
 
 def as_text(column: sa.Column[Any]) -> sa.ColumnElement[str]:
-    """JSON as it is stored."""
+    """A JSON column as its stored text."""
     return sa.cast(column, sa.Text)
 
 
 def face_rows(*more: Any) -> sa.Select[Any]:
-    """Faces with everything that their checksum covers, as it is stored."""
+    """A query of faces with all columns that their checksum covers, as they are stored."""
     return sa.select(
         faces.c.id,
         faces.c.photo,
@@ -233,7 +238,7 @@ def face_rows(*more: Any) -> sa.Select[Any]:
 
 
 def face_is_sound(row: Any) -> bool:
-    """Whether one of `face_rows` is what was written."""
+    """Whether a row of `face_rows` is what was written."""
     fields = row.photo, row.person, row.box, row.points, row.agreement, row.embedding
     return bool(row.checksum == face_checksum(*fields))
 

@@ -1,4 +1,4 @@
-"""A gallery in a folder: its SQLite file, opened, locked, checked, and overwritten where freed."""
+"""The engine of a gallery in a folder: one SQLite file."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ CLAIMS = "claims"  # a folder of locks
 ALONE = "AUTOCOMMIT"
 
 
-# errors that lie outside of the file, by SQLite's primary code
+# SQLite's primary codes of errors that say nothing about the file's content
 OUTSIDE = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_BUSY,
@@ -35,23 +35,23 @@ OUTSIDE = {
 
 
 def is_outside(error: Exception) -> bool:
-    """Whether an error of SQLite says nothing about the file: no space, no rights, a lock."""
+    """Whether an error of SQLite says nothing about the file's content: no space, no rights..."""
     code = getattr(error, "sqlite_errorcode", None)
-    # a file that ends too early is damaged
+    # a file that is too short is damaged
     return code is not None and code & 0xFF in OUTSIDE and code != sqlite3.SQLITE_IOERR_SHORT_READ
 
 
 class Sqlite:
-    """What `Database` asks of one file."""
+    """See `Engine`."""
 
     def __init__(self, folder: Path, *, create: bool, seconds: float) -> None:
-        """seconds: to wait for other programs. Raises GalleryError, see `Database`."""
+        """seconds: how long to wait for other programs. Raises GalleryError as `Database` does."""
         self.folder = folder
         self.path = folder / FILE
         self.name = str(folder)
         self._seconds = seconds
         exists = is_file_there(folder)
-        # a file that lost its end may look as if nothing had ever been written into it
+        # a file that lost its end can look like an empty database
         self._may_be_new = not exists or not (
             0 < self.path.stat().st_size < 512 or any(folder.glob("*.faiss"))
         )
@@ -85,9 +85,9 @@ class Sqlite:
 
     @contextmanager
     def busy(self) -> Iterator[None]:
-        """Keep connections open from one transaction to the next, where many follow.
+        """Keep connections open while many transactions follow one another.
 
-        Otherwise each opens the file anew, and so sees one that was put in its place.
+        Otherwise every transaction opens the file again, and so notices when it was replaced.
         """
         with self._turn:
             self._busy += 1
@@ -100,11 +100,10 @@ class Sqlite:
                     self._many.dispose()
 
     def _tighten(self) -> None:
-        """The gallery's files are the owner's alone, those of an earlier facesearch too.
+        """Let only their owner read the gallery's files, so that no faces leak by accident.
 
-        Nobody's faces are shared by accident; whoever shares a gallery on purpose lets the others
-        use the owner's account or a service. The folder stays as it was if we did not make it: it
-        may be a project's, and its files are closed. SQLite gives its log the database's mode.
+        To share a gallery, let others use a service. A folder that was there before keeps its mode:
+        it may belong to a project. SQLite gives its log the mode of the database.
         """
         if not self.writable:
             return
@@ -120,12 +119,12 @@ class Sqlite:
                 self.path, timeout=self._seconds, isolation_level=None, check_same_thread=False
             )
             connection.execute("PRAGMA secure_delete = ON")
-            connection.execute("PRAGMA temp_store = MEMORY")  # nothing of it in temporary files
+            connection.execute("PRAGMA temp_store = MEMORY")  # no temporary files
         else:
             uri = f"{self.path.absolute().as_uri()}?mode=ro"
             log = self.path.with_name(f"{self.path.name}-wal")
             if not (log.exists() and log.stat().st_size):
-                uri += "&immutable=1"  # SQLite could not make the files beside it that WAL needs
+                uri += "&immutable=1"  # else SQLite wants to create files beside it
             connection = sqlite3.connect(
                 uri, uri=True, isolation_level=None, check_same_thread=False
             )
@@ -135,19 +134,19 @@ class Sqlite:
     # Transactions
 
     def reading(self) -> sa.Connection:
-        """One state of the gallery, whoever writes meanwhile."""
+        """See `Engine`."""
         return self._engine.connect()
 
     @contextmanager
     def writing(self, seconds: float) -> Iterator[sa.Connection]:
-        """As the only writer. Raises GalleryError if another one goes on for `seconds`."""
+        """See `Engine`."""
         writing = self._engine.execution_options(writes=True)
         with locked(self.folder, seconds), writing.begin() as connection:
             yield connection
 
     @contextmanager
     def alone(self, seconds: float) -> Iterator[sa.Connection]:
-        """As the only writer, without a transaction. Raises GalleryError as `writing` does."""
+        """See `Engine`."""
         alone = self._engine.execution_options(isolation_level=ALONE)
         with locked(self.folder, seconds), alone.connect() as connection:
             yield connection
@@ -167,10 +166,10 @@ class Sqlite:
 
     @contextmanager
     def translate_errors(self) -> Iterator[None]:
-        """Errors of SQLite and of the file system become a GalleryError."""
+        """See `Engine`."""
         try:
             yield
-        except sa.exc.OperationalError as error:  # locked, full, no rights: the file may be sound
+        except sa.exc.OperationalError as error:  # the file may be sound
             full = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_IOERR
             hint = "; is the disk full?" if full else ""
             message = f"{self.path}: cannot be read or written ({error.orig}{hint})"
@@ -185,28 +184,27 @@ class Sqlite:
     # The life of a gallery
 
     def is_new(self, connection: sa.Connection) -> bool:
-        """Whether nothing was ever written, as far as can be told."""
-        # a page or less: new, or left by a program that was killed while it made it
+        """Whether the file is empty, or was left so by a program that was killed."""
         pages = connection.execute(sa.text("PRAGMA page_count")).scalar_one()
         return bool(pages <= 1) and self._may_be_new
 
     def prepare(self, seconds: float) -> None:
-        """Before tables are made or changed."""
+        """See `Engine`."""
         with locked(self.folder, seconds), closing(self._connect()) as plain:
-            plain.execute("PRAGMA journal_mode = WAL")  # for good: it is kept in the file
+            plain.execute("PRAGMA journal_mode = WAL")  # the file remembers it
 
     def made(self, connection: sa.Connection) -> None:
-        """After tables were made or changed, in the same transaction."""
+        """See `Engine`; nothing to do here."""
 
     def update_templates(self, connection: sa.Connection) -> None:
-        """At the end of every change: nothing more is derived from the faces in here."""
+        """See `Engine`; there are no templates in the file."""
 
     def templates(self) -> None:
-        """What searches in the database; here nothing does."""
+        """See `Engine`; the index lies outside of the file."""
         return
 
     def check_sound(self, connection: sa.Connection) -> None:
-        """Raises GalleryError if SQLite finds that pages of the file contradict each other."""
+        """Raises GalleryError if SQLite finds that the pages of the file are inconsistent."""
         said = connection.execute(sa.text("PRAGMA quick_check(1)")).scalar_one()
         if said != "ok":
             raise GalleryError(
@@ -215,7 +213,7 @@ class Sqlite:
             )
 
     def as_stored(self, connection: sa.Connection) -> None:
-        """From now on this transaction reads texts that are no UTF-8, too."""
+        """See `Engine`."""
         raw = connection.connection.driver_connection
         assert isinstance(raw, sqlite3.Connection)
         raw.text_factory = lambda text: text.decode(errors="replace")
@@ -233,10 +231,7 @@ class Sqlite:
         return unused * size, unused / pages
 
     def overwrite(self, connection: sa.Connection, seconds: float) -> bool:
-        """Of what was freed nothing is left, in the file and in the log; see `alone`.
-
-        False if other programs are in the way.
-        """
+        """Rewrite the file without what was deleted, and empty its log; see `Engine`."""
         connection.execute(sa.text(f"PRAGMA busy_timeout = {int(1000 * seconds)}"))
         connection.execute(sa.text("VACUUM"))
         busy, _, _ = connection.execute(sa.text("PRAGMA wal_checkpoint(TRUNCATE)")).one()
@@ -244,7 +239,7 @@ class Sqlite:
 
 
 def is_file_there(folder: Path) -> bool:
-    """Whether there is a gallery in a folder. Raises GalleryError if that cannot be told."""
+    """Whether there is a gallery in a folder. Raises GalleryError if it cannot be read."""
     try:
         return (folder / FILE).exists()
     except OSError as error:
@@ -254,7 +249,7 @@ def is_file_there(folder: Path) -> bool:
 def _begin(connection: sa.Connection) -> None:
     options = connection.get_execution_options()
     if options.get("isolation_level") != ALONE:
-        # a transaction that begins to write only later does not wait, but fails if it has to
+        # a transaction that reads before it writes would fail where it should wait
         connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes") else "BEGIN")
 
 

@@ -1,21 +1,21 @@
-"""The state of a gallery from which something was derived."""
+"""The state of a gallery that a cache was made from."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Of a gallery, from which something was made."""
+    """A state of a gallery's people and faces."""
 
     revision: str  # drawn for every write
-    change: int  # the last one that it holds, see `history`
+    change: int  # the last one in the change log
 
     def __str__(self) -> str:
         return f"{self.revision} {self.change}"
 
     @classmethod
     def of(cls, stamp: str) -> "State | None":
-        """What `str` wrote, perhaps with more behind it."""
+        """The state in a stamp that begins with `str(state)`; None if it does not."""
         revision, _, rest = stamp.partition(" ")
         change = rest.split(" ")[0]
         return cls(revision, int(change)) if change.isdecimal() else None

@@ -1,4 +1,4 @@
-"""Face data under lock and key: sealed with a data key, which a passphrase or a key file wraps."""
+"""Encryption of face data: a data key seals it, and a passphrase or a key file wraps that key."""
 
 import hashlib
 import json
@@ -14,40 +14,43 @@ from typing import Any, Literal
 from facesearch.core.errors import GalleryError
 
 Kind = Literal["passphrase", "key file"]
-Keys = Callable[[Kind], bytes]  # asked for what opens a gallery; raises GalleryError
+Keys = Callable[[Kind], bytes]  # gives the passphrase or key; may raise GalleryError
 
 KEY = 32  # bytes: AES-256
-NONCE = 12  # bytes, drawn for every value: one key is good for four thousand million of them
+NONCE = 12  # bytes, drawn for every value; one key can seal four thousand million values
 SHORTEST = 8  # characters of a passphrase
 LARGEST_KEY_FILE = 1 << 20
-# scrypt with 128 MiB and about half a second: what OWASP recommends. They are stored with the
-# wrapped key; LARGEST keeps a forged database from asking for all the memory there is.
+# scrypt with 128 MiB and about half a second, as OWASP recommends. The parameters are stored with
+# the wrapped key; LARGEST keeps a forged database from using up all memory.
 COST, BLOCK, LANES = 1 << 17, 8, 1
 LARGEST = 1 << 30  # bytes
 
 
 class Tampered(GalleryError):
-    """A sealed value is not what was sealed, or not for the place where it was found."""
+    """A sealed value was changed, or moved to another place, since it was sealed."""
 
 
 class Vault:
-    """Seals and opens values; without a key it leaves them as they are."""
+    """Seals and opens values; without a key it returns them as they are."""
 
     def __init__(self, key: bytes | None) -> None:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
+        """key: KEY bytes; None for a gallery that is not encrypted."""
         self.key = key
-        self._cipher = None if key is None else AESGCM(key)
+        self._cipher = None
+        if key is not None:
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+            self._cipher = AESGCM(key)
 
     def seal(self, content: bytes, purpose: str) -> bytes:
-        """A random nonce and AES-256-GCM; `purpose` must be given again to open it."""
+        """Encrypt a value with AES-256-GCM and a random nonce. `open` needs the same purpose."""
         if self._cipher is None:
             return content
         nonce = secrets.token_bytes(NONCE)
         return nonce + self._cipher.encrypt(nonce, content, _bound(purpose))
 
     def open(self, sealed: bytes, purpose: str) -> bytes:
-        """What `seal` was given. Raises Tampered."""
+        """The value that was given to `seal`. Raises Tampered."""
         if self._cipher is None:
             return sealed
         from cryptography.exceptions import InvalidTag
@@ -63,11 +66,12 @@ def _bound(purpose: str) -> bytes:
 
 
 def new_key() -> bytes:
+    """A random data key."""
     return secrets.token_bytes(KEY)
 
 
 def wrapped(key: bytes, kind: Kind, secret: bytes) -> str:
-    """A record of the data key that only `secret` opens: JSON with the parameters, to be stored."""
+    """The data key wrapped with a secret, as JSON to store; `unwrapped` is the contrary."""
     how: dict[str, Any] = {"version": 1, "kind": kind, "salt": _text(secrets.token_bytes(16))}
     if kind == "passphrase":
         how |= {"n": COST, "r": BLOCK, "p": LANES}
@@ -76,23 +80,23 @@ def wrapped(key: bytes, kind: Kind, secret: bytes) -> str:
 
 
 def kind_of(record: str) -> Kind:
-    """Raises Tampered."""
+    """Whether a passphrase or a key file opens a record. Raises Tampered."""
     return _parsed(record)[0]["kind"]  # type: ignore[no-any-return]
 
 
 def unwrapped(record: str, keys: Keys) -> bytes:
-    """The data key of a record. Raises GalleryError without the right secret, or Tampered."""
+    """The data key of a record. Raises GalleryError for a wrong secret, Tampered for damage."""
     how, sealed = _parsed(record)
     kind = how["kind"]
     secret = keys(kind)
     try:
         return Vault(_wrapping_key(how, secret)).open(sealed, f"key {_canonical(how)}")
     except Tampered as error:
-        raise GalleryError(f"this is not the {kind} that the gallery is encrypted with") from error
+        raise GalleryError(f"this {kind} does not open the gallery") from error
 
 
 def _parsed(record: str) -> tuple[dict[str, Any], bytes]:
-    """The parameters, and the wrapped key."""
+    """The parameters of a record, and the wrapped key. Raises Tampered."""
     try:
         how = json.loads(record)
         sealed = b64decode(how.pop("key"), validate=True)
@@ -111,7 +115,7 @@ def _parsed(record: str) -> tuple[dict[str, Any], bytes]:
 
 def _wrapping_key(how: dict[str, Any], secret: bytes) -> bytes:
     salt = b64decode(how["salt"])
-    if how["kind"] == "key file":  # random already: nothing to slow down
+    if how["kind"] == "key file":  # random already: it needs no slow function
         return hashlib.blake2b(
             secret, digest_size=KEY, salt=salt, person=b"facesearch key"
         ).digest()
@@ -133,36 +137,39 @@ def _text(content: bytes) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Secret:
-    """What a gallery is to be opened with from now on."""
+    """The passphrase or key file that will open a gallery."""
 
     kind: Kind
     content: bytes
 
 
 def passphrase_bytes(passphrase: str) -> bytes:
-    """The same for one text, however its accents were typed."""
+    """The bytes of a passphrase, independent of how its accents were typed."""
     return unicodedata.normalize("NFC", passphrase).encode("utf-8", "surrogateescape")
 
 
 def new_passphrase(passphrase: str) -> Secret:
-    """Raises GalleryError for one that is too short."""
+    """A passphrase as a Secret. Raises GalleryError if it is too short."""
     if len(passphrase) < SHORTEST:
         raise GalleryError(
-            f"a passphrase of {len(passphrase)} characters; {SHORTEST} are the least"
+            f"the passphrase has {len(passphrase)} characters; choose one of at least {SHORTEST}"
         )
     return Secret("passphrase", passphrase_bytes(passphrase))
 
 
 def new_key_file(path: Path, folder: Path) -> Secret:
-    """folder: of the gallery. Raises GalleryError for a file that is no key, or lies in there."""
+    """A key file as a Secret.
+
+    folder: the gallery's. Raises GalleryError if the file is no key, or lies in that folder.
+    """
     content = key_file_bytes(path)
     if folder.resolve() in path.resolve().parents:
-        raise GalleryError(f"{path}: lies in the gallery, beside what it is to protect; move it")
+        raise GalleryError(f"{path}: lies in the gallery that it protects; move it elsewhere")
     return Secret("key file", content)
 
 
 def key_file_bytes(path: Path) -> bytes:
-    """Raises GalleryError if it is missing or of the wrong size."""
+    """The content of a key file. Raises GalleryError if it is missing or of the wrong size."""
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST_KEY_FILE + 1)
@@ -177,7 +184,10 @@ def key_file_bytes(path: Path) -> bytes:
 
 
 def from_environment(kind: Kind) -> bytes:
-    """FACESEARCH_PASSPHRASE, or the file that FACESEARCH_KEY_FILE names. Raises GalleryError."""
+    """The value of FACESEARCH_PASSPHRASE, or the content of the file in FACESEARCH_KEY_FILE.
+
+    Raises GalleryError if the variable is not set.
+    """
     if kind == "passphrase":
         passphrase = os.environ.get("FACESEARCH_PASSPHRASE")
         if passphrase:

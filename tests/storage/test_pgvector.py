@@ -225,6 +225,6 @@ def test_without_the_extension(
     monkeypatch.setattr(pgvector, "EXTENSION", "no_such_extension")
     with Gallery(postgres.database("gallery")) as other:
         other._store.add(photos(0), MODEL)
-        with pytest.raises(GalleryError, match="pgvector is not there and cannot be made"):
+        with pytest.raises(GalleryError, match="has no pgvector and cannot create it"):
             other.prefer("search", "pgvector")
         assert other.info().index == "to be rebuilt"

@@ -440,6 +440,6 @@ def test_the_commands(postgres: Server, people: Path, tmp_path: Path) -> None:
 def test_pgvector_is_for_postgresql_only(tmp_path: Path) -> None:
     with (
         Gallery(tmp_path / "gallery", create=True) as gallery,
-        pytest.raises(GalleryError, match="pgvector searches galleries in PostgreSQL only"),
+        pytest.raises(GalleryError, match="pgvector is only possible for a gallery in PostgreSQL"),
     ):
         gallery.prefer("search", "pgvector")
