@@ -149,7 +149,8 @@ class Record(Generic[T]):
 
         class FromDataclass(BaseModel):
             model_config = ConfigDict(
-                json_schema_extra={"example": self.example} if self.example else None
+                json_schema_extra={"example": self.example} if self.example else None,
+                json_schema_serialization_defaults_required=True,  # what is written is whole
             )
 
             @pydantic.model_validator(mode="before")

@@ -48,7 +48,7 @@ class Standing(BaseModel):
 class SearchThreshold(BaseModel):
     """The largest distance that a search accepts."""
 
-    distance: float
+    distance: float = Field(description="0 the same, 2 opposite.")
     warning: str = Field(description="What there is to say about it.")
 
 
@@ -97,14 +97,14 @@ SHOWN_FACE = Record(
 class People(BaseModel):
     """Some of the people, by name."""
 
-    people: list[Annotated[Person, LISTED_PERSON]]
+    people: list[Annotated[Person, LISTED_PERSON]] = Field(description="By name.")
     total: int = Field(description="How many people there are.")
 
 
 class PersonShown(BaseModel):
     """A person with their faces."""
 
-    name: str
+    name: str = Field(description="What the person is called.")
     count: int = Field(description="How many faces of theirs are enrolled.")
     photos: int = Field(description="From how many photos these are.")
     created: str = Field(description="When the person was enrolled first; ISO 8601, UTC.")
@@ -130,12 +130,12 @@ class Corrected(BaseModel):
 
     model_config = _example(**(LISTED_PERSON.example or {}), changes=[CHANGE.example])
 
-    name: str
-    faces: int
-    photos: int
-    created: str
-    expires: str | None
-    consent: str | None
+    name: str = Field(description="What the person is called now.")
+    faces: int = Field(description="How many faces of theirs are enrolled.")
+    photos: int = Field(description="From how many photos these are.")
+    created: str = Field(description="When the person was enrolled first; ISO 8601, UTC.")
+    expires: str | None = Field(description="The last day on which the person may be kept.")
+    consent: str | None = Field(description="A note of their consent.")
     face: int | None = Field(description="The number of a typical face.")
     changes: list[ChangeJson] = Field(description="What was changed: the terms, then the name.")
 
@@ -152,8 +152,8 @@ class Removed(BaseModel):
         what="Alice was removed",
     )
 
-    action: Literal["remove", "purge"]
-    name: str
+    action: Literal["remove", "purge"] = Field(description="What was done.")
+    name: str = Field(description="What the person was called.")
     faces: int = Field(description="How many faces they had.")
     event: int | None = Field(description="What `undo` takes; null for a purge.")
     at: str | None = Field(description="When it was done; ISO 8601, UTC.")
@@ -173,7 +173,7 @@ class Moved(BaseModel):
         what="Alicia was merged into Alice (2 faces)",
     )
 
-    action: Literal["merge", "split"]
+    action: Literal["merge", "split"] = Field(description="What was done.")
     name: str = Field(description="The person of the request.")
     other: str = Field(description="The other person.")
     faces: int = Field(description="How many faces it concerned.")
@@ -208,14 +208,14 @@ class Rejections(BaseModel):
 class RejectedPairs(BaseModel):
     """Enrolled faces that were rejected as another person's."""
 
-    pairs: list[ContradictionJson]
+    pairs: list[ContradictionJson] = Field(description="In the order of the faces.")
 
 
 class Forgotten(BaseModel):
     """A rejection that was taken back."""
 
-    action: Literal["forget"]
-    rejection: int
+    action: Literal["forget"] = Field(description="What was done.")
+    rejection: int = Field(description="The number of the rejection.")
 
 
 class Changes(BaseModel):
@@ -230,25 +230,18 @@ class Audit(BaseModel):
     searches: list[SearchJson] = Field(description="The oldest first.")
 
 
-class Preference(BaseModel):
-    """A setting of the gallery that was changed."""
-
-    key: str
-    value: str
-
-
 # Jobs
 
 
 class Job(BaseModel):
     """Photos that are enrolled in the background."""
 
-    id: str
+    id: str = Field(description="Its number.")
     state: Literal["open", "waiting", "running", "done", "cancelled", "failed"] = Field(
         description="An `open` job waits for more photos."
     )
-    created: str = Field(description="ISO 8601, UTC.")
-    finished: str | None = Field(description="ISO 8601, UTC.")
+    created: str = Field(description="When it was sent; ISO 8601, UTC.")
+    finished: str | None = Field(description="When it ended; ISO 8601, UTC.")
     looked_at: int = Field(description="How many photos were looked at; decided are `done`.")
     total: int = Field(description="How many photos it has.")
     done: int = Field(description="How many photos are decided.")
@@ -271,74 +264,74 @@ class Jobs(BaseModel):
 class ModelSummary(BaseModel):
     """A model that is known by name."""
 
-    name: str
-    calibrated: bool
+    name: str = Field(description="What the model is called.")
+    calibrated: bool = Field(description="Whether it has a calibration.")
     current: bool = Field(description="Whether the service uses it.")
 
 
 class Models(BaseModel):
     """The models that are known by name."""
 
-    models: list[ModelSummary]
+    models: list[ModelSummary] = Field(description="By name.")
 
 
 class PopulationCurve(BaseModel):
     """The distances of one population of the calibration."""
 
-    name: str
-    people: int
-    faces: int
-    genuine_pairs: int
-    impostor_pairs: int
-    rates: list[float]
-    thresholds: list[float]
-    genuine_histogram: list[int]
-    impostor_histogram: list[int]
-    curve: list[list[float]] = Field(description="[distance, FMR, FNMR], one a bin.")
+    name: str = Field(description="What the population is called.")
+    people: int = Field(description="How many people it has.")
+    faces: int = Field(description="How many faces of theirs were compared.")
+    genuine_pairs: int = Field(description="How many pairs of faces of one person.")
+    impostor_pairs: int = Field(description="How many pairs of faces of two people.")
+    rates: list[float] = Field(description="False match rates.")
+    thresholds: list[float] = Field(description="The distances at which these are reached.")
+    genuine_histogram: list[int] = Field(description="Genuine pairs by distance, one a bin.")
+    impostor_histogram: list[int] = Field(description="Impostor pairs by distance, one a bin.")
+    curve: list[list[float]] = Field(description="[distance, FMR, FNMR], one an edge of a bin.")
 
 
 class CalibrationCurves(BaseModel):
     """What a model's calibration says about its errors."""
 
-    bins: list[float]
-    people: int
+    bins: list[float] = Field(description="The edges of the bins, as distances.")
+    people: int = Field(description="How many people it is made from.")
     fmr: float = Field(description="The default false match rate of a comparison.")
     fpir: float = Field(description="The default rate of strangers who are given a name.")
     threshold: float = Field(description="Of a comparison, at `fmr`.")
-    warning: str
-    smallest_fmr: float | None = Field(description="That the data can promise.")
-    f1: float
-    f1_threshold: float
-    populations: list[PopulationCurve]
+    warning: str = Field(description="What there is to say about that threshold.")
+    smallest_fmr: float | None = Field(description="The smallest rate that can be promised.")
+    f1: float = Field(description="The best F1 score of all pairs.")
+    f1_threshold: float = Field(description="The distance at which it is reached.")
+    populations: list[PopulationCurve] = Field(description="The populations behind it.")
 
 
 class Realised(BaseModel):
     """An error rate as it was measured on people whom the model never saw."""
 
-    people: str
-    gallery: str | None
-    rate: Literal["FMR", "FPIR"]
-    requested: float
-    realised: float
+    people: str = Field(description="On whom it was measured.")
+    gallery: str | None = Field(description="How many people were enrolled, for FPIR.")
+    rate: Literal["FMR", "FPIR"] = Field(description="Which rate it is.")
+    requested: float = Field(description="The rate that was asked for.")
+    realised: float = Field(description="The rate that was measured.")
     missed: float = Field(description="The share of people who are not found: FNMR or FNIR.")
 
 
 class CurrentModel(BaseModel):
     """The model that the service uses."""
 
-    name: str
-    fingerprint: str
-    dimension: int
-    detector: str
+    name: str = Field(description="What the model is called.")
+    fingerprint: str = Field(description="SHA-256 over its weights and its preprocessing.")
+    dimension: int = Field(description="How many numbers an embedding has.")
+    detector: str = Field(description="The detector that finds faces.")
     card: str = Field(description="The model card, as Markdown.")
-    calibration: CalibrationCurves | None
-    realised: list[Realised]
+    calibration: CalibrationCurves | None = Field(description="Null for a model without one.")
+    realised: list[Realised] = Field(description="As far as the model's report says.")
 
 
 class Health(BaseModel):
     """The service answers."""
 
-    status: Literal["ok"]
+    status: Literal["ok"] = Field(description="All is well.")
 
 
 class Session(BaseModel):
