@@ -11,8 +11,9 @@ from facesearch.core.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from facesearch.gallery.archive_format import Archive, Contents
+    from facesearch.gallery.archive_format import Archive
     from facesearch.gallery.archive_import import Merged
+    from facesearch.gallery.archive_records import Contents
     from facesearch.gallery.enrolling import GroupEnrolled
     from facesearch.gallery.reindex import Reindexed
     from facesearch.gallery.relink import Link

@@ -25,8 +25,8 @@ from facesearch.gallery.archive_format import (
     REJECTIONS,
     VERSION,
     Archive,
-    Contents,
 )
+from facesearch.gallery.archive_records import Contents
 from facesearch.storage import archive_rows
 from facesearch.storage.connection import Connection
 from facesearch.storage.database import Database

@@ -10,25 +10,32 @@ docs/operations/gallery.md lists the fields.
 
 import hashlib
 import io
-import json
-import math
 import os
-import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, TypeVar
+from typing import IO, TypeVar
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from facesearch.core.errors import FacesearchError, GalleryError, PersonError, PhotoError
-from facesearch.core.names import clean_name, is_clean
+from facesearch.gallery.archive_records import (
+    MOST_BYTES,
+    MOST_LINE,
+    ArchivedFace,
+    ArchivedPerson,
+    ArchivedPhoto,
+    ArchivedRejection,
+    Header,
+    Manifest,
+    reason_of,
+)
 from facesearch.storage.records import ModelStamp
 from facesearch.vision.stored_chips import read_kept
 
@@ -40,15 +47,10 @@ PEOPLE, PHOTOS, FACES, REJECTIONS = (
 EMBEDDINGS, REJECTED, CHIPS = "embeddings.f32", "rejections.f32", "chips.bin"
 MEMBERS = (PEOPLE, PHOTOS, FACES, REJECTIONS, EMBEDDINGS, REJECTED)  # and CHIPS, where kept
 
-# what no archive of ours comes near, and what no other is read beyond
+# what no archive of ours comes near, and what no other is read beyond; see also archive_records
 MOST_MANIFEST = 65_536  # bytes
 MOST_DIRECTORY = 16_384  # bytes of the zip file's own list of members
-MOST_LINE = 1 << 23  # bytes
-MOST_CHIP = 4_000_000  # bytes
-MOST_ROWS = 100_000_000
-MOST_BYTES = 1 << 38  # all members together, unpacked
 MOST_RATIO = 100  # of unpacked to packed, of members over a megabyte
-MOST_TEXT = 1_000_000  # letters
 
 UNIT = 1e-3  # how far the length of an embedding may lie from 1
 CHUNK = 1 << 20
@@ -67,57 +69,24 @@ BROKEN = (
     MemoryError,
 )
 
-Row = TypeVar("Row")
+Record = TypeVar("Record", bound=BaseModel)
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
-    """How much an archive holds."""
+class FaceInArchive:
+    """A face with its embedding and its chip."""
 
-    people: int
-    photos: int
-    faces: int
-    rejections: int
-    chips: int
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedPerson:
-    name: str
-    created: str
-    expires: str | None
-    consent: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedPhoto:
-    path: Path
-    sha256: str
-    width: int
-    height: int
-    added: str
-
-
-@dataclass(frozen=True, slots=True)
-class ArchivedFace:
-    photo: int  # which line of photos.jsonl
-    person: int
-    box: list[float]
-    points: list[list[float]]
-    score: float
-    agreement: float
+    record: ArchivedFace
     embedding: bytes
     chip: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
-class ArchivedRejection:
-    person: int
-    sha256: str
-    box: list[float]
-    at: str
+class RejectionInArchive:
+    """A rejection with its embedding."""
+
+    record: ArchivedRejection
     embedding: bytes  # empty where the face could not be recognised
-    near: float | None  # the distance within which another is a copy; None in earlier archives
 
 
 class Archive:
@@ -160,83 +129,55 @@ class Archive:
         self._raw.close()
 
     def people(self) -> Iterator[ArchivedPerson]:
-        """In the order of their lines, as all others. Raises GalleryError for a bad row."""
+        """The people, in the order of their lines. Raises GalleryError for a bad record."""
         seen: set[str] = set()
-
-        def row(fields: dict[str, Any]) -> ArchivedPerson:
-            name = _string(fields["name"], MOST_TEXT)
-            if clean_name(name) != name or name in seen:
-                raise ValueError("a name that is not clean, or there twice")
-            seen.add(name)
-            expires, consent = fields.get("expires"), fields.get("consent")
-            if consent is not None and not is_clean(_string(consent, MOST_TEXT)):
-                raise ValueError("a note with control characters")
-            return ArchivedPerson(
-                name,
-                _moment(fields["created"]),
-                None if expires is None else date.fromisoformat(_string(expires, 10)).isoformat(),
-                consent,
-            )
-
-        yield from self._rows(PEOPLE, self.contents.people, row)
+        for person in self._records(PEOPLE, self.contents.people, ArchivedPerson):
+            with self._explained(f"{PEOPLE}, line {len(seen) + 1}"):
+                if person.name in seen:
+                    raise ValueError("a name that is there twice")
+            seen.add(person.name)
+            yield person
 
     def photos(self) -> Iterator[ArchivedPhoto]:
+        """The photos, as `people`."""
         seen: set[bytes] = set()
+        for photo in self._records(PHOTOS, self.contents.photos, ArchivedPhoto):
+            digest = bytes.fromhex(photo.sha256)
+            with self._explained(f"{PHOTOS}, line {len(seen) + 1}"):
+                if digest in seen:
+                    raise ValueError("a photo that is there twice")
+            seen.add(digest)
+            yield photo
 
-        def row(fields: dict[str, Any]) -> ArchivedPhoto:
-            sha256 = _digest(fields["sha256"])
-            if bytes.fromhex(sha256) in seen:
-                raise ValueError("a photo that is there twice")
-            seen.add(bytes.fromhex(sha256))
-            width, height = _whole(fields["width"], 1 << 32), _whole(fields["height"], 1 << 32)
-            return ArchivedPhoto(_path(fields), sha256, width, height, _moment(fields["added"]))
-
-        yield from self._rows(PHOTOS, self.contents.photos, row)
-
-    def faces(self) -> Iterator[ArchivedFace]:
+    def faces(self) -> Iterator[FaceInArchive]:
+        """The faces, as `people`."""
         left = self.contents.chips
         with self._member(EMBEDDINGS) as vectors, self._member(CHIPS) as images:
-
-            def row(fields: dict[str, Any]) -> ArchivedFace:
-                nonlocal left
-                size = fields.get("chip")
-                chip = None
-                if size is not None:
-                    left -= 1
-                    chip = _exactly(images, _whole(size, MOST_CHIP))
-                    read_kept(chip)
-                return ArchivedFace(
-                    _whole(fields["photo"], self.contents.photos - 1),
-                    _whole(fields["person"], self.contents.people - 1),
-                    _box(fields["box"]),
-                    _points(fields["points"]),
-                    _number(fields["score"]),
-                    _number(fields["agreement"]),
-                    self._vector(vectors),
-                    chip,
-                )
-
-            yield from self._rows(FACES, self.contents.faces, row)
+            records = self._records(FACES, self.contents.faces, ArchivedFace)
+            for line, record in enumerate(records, 1):
+                with self._explained(f"{FACES}, line {line}"):
+                    _check_line("photo", record.photo, self.contents.photos)
+                    _check_line("person", record.person, self.contents.people)
+                    chip = None
+                    if record.chip is not None:
+                        left -= 1
+                        chip = _exactly(images, record.chip)
+                        read_kept(chip)
+                    embedding = self._vector(vectors)
+                yield FaceInArchive(record, embedding, chip)
             with self._explained(f"{FACES} does not fit {EMBEDDINGS} and {CHIPS}"):
                 if left or vectors.read(1) or images.read(1):
                     raise ValueError("some are left over")
 
-    def rejections(self) -> Iterator[ArchivedRejection]:
+    def rejections(self) -> Iterator[RejectionInArchive]:
+        """The rejections, as `people`."""
         with self._member(REJECTED) as vectors:
-
-            def row(fields: dict[str, Any]) -> ArchivedRejection:
-                if not isinstance(fields["embedding"], bool):
-                    raise ValueError("embedding is true or false")
-                return ArchivedRejection(
-                    _whole(fields["person"], self.contents.people - 1),
-                    _digest(fields["sha256"]),
-                    _box(fields["box"]),
-                    _moment(fields["at"]),
-                    self._vector(vectors) if fields["embedding"] else b"",
-                    None if fields.get("near") is None else _number(fields["near"]),
-                )
-
-            yield from self._rows(REJECTIONS, self.contents.rejections, row)
+            records = self._records(REJECTIONS, self.contents.rejections, ArchivedRejection)
+            for line, record in enumerate(records, 1):
+                with self._explained(f"{REJECTIONS}, line {line}"):
+                    _check_line("person", record.person, self.contents.people)
+                    embedding = self._vector(vectors) if record.embedding else b""
+                yield RejectionInArchive(record, embedding)
             with self._explained(f"{REJECTIONS} does not fit {REJECTED}"):
                 if vectors.read(1):
                     raise ValueError("some are left over")
@@ -278,24 +219,19 @@ class Archive:
         if self._zip.getinfo(MANIFEST).file_size > MOST_MANIFEST:
             raise ValueError("its manifest is too long")
         with self._zip.open(MANIFEST) as member:
-            manifest = _object(json.loads(member.read(MOST_MANIFEST + 1)))
-        if manifest.get("format") != FORMAT:
+            content = member.read(MOST_MANIFEST + 1)
+        header = Header.model_validate_json(content)
+        if header.format != FORMAT:
             raise ValueError("its manifest is another format's")
-        if manifest.get("version") != VERSION:
+        if header.version != VERSION:
             raise ValueError("it is of another version of the format; update facesearch")
-        counts = _object(manifest["counts"])
-        self.contents = Contents(
-            *(_whole(counts[field], MOST_ROWS) for field in Contents.__dataclass_fields__)
-        )
-        model = _object(manifest["model"])
-        self.model = ModelStamp(
-            _string(model["name"], MOST_TEXT),
-            _digest(model["fingerprint"]) if self.contents.faces or model["fingerprint"] else "",
-            _whole(model["dimension"], 65_536),
-        )
+        manifest = Manifest.model_validate_json(content)
+        self.contents, model = manifest.counts, manifest.model
+        if self.contents.faces and not model.fingerprint:
+            raise ValueError("its manifest does not say which model the embeddings are of")
+        self.model = ModelStamp(model.name, model.fingerprint, model.dimension)
         self._declared = {
-            name: (_whole(_object(said)["size"], MOST_BYTES), _digest(said["sha256"]))
-            for name, said in _object(manifest["members"]).items()
+            name: (member.size, member.sha256) for name, member in manifest.members.items()
         }
         if sorted(self._declared) != sorted(set(names) - {MANIFEST}):
             raise ValueError("its manifest lists other members than it has")
@@ -336,8 +272,8 @@ class Archive:
         with member:
             yield member
 
-    def _rows(self, name: str, count: int, row: Callable[[dict[str, Any]], Row]) -> Iterator[Row]:
-        """The lines of a member, each made into a row; exactly `count` of them."""
+    def _records(self, name: str, count: int, kind: type[Record]) -> Iterator[Record]:
+        """The lines of a member, each of them checked; exactly `count`."""
         with self._member(name) as member:
             for number in range(count + 1):
                 with self._explained(f"{name}, line {number + 1}"):
@@ -348,7 +284,7 @@ class Archive:
                         return
                     if not line.endswith(b"\n") or len(line) > MOST_LINE:
                         raise ValueError("no whole line")
-                    found = row(_object(json.loads(line)))
+                    found = kind.model_validate_json(line)
                 yield found
 
     def _vector(self, member: IO[bytes]) -> bytes:
@@ -360,7 +296,7 @@ class Archive:
 
     @contextmanager
     def _explained(self, what: str) -> Iterator[None]:
-        """What is wrong with the file becomes a GalleryError."""
+        """Turn what is wrong with the file into a GalleryError."""
         try:
             yield
         except (PersonError, PhotoError) as error:
@@ -370,12 +306,11 @@ class Archive:
         except OSError as error:
             reason = error.strerror or "it cannot be read"
             raise GalleryError(f"{self.file}: {what}: {reason}") from error
+        except ValidationError as error:
+            raise GalleryError(f"{self.file}: {what}: {_printable(reason_of(error))}") from error
         except BROKEN as error:
             reason = _printable(str(error)) if type(error) is ValueError else "it is damaged"
-            reason = "a field is missing" if isinstance(error, KeyError) else reason
             raise GalleryError(f"{self.file}: {what}: {reason}") from error
-        except TypeError as error:
-            raise GalleryError(f"{self.file}: {what}: a field of the wrong kind") from error
 
 
 def _printable(text: str) -> str:
@@ -390,69 +325,7 @@ def _exactly(member: IO[bytes], size: int) -> bytes:
     return content
 
 
-def _object(value: Any) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise ValueError("no JSON object")
-    return value
-
-
-def _string(value: Any, most: int) -> str:
-    if not isinstance(value, str) or len(value) > most:
-        raise ValueError("a text is missing or too long")
-    value.encode()  # a lone surrogate is no text
-    return value
-
-
-def _whole(value: Any, most: int) -> int:
-    if type(value) is not int or not 0 <= value <= most:
-        raise ValueError("a whole number is missing or out of its range")
-    return value
-
-
-def _number(value: Any) -> float:
-    if type(value) not in (int, float) or not abs(value) <= 1e9:
-        raise ValueError("a number is missing or out of its range")
-    return float(value)
-
-
-def _digest(value: Any) -> str:
-    if not isinstance(value, str) or not re.fullmatch("[0-9a-f]{64}", value):
-        raise ValueError("no SHA-256")
-    return value
-
-
-def _moment(value: Any) -> str:
-    datetime.fromisoformat(_string(value, 40))
-    return str(value)
-
-
-def _box(value: Any) -> list[float]:
-    left, top, right, bottom = (_number(side) for side in _list(value, 4))
-    if not (left < right and top < bottom):
-        raise ValueError("a box without an inside")
-    return [left, top, right, bottom]
-
-
-def _points(value: Any) -> list[list[float]]:
-    found = [[_number(side) for side in _list(point, 2)] for point in _list(value, 5)]
-    (ax, ay), (bx, by) = found[:2]
-    if math.hypot(bx - ax, by - ay) < 1e-3:
-        raise ValueError("eyes in one place")
-    return found
-
-
-def _list(value: Any, length: int) -> list[Any]:
-    if not isinstance(value, list) or len(value) != length:
-        raise ValueError("a list is missing or of another length")
-    return value
-
-
-def _path(fields: dict[str, Any]) -> Path:
-    """A photo's path: kept, and never opened here."""
-    if "path_bytes" in fields:
-        content = bytes.fromhex(_string(fields["path_bytes"], MOST_LINE))
-    else:
-        content = _string(fields["path"], MOST_LINE).encode()
-    if not content or b"\0" in content:
-        raise ValueError("no path")
-    return Path(os.fsdecode(content))
+def _check_line(what: str, line: int, count: int) -> None:
+    """Raises ValueError for a line that another member does not have."""
+    if line >= count:
+        raise ValueError(f"{what}: line {line} of {count}, counted from 0")

@@ -7,13 +7,8 @@ import numpy as np
 
 from facesearch.core.errors import GalleryError
 from facesearch.core.face import SAME_BOX_IOU, Box, Face
-from facesearch.gallery.archive_format import (
-    Archive,
-    ArchivedFace,
-    ArchivedPerson,
-    ArchivedPhoto,
-    ArchivedRejection,
-)
+from facesearch.gallery.archive_format import Archive, FaceInArchive, RejectionInArchive
+from facesearch.gallery.archive_records import ArchivedFace, ArchivedPerson, ArchivedPhoto
 from facesearch.matching.rejection import NEAR, Rejection
 from facesearch.storage import archive_rows, rejections
 from facesearch.storage.connection import Connection
@@ -115,15 +110,16 @@ class _Merge:
         known = added = chips_added = 0
         refused: list[Refused] = []
         for face in self.archive.faces():
-            photo = here[face.photo]
-            reason = self._refusal(face, photo, persons[face.person], names[face.person], rejected)
+            photo, person_line = here[face.record.photo], face.record.person
+            whose = persons[person_line], names[person_line]
+            reason = self._refusal(face.record, photo, *whose, rejected)
             if reason is None:
-                self._add_face(face, photo, persons[face.person])
+                self._add_face(face, photo, persons[person_line])
                 added += 1
                 chips_added += face.chip is not None
             elif reason:
                 path, _ = archive_rows.photo_of(self.connection, photo)
-                refused.append(Refused(path, names[face.person], reason))
+                refused.append(Refused(path, names[person_line], reason))
             else:
                 known += 1
         # photos were added before it was known whether a face of theirs is
@@ -133,7 +129,7 @@ class _Merge:
         said = []
         for one in self.archive.rejections():
             said.append(self._add_rejection(one, persons, rejected))
-            whose = persons[one.person], names[one.person]
+            whose = persons[one.record.person], names[one.record.person]
             contradicted |= self._contradicted(one, *whose, new=said[-1])
         return Merged(
             people_added,
@@ -182,15 +178,16 @@ class _Merge:
                 return "" if mine else f"this face is enrolled here as {there.name}"
         return None
 
-    def _add_face(self, face: ArchivedFace, photo: int, person: int) -> None:
-        points = tuple((x, y) for x, y in face.points)
+    def _add_face(self, face: FaceInArchive, photo: int, person: int) -> None:
+        record = face.record
+        points = tuple((x, y) for x, y in record.points)
         archive_rows.add_face(
             self.database,
             self.connection,
             photo,
             person,
-            Face(Box(*face.box), points, face.score),
-            face.agreement,
+            Face(Box(*record.box), points, record.score),
+            record.agreement,
             face.embedding,
             face.chip,
         )
@@ -202,26 +199,27 @@ class _Merge:
         return found
 
     def _add_rejection(
-        self, rejection: ArchivedRejection, persons: list[int], here: Places
+        self, rejection: RejectionInArchive, persons: list[int], here: Places
     ) -> bool:
         """Add a rejection unless it is known; returns whether it was new."""
-        person, box = persons[rejection.person], Box(*rejection.box)
-        if _is_among(here, rejection.sha256, person, box):
+        record = rejection.record
+        person, box = persons[record.person], Box(*record.box)
+        if _is_among(here, record.sha256, person, box):
             return False
         rejections.add(
             self.database,
             self.connection,
             person=person,
-            sha256=rejection.sha256,
+            sha256=record.sha256,
             box=box,
             embedding=np.frombuffer(rejection.embedding if self.same_model else b"", "<f4"),
-            at=rejection.at,
-            near=rejection.near,
+            at=record.at,
+            near=record.near,
         )
         return True
 
     def _contradicted(
-        self, rejection: ArchivedRejection, person: int, name: str, *, new: bool
+        self, rejection: RejectionInArchive, person: int, name: str, *, new: bool
     ) -> dict[int, Contradicted]:
         """The faces that were here before, as this person's, and that this says are not theirs.
 
@@ -231,9 +229,10 @@ class _Merge:
             every = faces_of_person(self.database, self.connection, person, damaged=True)
             self.theirs[person] = [face for face in every if face.number <= self.last_face]
         embedding = np.frombuffer(rejection.embedding if new else b"", "<f4")
-        near = NEAR if rejection.near is None else rejection.near
-        box = Box(*rejection.box)
-        said = Rejection(0, name, rejection.sha256, box, embedding, rejection.at, near)
+        record = rejection.record
+        near = NEAR if record.near is None else record.near
+        box = Box(*record.box)
+        said = Rejection(0, name, record.sha256, box, embedding, record.at, near)
         reason = "it was rejected as theirs in the archive; `people reject` takes it out"
         return {
             face.number: Contradicted(face.path, name, reason)

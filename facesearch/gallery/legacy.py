@@ -24,8 +24,9 @@ from facesearch.enrollment.results import EnrolledPhoto
 from facesearch.enrollment.results import WhichFaces as Which
 from facesearch.gallery import curation, encryption, purge, rejections, undo
 from facesearch.gallery.archive_export import export
-from facesearch.gallery.archive_format import Archive, Contents
+from facesearch.gallery.archive_format import Archive
 from facesearch.gallery.archive_import import Merged, merge
+from facesearch.gallery.archive_records import Contents
 from facesearch.gallery.change import Change, Rejected
 from facesearch.gallery.face_picture import picture_of
 from facesearch.gallery.impostor_search import impostor_scores

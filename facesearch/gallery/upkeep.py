@@ -22,8 +22,9 @@ if TYPE_CHECKING:
         relink,
         reviewing,
     )
-    from facesearch.gallery.archive_format import Archive, Contents
+    from facesearch.gallery.archive_format import Archive
     from facesearch.gallery.archive_import import Merged
+    from facesearch.gallery.archive_records import Contents
     from facesearch.gallery.reindex import Reindexed
     from facesearch.gallery.relink import Link
 else:
