@@ -138,3 +138,8 @@ def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MilvusS
 
     with running(tmp_path_factory.mktemp("milvus")) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def portraits(hopper: Path, collins: Path) -> dict[str, Image.Image]:
+    return {path.stem: Image.open(path).convert("RGB") for path in (hopper, collins)}
