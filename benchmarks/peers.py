@@ -23,14 +23,11 @@ from PIL import Image
 from benchmarks.measuring import machine
 from benchmarks.scale import fill
 from facesearch.core.paths import find_model
-from facesearch.core.progress import Silent
-from facesearch.gallery.legacy import Gallery
-from facesearch.matching.calibration import calibration_of
-from facesearch.matching.thresholds import threshold_to_search
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from facesearch.vision.photo_files import people_in
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 ROOT = Path(__file__).parent.parent
 PEERS = ROOT / ".venv" / "peers"
@@ -110,15 +107,10 @@ def large(photos: list[Path], folder: Path) -> list[Path]:
 def warm(gallery: Path, photo: Path, rounds: int) -> dict[str, float]:
     """Seconds of a search in a program that runs already, and of its parts alone."""
     embedder = Embedder(Model(find_model()))
-    calibration = calibration_of(embedder.model)
     with Gallery(gallery) as open_gallery:
-        limit = threshold_to_search(calibration, open_gallery.impostor_scores(embedder.model), None)
 
         def search() -> None:
-            found = open_gallery.identify(
-                [photo], embedder, limit.distance, calibration, Silent(), 5
-            )
-            assert len(list(found)) == 1
+            assert len(open_gallery.identify(photo)) == 1
 
         def parts() -> None:
             pixels = images.read_reduced(photo, embedder._detector.least_side)

@@ -24,7 +24,6 @@ from facesearch.core import paths
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.enrollment.enroller import PHOTOS_PER_TRANSACTION
-from facesearch.gallery.legacy import Gallery
 from facesearch.matching.calibration import calibration_of, cohort_of
 from facesearch.matching.identification import NEAREST_PEOPLE
 from facesearch.storage.records import ModelStamp, NewPhoto
@@ -38,6 +37,7 @@ from facesearch.storage.schema import (
 )
 from facesearch.vision.embedder import EmbeddedFace
 from facesearch.vision.model import Model
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.postgres_server import running
 
 APART, WITHIN = 0.5, 0.25  # of a drawn person from a real one, of a photo from its person
@@ -78,9 +78,9 @@ def crowd(count: int) -> NDArray[np.float32]:
 
 def fill(gallery: Gallery, vectors: NDArray[np.float32]) -> None:
     """All in one transaction, with rows as `Store.add` would write them."""
-    gallery._store.add([new_photo("first", 0, vectors[0])], stamp())
+    gallery.store.add([new_photo("first", 0, vectors[0])], stamp())
     texts = json.dumps(BOX), json.dumps(POINTS)
-    with gallery._store.database.write("fill", {}) as connection:
+    with gallery.store.database.write("fill", {}) as connection:
         for at in range(1, len(vectors), 5000):
             persons, pictures, rows = [], [], []
             for number in range(at, min(at + 5000, len(vectors))):
@@ -114,27 +114,23 @@ def stamp() -> ModelStamp:
 
 def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, inside: bool) -> Row:
     calibration = calibration_of(MODEL)
-    with Gallery(where, create=True) as gallery:
+    with Gallery(where) as gallery:
         fill(gallery, vectors)
-        choose = seconds(lambda: gallery.prefer("search", "pgvector")) if inside else 0.0
+        choose = seconds(lambda: gallery.set_preference("search", "pgvector")) if inside else 0.0
 
     def first() -> None:
         with Gallery(where) as fresh:
-            fresh._nearest_people(seen(vectors[0]), NEAREST_PEOPLE, calibration)
+            fresh.near(seen(vectors[0]), NEAREST_PEOPLE, calibration)
 
     open_new, open_again = seconds(first), seconds(first)
     asked = near(vectors[np.linspace(0, len(vectors) - 1, 1000).astype(int)], WITHIN, 2)
     with Gallery(where) as gallery:
-        index = gallery._current_index()
+        index = gallery.index.current()
         exact = templates(vectors, np.arange(len(vectors)))
         right = (asked @ exact.T).argmax(axis=1) + 1
         recall = float((index.search(asked, NEAREST_PEOPLE)[0][:, 0] == right).mean())
         searches = [
-            seconds(
-                lambda vector=vector: gallery._nearest_people(
-                    seen(vector), NEAREST_PEOPLE, calibration
-                )
-            )
+            seconds(lambda vector=vector: gallery.near(seen(vector), NEAREST_PEOPLE, calibration))
             for vector in asked[:SEARCHES]
         ]
         enrolments = []
@@ -144,7 +140,7 @@ def measure(name: str, where: Path | str, vectors: NDArray[np.float32], *, insid
                 new_photo(f"person {n}", len(vectors) + int(n), vectors[n])
                 for n in numbers % len(vectors)
             ]
-            enrolments.append(seconds(lambda new=new: gallery._store.add(new, stamp())))
+            enrolments.append(seconds(lambda new=new: gallery.store.add(new, stamp())))
     return Row(
         name,
         len(vectors),

@@ -19,9 +19,8 @@ from pathlib import Path
 
 from benchmarks.measuring import machine
 from facesearch.core.paths import find_model
-from facesearch.core.progress import Silent
 from facesearch.enrollment.ray_reader import RayReader, workers
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from facesearch.vision.photo_files import people_in
@@ -51,16 +50,16 @@ def main() -> None:
     rows = []
     for actors in (0, *args.actors):
         started = time.perf_counter()
-        with cluster(embedder, actors) as looker:
+        with cluster(embedder, actors) as reader:
             start = time.perf_counter() - started
             seconds = []
             for _ in range(args.runs):
                 with (
                     tempfile.TemporaryDirectory() as folder,
-                    Gallery(Path(folder) / "gallery", create=True) as gallery,
+                    Gallery(Path(folder) / "gallery") as gallery,
                 ):
                     began = time.perf_counter()
-                    done = gallery.enroll(asked, embedder, Silent(), looker=looker)
+                    done = gallery.enroll_each(asked, reader=reader)
                     enrolled = sum(result.status == "enrolled" for result in done)
                     seconds.append(time.perf_counter() - began)
         rates = [len(asked) / each for each in seconds]

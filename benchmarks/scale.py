@@ -28,7 +28,6 @@ from numpy.typing import NDArray
 
 from benchmarks.measuring import machine, median_seconds
 from facesearch.core import paths
-from facesearch.gallery.legacy import Gallery
 from facesearch.index.local_index import LocalIndex
 from facesearch.matching.calibration import cohort_of
 from facesearch.storage.schema import (
@@ -42,6 +41,7 @@ from facesearch.storage.schema import (
 from facesearch.storage.settings import set_setting
 from facesearch.storage.store import Store
 from facesearch.vision.model import Model
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 VECTORS_AT_ONCE = 10_000
 BOX = [0.0, 0.0, 100.0, 100.0]
@@ -111,7 +111,7 @@ def command(gallery: Path, *arguments: str) -> None:
 OPEN = """
 import sys
 from pathlib import Path
-from facesearch.gallery.legacy import Gallery
+from tests.support.inside_gallery import InsideGallery as Gallery
 def resident():
     lines = Path("/proc/self/status").read_text().splitlines()
     return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("VmRSS"))
@@ -119,7 +119,7 @@ import time, faiss, numpy
 before = resident()
 started = time.perf_counter()
 gallery = Gallery(Path(sys.argv[1]))
-index = gallery._current_index()
+index = gallery.index.current()
 seconds = time.perf_counter() - started
 index.search(index.of(index.numbers[:1]), 10)
 print(seconds, resident() - before)
@@ -175,15 +175,14 @@ from pathlib import Path
 from facesearch.core import paths
 from facesearch.vision.photo_files import people_in
 from facesearch.vision.embedder import Embedder
-from facesearch.gallery.legacy import Gallery
+from tests.support.inside_gallery import InsideGallery as Gallery
 from facesearch.vision.model import Model
-from facesearch.core.progress import Silent
 embedder = Embedder(Model(paths.shipped_models() / "default"))
 asked = [(name, path) for name, paths in people_in(Path(sys.argv[2])).items() for path in paths]
 embedder.faces(embedder.read(asked[0][1]))
 started = time.perf_counter()
-with Gallery(Path(sys.argv[1]), create=True) as gallery:
-    done = list(gallery.enroll(asked, embedder, Silent(), "largest"))
+with Gallery(Path(sys.argv[1])) as gallery:
+    done = list(gallery.enroll_each(asked, faces="largest"))
 print(time.perf_counter() - started, len(done))
 """
 

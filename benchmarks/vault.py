@@ -12,9 +12,9 @@ import numpy as np
 
 from benchmarks.measuring import machine, seconds
 from facesearch.core.face import Box, Face
-from facesearch.gallery.legacy import Gallery
 from facesearch.storage import vault
 from facesearch.storage.records import ModelStamp, NewPhoto
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 DIMENSION, OF_ONE = 128, 10
 
@@ -35,7 +35,7 @@ def fill(gallery: Gallery, count: int) -> None:
         path, sha256 = Path(f"/photos/{number}.jpg"), f"{number:064x}"
         new.append(NewPhoto(name, path, sha256, 640, 480, [face], vector, [0.9]))
     for at in range(0, count, 1000):
-        gallery._store.add(new[at : at + 1000], ModelStamp("bench", "0" * 64, DIMENSION))
+        gallery.store.add(new[at : at + 1000], ModelStamp("bench", "0" * 64, DIMENSION))
 
 
 def main() -> None:
@@ -46,19 +46,19 @@ def main() -> None:
     print(f"{machine()}, {count:,} faces")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "gallery"
-        gallery = Gallery(folder, create=True)
+        gallery = Gallery(folder)
         fill(gallery, count)
-        timed("read all embeddings, plain", gallery._store.vectors)
-        timed("build and write the index, plain", gallery._current_index)
-        timed("read the index, plain", Gallery(folder)._current_index)
+        timed("read all embeddings, plain", gallery.store.vectors)
+        timed("build and write the index, plain", gallery.index.current)
+        timed("read the index, plain", Gallery(folder).index.current)
         timed("encrypt", lambda: gallery.encrypt(secret))
         locked = Gallery(folder, keys=lambda kind: secret.content)
         timed("unlock (scrypt)", locked.unlock)
-        timed("read all embeddings, encrypted", locked._store.vectors)
-        timed("build and write the index, encrypted", locked._current_index)
+        timed("read all embeddings, encrypted", locked.store.vectors)
+        timed("build and write the index, encrypted", locked.index.current)
         again = Gallery(folder, keys=lambda kind: secret.content)
         again.unlock()
-        timed("read the index, encrypted", again._current_index)
+        timed("read the index, encrypted", again.index.current)
         timed("decrypt", again.decrypt)
 
 

@@ -26,15 +26,16 @@ from facesearch.core import paths
 from facesearch.core.errors import FacesearchError
 from facesearch.core.face import Box, Face
 from facesearch.gallery import curation, doctor, rejections
-from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import audit_log, preferences
+from facesearch.storage.cache_file import INDEX
 from facesearch.storage.database import Database
 from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace
 from facesearch.vision.model import Model
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 MODEL = ModelStamp("default", "f" * 64, 16)
 PEOPLE, PHOTOS = 12, 3
@@ -72,10 +73,10 @@ def make(folder: Path, *, late: bool = False) -> None:
         store.add([photo(PEOPLE, 0)], MODEL)
         store.remove(photo(PEOPLE, 0).name)
     with Gallery(folder) as gallery:
-        gallery.refresh()
+        gallery.prepare()
         if late:
             new = [photo(person, PHOTOS) for person in range(0, PEOPLE, 3)]
-            gallery._store.add(new + [photo(PEOPLE + 1, 0)], MODEL)
+            gallery.store.add(new + [photo(PEOPLE + 1, 0)], MODEL)
 
 
 def _say(database: Database) -> None:
@@ -100,7 +101,7 @@ def ask(folder: Path, calibration: Calibration) -> tuple[list[tuple[str, int]], 
         for person in range(PEOPLE):
             new = photo(person, 0)
             seen = EmbeddedFace(new.faces[0], new.embeddings[0], 0.95, "")
-            for near in gallery._nearest_people(seen, 3, calibration):
+            for near in gallery.near(seen, 3, calibration):
                 row = near.name, round(near.distance, 5), str(near.photo)
                 answers.append((*row, round(near.log_ratio, 3)))
         return everybody, answers

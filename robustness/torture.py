@@ -36,12 +36,13 @@ from facesearch.core import paths
 from facesearch.core.progress import Silent
 from facesearch.demo.drawn_people import portrait
 from facesearch.gallery import doctor
-from facesearch.gallery.legacy import INDEX, Gallery
+from facesearch.storage.cache_file import INDEX
 from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
 from robustness.flips import photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.postgres_server import running
 
 PEOPLE, PHOTOS = 20, 4  # at the start
@@ -107,8 +108,8 @@ def batches(known: Known, start: int, pictures: Path) -> list[str]:
 
 
 def enrol(gallery: Gallery, step: str) -> None:
-    gallery._store.add([face(number) for number in range(int(step), int(step) + 3)], stamp())
-    gallery.refresh()
+    gallery.store.add([face(number) for number in range(int(step), int(step) + 3)], stamp())
+    gallery.prepare()
 
 
 def enrolled(known: Known, step: str) -> dict[str, str | None]:
@@ -134,7 +135,7 @@ def removed(known: Known, step: str) -> dict[str, str | None]:
 
 def rename(gallery: Gallery, step: str) -> None:
     gallery.rename(step, f"{step}'")
-    gallery.refresh()
+    gallery.prepare()
 
 
 def renamed(known: Known, step: str) -> dict[str, str | None]:
@@ -166,7 +167,7 @@ def merge(gallery: Gallery, step: str) -> None:
         gallery.merge(what["name"], what["other"])
     else:
         assert gallery.undo().action == "merge"
-    gallery.refresh()
+    gallery.prepare()
 
 
 def merged(known: Known, step: str) -> dict[str, str | None]:
@@ -180,8 +181,8 @@ def merged(known: Known, step: str) -> dict[str, str | None]:
 
 def rebuild(gallery: Gallery, step: str) -> None:
     (gallery.folder / INDEX).unlink(missing_ok=True)
-    gallery._index = None
-    gallery.refresh()
+    gallery.index.close()
+    gallery.prepare()
 
 
 # photos: a picture a step, with all that happens to a real one
@@ -208,7 +209,7 @@ def embedder() -> Embedder:
 
 def enroll_photo(gallery: Gallery, step: str) -> None:
     asked = [(Path(step).stem, Path(step))]  # the same faces under one name after the other
-    (done,) = gallery.enroll(asked, embedder(), Silent(), insist=True)
+    (done,) = gallery.enroll_each(asked, include_doubtful=True)
     assert done.status == "enrolled", done
 
 
@@ -243,7 +244,7 @@ def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path)
     """
     row, known = Row("reindex"), Known()
     (root / "originals").mkdir()
-    with Gallery(where, create=True):
+    with Gallery(where):
         pass
     paths = paint(known, 0, root / "originals")
     run(OPERATIONS["photos"], where, paths, None)  # in a child: threads do not survive a fork
@@ -267,7 +268,7 @@ def reindex(kills: int, rng: np.random.Generator, where: Path | str, root: Path)
 
 
 def _change_model(gallery: Gallery, step: str) -> None:
-    gallery.reindex(other_embedder() if step == "fp32" else embedder(), Silent())
+    gallery.reindex_to(other_embedder() if step == "fp32" else embedder(), Silent())
 
 
 @dataclass
@@ -334,8 +335,8 @@ def look(where: Path | str, known: Known, in_flight: dict[str, str | None], row:
             print(f"{row.operation}: {finding}", file=sys.stderr)
     there = faces_in(where)
     with Gallery(where) as gallery:
-        gallery.refresh()
-        row.broken += len(gallery._current_index()) != len({name for _, name in there})
+        gallery.prepare()
+        row.broken += len(gallery.index.current()) != len({name for _, name in there})
     found_names = dict(there)
     row.doubled += len(there) - len(found_names)
     done = Known(dict(known.names))
@@ -396,10 +397,10 @@ def torture(
         nonlocal following
         new = [face(number) for number in range(following, following + PEOPLE * PHOTOS)]
         following += len(new)
-        with Gallery(where, create=True) as gallery:
-            gallery.prefer("search", search)
-            gallery._store.add(new, stamp())
-            gallery.refresh()
+        with Gallery(where) as gallery:
+            gallery.set_preference("search", search)
+            gallery.store.add(new, stamp())
+            gallery.prepare()
         known.apply({each.sha256: each.name for each in new})
 
     rows = {name: Row(name) for name in OPERATIONS}

@@ -15,12 +15,8 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import sync_playwright
 
-from facesearch.core import paths
-from facesearch.core.progress import Silent
 from facesearch.demo import pictures
-from facesearch.gallery.legacy import Gallery
-from facesearch.vision.embedder import Embedder
-from facesearch.vision.model import Model
+from facesearch.gallery.gallery import Gallery
 from tests.support.served import chromium, serving
 
 DESKTOP, PHONE = {"width": 960, "height": 780}, {"width": 390, "height": 780}
@@ -47,9 +43,8 @@ def main() -> None:
 
 def enroll(people: Path, folder: Path) -> None:
     photos = [(path.parent.name, path) for path in sorted(people.glob("*/*"))]
-    embedder = Embedder(Model(paths.shipped_models() / "default"))
-    with Gallery(folder, create=True) as gallery:
-        list(gallery.enroll(photos, embedder, Silent()))
+    with Gallery(folder) as gallery:
+        list(gallery.enroll_each(photos))
 
 
 def shoot(browser: Any, address: str, demo: Path, out: Path) -> None:

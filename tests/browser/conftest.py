@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageOps
 
-from facesearch.core.progress import Silent
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
 from tests.support.page_driver import SHOTS, Pictures
 from tests.support.served import PATIENCE, serving
@@ -36,8 +35,8 @@ def enrolled(
     """A gallery with the demo's people, to be copied."""
     folder = tmp_path_factory.mktemp("enrolled") / "gallery"
     photos = [(path.parent.name, path) for path in sorted(pictures.people.glob("*/*"))]
-    with Gallery(folder, create=True) as gallery:
-        results = list(gallery.enroll(photos, embedder, Silent()))
+    with Gallery(folder) as gallery:
+        results = list(gallery.enroll_each(photos))
     assert [result.status for result in results] == ["enrolled"] * len(photos)
     return folder
 

@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image, ImageEnhance
 
-from facesearch.core.progress import Silent
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.vision.embedder import Embedder
 from tests.support.page_driver import SHOTS, Pictures, told
 from tests.support.served import serving
@@ -258,9 +257,9 @@ def mixed_up(
         )
     with Gallery(folder) as gallery:
         photos = [("Grace Hopper", right), ("Grace Hopper", wrong)]
-        results = gallery.enroll(photos, embedder, Silent(), insist=True)
+        results = gallery.enroll_each(photos, include_doubtful=True)
         assert [result.status for result in results] == ["enrolled", "enrolled"]
-        twice = gallery.enroll([("Gracie", again)], embedder, Silent(), insist=True)
+        twice = gallery.enroll_each([("Gracie", again)], include_doubtful=True)
         assert [result.status for result in twice] == ["enrolled"]
     with serving(folder) as address:
         yield address

@@ -20,14 +20,15 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.face import Box
 from facesearch.gallery import curation, rejections
 from facesearch.gallery.doctor import Finding, examine
-from facesearch.gallery.legacy import INDEX, STRANGERS, Gallery
 from facesearch.index.person_index import PersonIndex
 from facesearch.storage import audit_log, preferences, recovery
+from facesearch.storage.cache_file import INDEX, STRANGERS
 from facesearch.storage.database import Database
 from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import SCHEMA
 from facesearch.storage.store import Store
 from robustness import flips
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 PEOPLE, PHOTOS = 30, 3
 
@@ -56,7 +57,7 @@ def folder(tmp_path: Path) -> Path:
         asked = [new_photo(photos, who, number) for who in range(PEOPLE) for number in range(3)]
         store.add(asked, flips.MODEL)
     with Gallery(tmp_path / "gallery") as gallery:
-        gallery.refresh()
+        gallery.prepare()
     return tmp_path / "gallery"
 
 
@@ -69,8 +70,8 @@ def damage(folder: Path, *statements: str) -> None:
 
 def counts(folder: Path) -> dict[str, int]:
     with Gallery(folder) as gallery:
-        gallery.refresh()
-        assert len(gallery._current_index()) <= len(gallery.people())
+        gallery.prepare()
+        assert len(gallery.index.current()) <= len(gallery.people())
         return {person.name: person.faces for person in gallery.people()}
 
 
@@ -334,7 +335,7 @@ def test_what_can_be_read_of_a_malformed_database_is_kept(folder: Path, which: s
     (folder / "gallery.db").write_bytes(content)
     (folder / INDEX).unlink()
     with pytest.raises(GalleryError, match="damaged"), Gallery(folder) as gallery:
-        gallery.refresh()
+        gallery.prepare()
     found = examine(folder)
     assert found[0].kind == "malformed"
     assert (folder / "gallery.db").read_bytes() == content  # only looked at
@@ -506,7 +507,7 @@ DAMAGE = {
 def asked(folder: Path, what: str) -> object:
     """What the damaged row would have told."""
     with Gallery(folder) as gallery:
-        number = gallery.faces_of("Person 50")[0].number if what == "chips" else 0
+        number = gallery["Person 50"].faces[0].number if what == "chips" else 0
         return {
             "rejections": gallery.rejections,
             "people": lambda: gallery.expired(date(2100, 1, 1)),
@@ -555,8 +556,8 @@ def test_a_box_that_is_none_is_said_everywhere(folder: Path) -> None:
     damage(folder, "UPDATE faces SET box = '{1.5, 2, 30, 40]' WHERE id = 1")
     with Gallery(folder) as gallery:
         for ask in (
-            lambda: gallery.profile("Person 0"),
-            lambda: gallery.faces_of("Person 0"),
+            lambda: gallery["Person 0"],
+            lambda: gallery["Person 0"].faces,
             lambda: gallery.merge("Person 1", "Person 0"),
         ):
             with pytest.raises(GalleryError, match="face 1 is not what was written"):

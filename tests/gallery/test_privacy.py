@@ -17,14 +17,12 @@ import sqlalchemy as sa
 from facesearch.cli import internal
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError, PhotoError
-from facesearch.core.progress import Silent
-from facesearch.gallery.legacy import Gallery
-from facesearch.matching.calibration import calibration_of
+from facesearch.gallery.search_results import IdentifyResult
 from facesearch.storage import audit_log, preferences
 from facesearch.storage.schema import faces, searches
 from facesearch.storage.store import Store
-from facesearch.vision.embedder import Embedder
 from tests.storage.test_store import MODEL, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 
 @pytest.fixture
@@ -50,11 +48,11 @@ def modes(folder: Path) -> dict[str, int]:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
 @pytest.mark.usefixtures("loose")
 def test_files_are_the_owners_alone(folder: Path) -> None:
-    gallery = Gallery(folder / "deep", create=True)
+    gallery = Gallery(folder / "deep")
     keep = sqlite3.connect(folder / "deep" / "gallery.db")
     keep.execute("SELECT count(*) FROM faces").fetchone()
-    gallery._store.add([photo("ann", 1)], MODEL)
-    gallery._current_index()
+    gallery.store.add([photo("ann", 1)], MODEL)
+    gallery.index.current()
     found = modes(folder / "deep")
     assert found.keys() >= {"gallery.db", "gallery.db-wal", "gallery.db-shm", "vectors.faiss"}
     assert set(found.values()) == {0o600}
@@ -65,9 +63,9 @@ def test_files_are_the_owners_alone(folder: Path) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
 @pytest.mark.usefixtures("loose")
 def test_an_earlier_gallery_is_closed_to_others(folder: Path) -> None:
-    gallery = Gallery(folder, create=True)
-    gallery._store.add([photo("ann", 1)], MODEL)
-    gallery._current_index()
+    gallery = Gallery(folder)
+    gallery.store.add([photo("ann", 1)], MODEL)
+    gallery.index.current()
     keep = sqlite3.connect(folder / "gallery.db")
     keep.execute("SELECT count(*) FROM faces").fetchone()
     mine = folder / "notes.txt"
@@ -103,28 +101,27 @@ def test_a_private_file_replaces_one_that_was_none(tmp_path: Path) -> None:
 # The audit log
 
 
-def identify(gallery: Gallery, embedder: Embedder, *photos: Path) -> list[object]:
-    calibration = calibration_of(embedder.model)
-    return list(gallery.identify(photos, embedder, 0.3, calibration, Silent()))
+def identify(gallery: Gallery, *photos: Path) -> list[IdentifyResult]:
+    return [result for _, result in gallery.identify_each(photos, threshold=0.3)]
 
 
 def test_searches_are_recorded_where_they_should_be(
-    folder: Path, embedder: Embedder, hopper: Path, collins: Path, no_face: Path, tmp_path: Path
+    folder: Path, hopper: Path, collins: Path, no_face: Path, tmp_path: Path
 ) -> None:
-    gallery = Gallery(folder, create=True)
-    list(gallery.enroll([("Grace Hopper", hopper)], embedder, Silent()))
-    identify(gallery, embedder, hopper)
+    gallery = Gallery(folder)
+    list(gallery.enroll_each([("Grace Hopper", hopper)]))
+    identify(gallery, hopper)
     assert gallery.searches() == []
     assert gallery.info().audit == "off"
-    gallery.prefer("audit", "on")
+    gallery.set_preference("audit", "on")
     assert gallery.info().audit == "on"
-    revision = gallery._store.revision()
-    answers = identify(gallery, embedder, hopper, collins, no_face, tmp_path / "missing.jpg")
-    assert isinstance(answers[3][1], PhotoError)  # type: ignore[index]
+    revision = gallery.store.revision()
+    answers = identify(gallery, hopper, collins, no_face, tmp_path / "missing.jpg")
+    assert isinstance(answers[3].error, PhotoError)
     found = [(search.command, search.faces, search.names) for search in gallery.searches()]
     assert found == [("identify", 1, ["Grace Hopper"]), ("identify", 1, []), ("identify", 0, [])]
-    assert gallery._store.revision() == revision  # the index is not made anew for it
-    with gallery._store.database.read() as connection:
+    assert gallery.store.revision() == revision  # the index is not made anew for it
+    with gallery.store.database.read() as connection:
         (detail, *_) = connection.execute(sa.select(searches.c.detail)).scalars()
     assert detail.keys() == {"command", "faces", "names"}
     assert gallery.searches(datetime(2000, 1, 1)) == gallery.searches()
@@ -132,24 +129,24 @@ def test_searches_are_recorded_where_they_should_be(
 
 
 def test_a_search_that_cannot_be_recorded_is_not_made(
-    folder: Path, embedder: Embedder, hopper: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, hopper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gallery = Gallery(folder, create=True)
-    list(gallery.enroll([("Grace Hopper", hopper)], embedder, Silent()))
-    gallery.prefer("audit", "on")
+    gallery = Gallery(folder)
+    list(gallery.enroll_each([("Grace Hopper", hopper)]))
+    gallery.set_preference("audit", "on")
     with closing(sqlite3.connect(folder / "gallery.db", isolation_level=None)) as raw:
         raw.execute(
             "CREATE TRIGGER full BEFORE INSERT ON searches BEGIN SELECT raise(FAIL, 'full'); END"
         )
     with pytest.raises(GalleryError, match="full"):
-        identify(gallery, embedder, hopper)
+        identify(gallery, hopper)
     monkeypatch.setattr("os.access", lambda path, mode: False)
     reader = Gallery(folder)
     with pytest.raises(GalleryError, match="cannot be written to; nothing was searched"):
-        identify(reader, embedder, hopper)
+        identify(reader, hopper)
     monkeypatch.undo()
-    gallery.prefer("audit", "off")
-    assert len(identify(gallery, embedder, hopper)) == 1
+    gallery.set_preference("audit", "off")
+    assert len(identify(gallery, hopper)) == 1
 
 
 def test_settings_are_checked(folder: Path) -> None:
@@ -198,10 +195,10 @@ def run(*arguments: str, code: str = "", **environment: str) -> subprocess.Compl
 
 
 FAULT = """
-import facesearch.gallery.legacy
+from facesearch.storage.store import Store
 def people(self):
     int(secret)
-facesearch.gallery.legacy.Store.people = people
+Store.people = people
 secret = "Zaphod Beeblebrox"
 """
 
@@ -211,7 +208,7 @@ def test_a_fault_of_ours_is_one_line_without_values(folder: Path) -> None:
     result = run("people", "list", code=FAULT)
     assert result.returncode == internal.EXIT_CODE
     line = result.stderr.strip()
-    assert line.startswith("internal error: ValueError in facesearch.gallery.legacy:")
+    assert line.startswith("internal error: ValueError in facesearch.")
     assert line.endswith("; run again with --debug for the trace")
     assert "\n" not in line
     assert "Zaphod" not in line

@@ -14,9 +14,9 @@ import pytest
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.core.templates import templates
 from facesearch.gallery import purge
-from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.rejections import reject
 from facesearch.storage import database as module
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.invented_photos import MODEL, photo
 
 NAME = "Zaphod Beeblebrox"
@@ -24,13 +24,13 @@ NAME = "Zaphod Beeblebrox"
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
+    with Gallery(tmp_path / "gallery") as gallery:
         yield gallery
 
 
 def enrol(gallery: Gallery, name: str, *numbers: int) -> None:
-    gallery._store.add([photo(name, number) for number in numbers], MODEL)
-    gallery._current_index()
+    gallery.store.add([photo(name, number) for number in numbers], MODEL)
+    gallery.index.current()
 
 
 def written(name: str) -> list[bytes]:
@@ -114,7 +114,7 @@ def test_no_byte_is_left(gallery: Gallery, name: str, before: str) -> None:
     assert asked(gallery, "PRAGMA integrity_check") == [("ok",)]
     (detail,) = (json.loads(str(row[0])) for row in asked(gallery, "SELECT detail FROM searches"))
     assert detail == {"command": "identify", "names": ["bob", "(purged)"]}
-    assert gallery._store.person_faces([1])[1].name == "bob"
+    assert gallery.store.person_faces([1])[1].name == "bob"
     assert gallery.info().index == "current"
 
 
@@ -152,7 +152,7 @@ def test_nothing_is_left_of_a_long_history(gallery: Gallery) -> None:
     gallery.undo()
     for name, number in ((NAME, 2), ("bob", 1), (NAME, 99)):
         seen = photo("", number)
-        reject(gallery._store.database, name, seen.sha256, seen.faces[0].box, seen.embeddings[0])
+        reject(gallery.store.database, name, seen.sha256, seen.faces[0].box, seen.embeddings[0])
     gallery.remove(NAME)
     gallery.undo()
     assert gallery.purge(NAME) == 5
@@ -179,12 +179,12 @@ def test_who_was_merged_into_somebody_is_not_purged_alone(gallery: Gallery) -> N
         if holder == "dora":
             gallery.rename("carl", "dora")
             gallery.remove("dora")
-        revision = gallery._store.revision()
+        revision = gallery.store.revision()
         assert gallery.kept_of(NAME) == []
         with pytest.raises(PersonError, match=f"{NAME}: was merged into {holder}; undo the merge"):
             gallery.purge(NAME)
         assert gallery.purge_expired(date(2035, 1, 1)) == []
-        assert gallery._store.revision() == revision
+        assert gallery.store.revision() == revision
     for _ in range(4):  # dora comes back, is carl, and has nobody's faces
         gallery.undo()
     assert gallery.person(NAME).faces == 1
@@ -220,7 +220,7 @@ def test_others_keep_what_is_theirs(gallery: Gallery) -> None:
     assert gallery.purge(NAME) == 2
     check_nothing_is_left(gallery, written(NAME) + secrets(3))
     assert {person.name: person.faces for person in gallery.people()} == {"carl": 1, "robert": 3}
-    assert gallery.faces_of("carl")[0].photo == Path("/photos/2.jpg")
+    assert gallery["carl"].faces[0].photo == Path("/photos/2.jpg")
     assert [change.line for change in gallery.changes()] == ["bob became robert"]
     gallery.undo()
     enrol(gallery, NAME, 8)  # another of the same name may come, and has nothing of the former
@@ -264,7 +264,7 @@ def test_one_of_many_leaves_nothing_between_the_rows(gallery: Gallery) -> None:
     """Pages are full here, split and joined; rows were moved, and their copies must go."""
     for at in range(0, 400, 40):
         new = [photo(f"person {n % 7}" if n % 8 else NAME, n) for n in range(at, at + 40)]
-        gallery._store.add(new, MODEL)
+        gallery.store.add(new, MODEL)
     keep_chips(gallery)
     gallery.rename("person 1", "person 11")
     gallery.merge("person 11", "person 2")
@@ -273,7 +273,7 @@ def test_one_of_many_leaves_nothing_between_the_rows(gallery: Gallery) -> None:
     check_nothing_is_left(gallery, written(NAME) + secrets(*range(0, 400, 8)))
     assert asked(gallery, "PRAGMA freelist_count") == [(0,)]
     assert sum(person.faces for person in gallery.people()) == 350
-    assert len(gallery._store.vectors()[1]) == 350
+    assert len(gallery.store.vectors()[1]) == 350
 
 
 def test_a_purge_while_somebody_reads_says_what_is_left(
@@ -288,20 +288,20 @@ def test_a_purge_while_somebody_reads_says_what_is_left(
     with pytest.raises(GalleryError, match="the purge is done, but another program is reading"):
         gallery.purge(NAME)
     assert [person.name for person in gallery.people()] == ["bob"]
-    assert purge.unfinished(gallery._store.database)
+    assert purge.unfinished(gallery.store.database)
     with Gallery(gallery.folder) as another:  # still disturbed, and no error for who only asks
         assert [person.name for person in another.people()] == ["bob"]
     assert there(gallery, NAME.encode())
     reader.close()
     with Gallery(gallery.folder) as another:
-        assert not purge.unfinished(another._store.database)
+        assert not purge.unfinished(another.store.database)
     check_nothing_is_left(gallery, written(NAME) + secrets(1))
 
 
 def test_a_purge_that_was_killed_is_finished_by_the_next_start(gallery: Gallery) -> None:
     enrol(gallery, NAME, 1)
     enrol(gallery, "bob", 4)
-    purge.purge(gallery._store.database, NAME)  # the transaction alone
+    purge.purge(gallery.store.database, NAME)  # the transaction alone
     assert there(gallery, photo("", 1).embeddings.tobytes()[:16])  # in the index at least
     with Gallery(gallery.folder) as next_start:
         check_nothing_is_left(gallery, written(NAME) + secrets(1))
@@ -328,13 +328,13 @@ def test_damage_of_another_is_said_by_the_next_search(gallery: Gallery, purged: 
         check_nothing_is_left(gallery, written(NAME) + secrets(1, 2))
     else:
         (gallery.folder / "vectors.faiss").unlink()
-        gallery._following.forget()
-        assert gallery.remove(NAME) == 2
+        gallery.index.follower.forget()
+        assert gallery.remove(NAME).faces == 2
         gallery.undo()
         gallery.remove(NAME)
     assert [person.name for person in gallery.people()] == ["bob"]
     with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
-        gallery._current_index()
+        gallery.index.current()
 
 
 def test_what_the_doctor_laid_aside_goes_too(gallery: Gallery) -> None:
@@ -366,16 +366,16 @@ def test_expired_people(gallery: Gallery) -> None:
     assert gallery.purge_expired(on) == [purge.PurgeTarget(NAME, 1, "2030-05-31", False)]
     check_nothing_is_left(gallery, written(NAME) + secrets(1))
     assert [person.name for person in gallery.people()] == ["bob", "later", "today"]
-    revision = gallery._store.revision()
+    revision = gallery.store.revision()
     assert gallery.purge_expired(on) == []
-    assert gallery._store.revision() == revision
+    assert gallery.store.revision() == revision
 
 
 def test_removed_and_rejected_faces_expire_too(gallery: Gallery) -> None:
     enrol(gallery, NAME, 1, 2)
     gallery.set_terms(NAME, expires="2030-05-31")
     seen = photo("", 2)
-    reject(gallery._store.database, NAME, seen.sha256, seen.faces[0].box, seen.embeddings[0])
+    reject(gallery.store.database, NAME, seen.sha256, seen.faces[0].box, seen.embeddings[0])
     gallery.set_terms(NAME, expires="2040-01-01")
     gallery.remove(NAME)
     enrol(gallery, "bob", 4)
@@ -388,8 +388,8 @@ def test_removed_and_rejected_faces_expire_too(gallery: Gallery) -> None:
 
 def test_a_purge_of_nobody_changes_nothing(gallery: Gallery) -> None:
     enrol(gallery, "bob", 4)
-    revision = gallery._store.revision()
+    revision = gallery.store.revision()
     for name in ("carl", "bo"):
         with pytest.raises(PersonError, match="nobody of this name is enrolled or removed"):
             gallery.purge(name)
-    assert gallery._store.revision() == revision
+    assert gallery.store.revision() == revision

@@ -10,17 +10,17 @@ import pytest
 from PIL import Image
 
 from facesearch.core import paths
-from facesearch.core.errors import GalleryError, PhotoError
+from facesearch.core.errors import GalleryError
 from facesearch.core.face import Box
 from facesearch.core.progress import Silent
 from facesearch.gallery import reindex as module
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.recognizer import Recognizer
 from facesearch.gallery.reindex import FacesMissing
-from facesearch.matching.calibration import calibration_of
 from facesearch.storage.store import Store
 from facesearch.vision import images
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 
 @pytest.fixture(scope="session")
@@ -46,16 +46,16 @@ def photos_of(album: Path) -> list[tuple[str, Path]]:
 
 @pytest.fixture
 def gallery(album: Path, embedder: Embedder, tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
-        list(gallery.enroll(photos_of(album), embedder, Silent()))
+    with Gallery(tmp_path / "gallery") as gallery:
+        list(gallery.enroll_each(photos_of(album)))
         yield gallery
 
 
 def fresh(album: Path, embedder: Embedder, folder: Path) -> np.ndarray:
     """The embeddings of a gallery that is enrolled with this model from the start."""
-    with Gallery(folder, create=True) as gallery:
-        list(gallery.enroll(photos_of(album), embedder, Silent()))
-        return gallery._store.vectors()[2]
+    with Gallery(folder) as gallery:
+        list(gallery.enroll_each(photos_of(album)))
+        return gallery.store.vectors()[2]
 
 
 class Interrupted(Silent):
@@ -74,72 +74,77 @@ class Interrupted(Silent):
             raise KeyboardInterrupt
 
 
+def places(gallery: Gallery, name: str) -> list[tuple[int, Path, Box]]:
+    """Where a person's faces are, with their numbers."""
+    return [(face.number, face.photo, face.box) for face in gallery[name].faces]
+
+
 def test_every_face_is_what_enrolling_would_have_made(
     gallery: Gallery, album: Path, embedder: Embedder, accurate: Embedder, tmp_path: Path
 ) -> None:
-    before = gallery.faces_of("person-00")
-    done = gallery.reindex(accurate, Silent())
+    before = places(gallery, "person-00")
+    done = gallery.reindex_to(accurate)
     assert (done.model, done.former, done.faces) == ("accurate", "default", 6)
     assert (done.photo, done.points, done.chip, done.resumed) == (6, 0, 0, 0)
-    _, _, vectors = gallery._store.vectors()
+    _, _, vectors = gallery.store.vectors()
     assert np.allclose(vectors, fresh(album, accurate, tmp_path / "other"), atol=1e-5)
     assert gallery.info().model == "accurate"
     assert gallery.info().unfinished_reindex is None
-    assert gallery.faces_of("person-00") == before
+    assert places(gallery, "person-00") == before
     # the threshold follows: it is the model's own
-    calibration = calibration_of(accurate.model)
     assert len(gallery.impostor_scores(accurate.model)) > 0
     photo = album / "person-01" / "pose-0.jpg"
-    ((_, found),) = gallery.identify([photo], accurate, 0.5, calibration, Silent())
-    assert not isinstance(found, PhotoError)
-    assert found[0].decision.name == "person-01"
-    with pytest.raises(GalleryError, match="gallery reindex --model default"):
-        gallery.check_model(embedder)
+    assert gallery.identify(photo, threshold=0.5)[0].name == "person-01"
+    gallery.check_model()
+    with (
+        Gallery(gallery.folder, recognizer=Recognizer.of(embedder)) as former,
+        pytest.raises(GalleryError, match="gallery reindex --model default"),
+    ):
+        former.check_model()
 
 
 def test_the_same_model_again_is_nothing(
     gallery: Gallery, embedder: Embedder, accurate: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
-    revision = gallery._store.revision()
+    revision = gallery.store.revision()
     with pytest.raises(KeyboardInterrupt):
-        gallery.reindex(accurate, Interrupted(5))
-    assert gallery.reindex(embedder, Silent()).faces == 0
+        gallery.reindex_to(accurate, Interrupted(5))
+    assert gallery.reindex_to(embedder).faces == 0
     assert gallery.info().unfinished_reindex is None
-    assert gallery._store.revision() == revision
+    assert gallery.store.revision() == revision
 
 
 def test_an_empty_gallery_has_no_model_to_change(tmp_path: Path, embedder: Embedder) -> None:
     with (
-        Gallery(tmp_path / "gallery", create=True) as empty,
+        Gallery(tmp_path / "gallery") as empty,
         pytest.raises(GalleryError, match="nobody is enrolled"),
     ):
-        empty.reindex(embedder, Silent())
+        empty.reindex_to(embedder)
 
 
 def test_a_break_repeats_nothing_and_changes_nothing(
     gallery: Gallery,
     album: Path,
-    embedder: Embedder,
     accurate: Embedder,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
-    (state, _, old) = gallery._store.vectors()
+    (state, _, old) = gallery.store.vectors()
     with pytest.raises(KeyboardInterrupt):
-        gallery.reindex(accurate, Interrupted(5))
-    assert gallery._store.revision() == state.revision
-    assert np.array_equal(gallery._store.vectors()[2], old)
+        gallery.reindex_to(accurate, Interrupted(5))
+    assert gallery.store.revision() == state.revision
+    assert np.array_equal(gallery.store.vectors()[2], old)
     assert gallery.info().model == "default"
     assert gallery.info().unfinished_reindex == "to accurate: 4 of 6 faces done"
-    gallery.check_model(embedder)
+    gallery.check_model()
     listens = Interrupted(1000)
-    done = gallery.reindex(accurate, listens)
+    done = gallery.reindex_to(accurate, listens)
     assert (done.faces, done.resumed) == (6, 4)
     assert listens.told == [2]
     assert np.allclose(
-        gallery._store.vectors()[2], fresh(album, accurate, tmp_path / "other"), atol=1e-5
+        gallery.store.vectors()[2], fresh(album, accurate, tmp_path / "other"), atol=1e-5
     )
 
 
@@ -148,10 +153,10 @@ def test_another_target_starts_anew(
 ) -> None:
     monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
-        gallery.reindex(accurate, Interrupted(5))
+        gallery.reindex_to(accurate, Interrupted(5))
     third = Embedder(Model(accurate.model.folder, detector="dlib"))
     listens = Interrupted(1000)
-    done = gallery.reindex(third, listens)
+    done = gallery.reindex_to(third, listens)
     assert done.resumed == 0
     assert listens.told == [6]
     assert gallery.info().model == "accurate --detector dlib"
@@ -159,56 +164,51 @@ def test_another_target_starts_anew(
 
 def test_faces_enrolled_meanwhile_are_embedded_too(
     gallery: Gallery,
-    embedder: Embedder,
     accurate: Embedder,
     hopper: Path,
 ) -> None:
     class Enrols(Silent):
         def advance(self, note: str = "") -> None:
             with Gallery(gallery.folder) as other:
-                list(other.enroll([("Grace", hopper)], embedder, Silent()))
+                list(other.enroll_each([("Grace", hopper)]))
                 if "person-02" in [person.name for person in other.people()]:
                     other.remove("person-02")
 
-    gallery.reindex(accurate, Enrols())
-    grace = gallery._store.vectors()[2][-1]
+    gallery.reindex_to(accurate, Enrols())
+    grace = gallery.store.vectors()[2][-1]
     expected = accurate.embed(accurate.read(hopper).chips)[0]
     assert np.allclose(grace, expected, atol=1e-5)
     assert [person.name for person in gallery.people()] == ["Grace", "person-00", "person-01"]
 
 
-def test_a_second_reindex_does_not_mix_with_the_first(
-    gallery: Gallery, embedder: Embedder, accurate: Embedder
-) -> None:
+def test_a_second_reindex_does_not_mix_with_the_first(gallery: Gallery, accurate: Embedder) -> None:
     third = Embedder(Model(accurate.model.folder, detector="dlib"))
 
     class Rival(Silent):
         def advance(self, note: str = "") -> None:
             with Gallery(gallery.folder) as other:
                 if other.info().model == "default":
-                    other.reindex(third, Silent())
+                    other.reindex_to(third)
 
     with pytest.raises(GalleryError, match="another reindex began or ended"):
-        gallery.reindex(accurate, Rival())
+        gallery.reindex_to(accurate, Rival())
     assert gallery.info().model == "accurate --detector dlib"
 
 
-def test_faces_of_which_nothing_is_left(
-    gallery: Gallery, album: Path, embedder: Embedder, accurate: Embedder
-) -> None:
+def test_faces_of_which_nothing_is_left(gallery: Gallery, album: Path, accurate: Embedder) -> None:
     (album / "person-00" / "pose-0.jpg").unlink()
     (album / "person-01" / "pose-0.jpg").write_bytes((album / "person-02/pose-1.jpg").read_bytes())
-    old = gallery._store.vectors()[2]
+    old = gallery.store.vectors()[2]
     with pytest.raises(FacesMissing, match="2 faces cannot be embedded again") as error:
-        gallery.reindex(accurate, Silent())
+        gallery.reindex_to(accurate)
     found = [(face.name, face.reason) for face in error.value.missing]
     assert found == [
         ("person-00", "no such file; no chip is kept"),
         ("person-01", "not the photo that was enrolled; no chip is kept"),
     ]
-    assert np.array_equal(gallery._store.vectors()[2], old)
+    assert np.array_equal(gallery.store.vectors()[2], old)
     assert gallery.info().unfinished_reindex == "to accurate: 4 of 6 faces done"
-    done = gallery.reindex(accurate, Silent(), drop_missing=True)
+    done = gallery.reindex_to(accurate, drop_missing=True)
     assert (done.faces, done.resumed, len(done.dropped)) == (4, 4, 2)
     counts = [(person.name, person.faces) for person in gallery.people()]
     assert counts == [("person-00", 1), ("person-01", 1), ("person-02", 2)]
@@ -220,10 +220,10 @@ def test_a_gallery_is_not_dropped_as_a_whole(
 ) -> None:
     album.rename(album.with_name("elsewhere"))
     with pytest.raises(GalleryError, match="not one face can be embedded again"):
-        gallery.reindex(accurate, Silent(), drop_missing=True)
+        gallery.reindex_to(accurate, drop_missing=True)
     assert gallery.info().faces == 6
     album.with_name("elsewhere").rename(album)
-    assert gallery.reindex(accurate, Silent()).faces == 6
+    assert gallery.reindex_to(accurate).faces == 6
 
 
 def test_a_face_that_the_detector_misses_is_cut_out_where_it_was(
@@ -231,21 +231,21 @@ def test_a_face_that_the_detector_misses_is_cut_out_where_it_was(
 ) -> None:
     """As an Embedder for large faces only, which finds none of these."""
     blind = Embedder(accurate.model, min_face=5000)
-    done = gallery.reindex(blind, Silent())
+    done = gallery.reindex_to(blind)
     assert (done.photo, done.points) == (0, 6)
     distances = np.linalg.norm(
-        gallery._store.vectors()[2] - fresh(album, accurate, tmp_path / "other"), axis=1
+        gallery.store.vectors()[2] - fresh(album, accurate, tmp_path / "other"), axis=1
     )
     assert distances.max() < 0.02
 
 
 def test_faces_of_a_group_are_not_confused(
-    embedder: Embedder, accurate: Embedder, group_photo: Path, tmp_path: Path
+    accurate: Embedder, group_photo: Path, tmp_path: Path
 ) -> None:
-    with Gallery(tmp_path / "group", create=True) as gallery:
-        list(gallery.enroll([("ann", group_photo)], embedder, Silent(), "all"))
-        assert gallery.reindex(accurate, Silent()).photo == 3
-        vectors = gallery._store.vectors()[2]
+    with Gallery(tmp_path / "group") as gallery:
+        list(gallery.enroll_each([("ann", group_photo)], faces="all"))
+        assert gallery.reindex_to(accurate).photo == 3
+        vectors = gallery.store.vectors()[2]
     assert np.allclose(vectors, accurate.embed(accurate.read(group_photo).chips), atol=1e-5)
 
 
@@ -261,7 +261,7 @@ def test_damage_is_not_hidden(gallery: Gallery, accurate: Embedder) -> None:
         raw.execute("UPDATE faces SET person = 2 WHERE id = 1")
     raw.close()
     with pytest.raises(GalleryError, match="damaged: face 1 "):
-        gallery.reindex(accurate, Silent())
+        gallery.reindex_to(accurate)
 
 
 def test_what_was_computed_is_checked_before_it_counts(
@@ -273,25 +273,25 @@ def test_what_was_computed_is_checked_before_it_counts(
 ) -> None:
     monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
-        gallery.reindex(accurate, Interrupted(5))
+        gallery.reindex_to(accurate, Interrupted(5))
     with sqlite3.connect(gallery.folder / "gallery.db") as raw:
         raw.execute("UPDATE reembedded SET embedding = zeroblob(512) WHERE face = 1")
     raw.close()
-    gallery.reindex(accurate, Silent())
+    gallery.reindex_to(accurate)
     assert np.allclose(
-        gallery._store.vectors()[2], fresh(album, accurate, tmp_path / "other"), atol=1e-5
+        gallery.store.vectors()[2], fresh(album, accurate, tmp_path / "other"), atol=1e-5
     )
 
 
 def test_a_resume_point_without_its_table_is_none(gallery: Gallery, accurate: Embedder) -> None:
     (gallery.folder.parent / "album" / "person-00" / "pose-0.jpg").unlink()
     with pytest.raises(FacesMissing):
-        gallery.reindex(accurate, Silent())
+        gallery.reindex_to(accurate)
     with sqlite3.connect(gallery.folder / "gallery.db") as raw:
         raw.execute("DROP TABLE reembedded")
     raw.close()
     assert gallery.info().unfinished_reindex is None
-    assert gallery.reindex(accurate, Silent(), drop_missing=True).resumed == 0
+    assert gallery.reindex_to(accurate, drop_missing=True).resumed == 0
 
 
 def test_removed_faces_leave_the_unfinished_reindex_too(
@@ -299,7 +299,7 @@ def test_removed_faces_leave_the_unfinished_reindex_too(
 ) -> None:
     monkeypatch.setattr(module, "PHOTOS_PER_CHECKPOINT", 2)
     with pytest.raises(KeyboardInterrupt):
-        gallery.reindex(accurate, Interrupted(5))
+        gallery.reindex_to(accurate, Interrupted(5))
     with Store(gallery.folder, create=False).database.write("purge", {}) as connection:
         connection.exec_driver_sql("DELETE FROM faces WHERE person = 1")
         left = connection.exec_driver_sql("SELECT face FROM reembedded").scalars().all()
@@ -309,8 +309,8 @@ def test_removed_faces_leave_the_unfinished_reindex_too(
 def test_rejected_faces_are_embedded_again(
     gallery: Gallery, embedder: Embedder, accurate: Embedder
 ) -> None:
-    store = gallery._store
-    (photo, *_) = (face.photo for face in gallery.faces_of("person-00"))
+    store = gallery.store
+    (photo, *_) = (face.photo for face in gallery["person-00"].faces)
     with store.database.write("reject", {}) as connection:
         for sha256 in (images.sha256(photo), "0" * 64):
             connection.exec_driver_sql(
@@ -322,9 +322,9 @@ def test_rejected_faces_are_embedded_again(
             "INSERT INTO rejections (person, sha256, box, embedding, at) "
             "SELECT 2, 'none', box, x'', '2026-01-01' FROM faces WHERE id = 1"
         )
-    assert gallery.reindex(accurate, Silent()).rejections_narrowed == 1
-    assert gallery.reindex(embedder, Silent()).rejections_narrowed == 0  # it is told once
-    gallery.reindex(accurate, Silent())
+    assert gallery.reindex_to(accurate).rejections_narrowed == 1
+    assert gallery.reindex_to(embedder).rejections_narrowed == 0  # it is told once
+    gallery.reindex_to(accurate)
     with store.database.read() as connection:
         found = connection.exec_driver_sql("SELECT embedding FROM rejections").scalars().all()
     first = np.frombuffer(found[0], "<f4")
@@ -336,47 +336,47 @@ def test_a_gallery_keeps_chips_when_told_to(
     gallery: Gallery, album: Path, embedder: Embedder, accurate: Embedder, tmp_path: Path
 ) -> None:
     assert (gallery.info().keeps_chips, gallery.info().chips) == (False, 0)
-    gallery.prefer("keep-chips", "on")
+    gallery.set_preference("keep-chips", "on")
     extra = tmp_path / "album" / "person-00" / "extra.jpg"
     Image.open(album / "person-00" / "pose-0.jpg").rotate(3).save(extra, quality=95)
-    list(gallery.enroll([("person-00", extra)], embedder, Silent()))
+    list(gallery.enroll_each([("person-00", extra)]))
     assert (gallery.info().keeps_chips, gallery.info().chips) == (True, 1)
     expected = accurate.embed(accurate.read(extra).chips)[0]
     extra.unlink()
-    done = gallery.reindex(accurate, Silent())
+    done = gallery.reindex_to(accurate)
     assert (done.photo, done.chip) == (6, 1)
-    assert np.linalg.norm(gallery._store.vectors()[2][-1] - expected) < 0.09
+    assert np.linalg.norm(gallery.store.vectors()[2][-1] - expected) < 0.09
     # and back, from the same chip
-    assert gallery.reindex(embedder, Silent()).chip == 1
-    gallery.prefer("keep-chips", "off")
+    assert gallery.reindex_to(embedder).chip == 1
+    gallery.set_preference("keep-chips", "off")
     assert gallery.info().chips == 1
     assert gallery.drop_chips() == 1
     assert gallery.info().chips == 0
     with pytest.raises(FacesMissing, match="1 face cannot"):
-        gallery.reindex(accurate, Silent())
+        gallery.reindex_to(accurate)
 
 
-def test_chips_go_with_the_person(gallery: Gallery, embedder: Embedder, hopper: Path) -> None:
-    gallery.prefer("keep-chips", "on")
-    list(gallery.enroll([("Grace", hopper)], embedder, Silent()))
-    with gallery._store.database.write("purge", {}) as connection:
+def test_chips_go_with_the_person(gallery: Gallery, hopper: Path) -> None:
+    gallery.set_preference("keep-chips", "on")
+    list(gallery.enroll_each([("Grace", hopper)]))
+    with gallery.store.database.write("purge", {}) as connection:
         connection.exec_driver_sql("DELETE FROM people WHERE name = 'Grace'")
     assert gallery.info().chips == 0
 
 
 def test_a_damaged_chip_is_no_chip(
-    gallery: Gallery, embedder: Embedder, accurate: Embedder, hopper: Path, tmp_path: Path
+    gallery: Gallery, accurate: Embedder, hopper: Path, tmp_path: Path
 ) -> None:
     photo = tmp_path / "hopper.jpg"
     photo.write_bytes(hopper.read_bytes())
-    gallery.prefer("keep-chips", "on")
-    list(gallery.enroll([("Grace", photo)], embedder, Silent()))
+    gallery.set_preference("keep-chips", "on")
+    list(gallery.enroll_each([("Grace", photo)]))
     photo.unlink()
     with sqlite3.connect(gallery.folder / "gallery.db") as raw:
         raw.execute("UPDATE chips SET image = x'00'")
     raw.close()
     with pytest.raises(FacesMissing) as error:
-        gallery.reindex(accurate, Silent())
+        gallery.reindex_to(accurate)
     (missing,) = error.value.missing
     assert missing == replace(missing, name="Grace", photo=photo)
     assert missing.reason == "no such file; a chip that is no plain WebP file"

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.core.errors import GalleryError
-from facesearch.core.progress import Silent
-from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.review import WEAKEST, Finding, Review
 from facesearch.gallery.review_report import strangers_row
 from facesearch.matching.calibration import Calibration, calibration_of
@@ -22,6 +20,7 @@ from facesearch.storage.records import EnrolledFaces
 from facesearch.storage.schema import faces, rejections
 from facesearch.storage.settings import now
 from facesearch.vision.embedder import Embedder
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.invented import faces_of
 
 LIMIT = 0.4
@@ -171,15 +170,15 @@ def test_strangers_now_and_in_a_larger_gallery() -> None:
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Iterator[Gallery]:
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
+    with Gallery(tmp_path / "gallery") as gallery:
         yield gallery
 
 
 def test_a_gallery_is_reviewed(
-    gallery: Gallery, embedder: Embedder, people: Path, hopper: Path, tmp_path: Path
+    gallery: Gallery, people: Path, hopper: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(GalleryError, match="nobody is enrolled"):
-        list(gallery.review(embedder.model, Silent()))
+        list(gallery.review())
     root = tmp_path / "tree"
     for number, name in enumerate(("ann", "bob")):
         shutil.copytree(people / f"person-{number:02}", root / name)
@@ -188,8 +187,8 @@ def test_a_gallery_is_reviewed(
     Image.open(hopper).save(root / "grace" / "first.jpg")
     Image.open(hopper).save(root / "grace" / "worse.jpg", quality=60)
     asked = [(path.parent.name, path) for path in sorted(root.glob("*/*"))]
-    list(gallery.enroll(asked, embedder, Silent(), insist=True))
-    rows = list(gallery.review(embedder.model, Silent()))
+    list(gallery.enroll_each(asked, include_doubtful=True))
+    rows = list(gallery.review())
     assert len({tuple(row) for row in rows}) == 1, "every row has the same fields"
     (wrong,) = [row for row in rows if row["kind"] == "mislabelled"]
     assert (wrong["name"], wrong["other"]) == ("ann", "bob")
@@ -201,20 +200,20 @@ def test_a_gallery_is_reviewed(
     assert rows[-1]["kind"] == "fpir"
     assert list(rows[-1]["rates"]) == ["3", "30"]
 
-    database = gallery._store.database
+    database = gallery.store.database
     with database.write("reject", {}) as connection:
-        (number,) = [one.number for one in gallery.faces_of("ann") if one.photo.stem == "bob"]
+        (number,) = [one.number for one in gallery["ann"].faces if one.photo.stem == "bob"]
         face = connection.execute(sa.select(faces).where(faces.c.id == number)).one()
-        bob = gallery._store.enrolled_faces("bob").owners[0]
-        where = gallery._store.face_locations([number])[number]
+        bob = gallery.store.enrolled_faces("bob").owners[0]
+        where = gallery.store.face_locations([number])[number]
         values = {"person": int(bob), "sha256": where.sha256, "box": face.box, "at": now()}
         connection.execute(rejections.insert().values(**values, embedding=face.embedding))
-    rows = list(gallery.review(embedder.model, Silent()))
+    rows = list(gallery.review())
     (wrong,) = [row for row in rows if row["kind"] == "mislabelled"]
     assert (wrong["name"], wrong["other"]) == ("ann", None), "bob is not named again"
     for path in (root / "grace").iterdir():
         path.unlink()
-    gone = [row for row in gallery.review(embedder.model, Silent()) if row["kind"] == "duplicate"]
+    gone = [row for row in gallery.review() if row["kind"] == "duplicate"]
     assert [row["reason"] for row in gone] in (
         [],
         ["their embeddings are nearly the same; the photos could not be compared"],

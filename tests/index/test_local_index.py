@@ -15,7 +15,6 @@ import pytest
 from numpy.typing import NDArray
 
 from facesearch.core.templates import templates
-from facesearch.gallery.legacy import Gallery
 from facesearch.gallery.purge import purge
 from facesearch.index import faiss_index as index_module
 from facesearch.index import local_index
@@ -27,6 +26,7 @@ from facesearch.storage.schema import faces
 from facesearch.storage.state import State
 from facesearch.storage.store import Store
 from robustness.flips import MODEL, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_every_kind_of_change_is_followed(folder: Path, store: Store) -> None:
     before = (folder / INDEX).stat().st_ino
     check(store)
     with Gallery(folder) as gallery:
-        gallery._following.current()  # one that stays open, too
+        gallery.index.follower.current()  # one that stays open, too
         for job in (
             lambda: store.add([photo(7, 0), photo(1, 2)], MODEL),
             lambda: store.rename("Person 1", "another"),
@@ -96,7 +96,7 @@ def test_every_kind_of_change_is_followed(folder: Path, store: Store) -> None:
         ):
             job()
             check(store)
-            index = gallery._following.current()
+            index = gallery.index.follower.current()
             assert index.numbers.tolist() == np.unique(store.vectors()[1]).tolist()
     assert (folder / INDEX).stat().st_ino != before  # written anew for those who are gone
 

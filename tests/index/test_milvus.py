@@ -17,7 +17,6 @@ from facesearch.core.errors import GalleryError, MissingExtra
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.legacy import Gallery
 from facesearch.index import milvus, milvus_sync
 from facesearch.index.milvus import Catalogue, MilvusIndex, Server
 from facesearch.index.milvus_sync import MilvusSync, name_of
@@ -30,6 +29,7 @@ from facesearch.storage.settings import MILVUS_PREFIX, set_setting
 from facesearch.storage.store import Store
 from facesearch.vision.embedder import EmbeddedFace
 from tests.support.crowd import cohort, crowd
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.milvus_server import MilvusServer
 
 PEOPLE, PHOTOS = 300, 3
@@ -81,18 +81,18 @@ def server(milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch) -> Serv
 def gallery(folder: Path, server: Server) -> Iterator[Gallery]:
     with Gallery(folder) as gallery:
         yield gallery
-        MilvusSync(gallery._store, server).leave()
+        MilvusSync(gallery.store, server).leave()
 
 
 def index_of(gallery: Gallery) -> MilvusIndex:
-    index = gallery._current_index()
+    index = gallery.index.current()
     assert isinstance(index, MilvusIndex)
     return index
 
 
 def local_index(gallery: Gallery) -> PersonIndex:
     """What the truth says."""
-    _, faces, embeddings = gallery._store.vectors()
+    _, faces, embeddings = gallery.store.vectors()
     people, owners = np.unique(faces, return_inverse=True)
     return PersonIndex(people, templates(embeddings, owners))
 
@@ -112,7 +112,7 @@ def check(gallery: Gallery) -> MilvusIndex:
 
 def names(server: Server, gallery: Gallery) -> list[str]:
     """The collections of a gallery."""
-    return Catalogue(server).collections(f"{name_of(gallery._store)}_")
+    return Catalogue(server).collections(f"{name_of(gallery.store)}_")
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +123,7 @@ def calibration() -> Calibration:
 def nearest(gallery: Gallery, calibration: Calibration) -> Candidate:
     """Whom a search for the first face finds."""
     seen = EmbeddedFace(FACE, VECTORS[0], 0.9, "")
-    return gallery._nearest_people(seen, 1, calibration)[0]
+    return gallery.near(seen, 1, calibration)[0]
 
 
 # Searching
@@ -171,7 +171,7 @@ def test_other_indexes_find_nearly_everybody(
         monkeypatch.setenv("MILVUS_INDEX", "FLAT")
     with Gallery(folder) as gallery:
         assert check(gallery).kind == "FLAT"
-        MilvusSync(gallery._store, server).leave()
+        MilvusSync(gallery.store, server).leave()
 
 
 # Following the truth
@@ -181,7 +181,7 @@ def test_changes_are_applied_to_the_collection_that_is_there(
     gallery: Gallery, folder: Path
 ) -> None:
     name = check(gallery).name
-    gallery._store.add([photo(2000, "new", seed=11), photo(2001, "person 007", seed=12)], MODEL)
+    gallery.store.add([photo(2000, "new", seed=11), photo(2001, "person 007", seed=12)], MODEL)
     assert check(gallery).name == name
     gallery.remove("person 008")
     assert check(gallery).name == name
@@ -192,7 +192,7 @@ def test_changes_are_applied_to_the_collection_that_is_there(
     assert check(gallery).name == name
     gallery.undo()
     with Gallery(folder) as other:  # writes, and does not look
-        faces = [face.number for face in other.faces_of("person 013")]
+        faces = [face.number for face in other["person 013"].faces]
         other.split("person 013", faces[:1], "person 013 b", force=True)
     assert gallery.info().index == "current"
     assert check(gallery).name == name
@@ -206,22 +206,22 @@ def test_what_was_written_without_milvus_is_caught_up(
         away.delenv("MILVUS_URI")
         with Gallery(folder) as other:
             other.remove("person 020")
-            other._store.add([photo(2000, "new", seed=11)], MODEL)
-            assert isinstance(other._current_index(), PersonIndex)
+            other.store.add([photo(2000, "new", seed=11)], MODEL)
+            assert isinstance(other.index.current(), PersonIndex)
     assert check(gallery).name == name
 
 
 def test_a_gallery_without_people(tmp_path: Path, server: Server) -> None:
-    with Gallery(tmp_path / "new", create=True) as gallery:
+    with Gallery(tmp_path / "new") as gallery:
         assert len(index_of(gallery)) == 0
         assert names(server, gallery) == []
-        gallery._store.add([photo(0)], MODEL)
+        gallery.store.add([photo(0)], MODEL)
         assert len(check_one(gallery)) == 1
         gallery.remove("person 000")
         assert len(index_of(gallery)) == index_of(gallery).count() == 0
         gallery.undo()
         assert len(check_one(gallery)) == 1
-        MilvusSync(gallery._store, server).leave()
+        MilvusSync(gallery.store, server).leave()
 
 
 def check_one(gallery: Gallery) -> MilvusIndex:
@@ -235,9 +235,9 @@ def test_a_database_that_was_put_back(gallery: Gallery, folder: Path, tmp_path: 
     with Gallery(folder) as other:
         shutil.copytree(folder, tmp_path / "backup")
         other.remove("person 001")
-        other._store.add([photo(2000, "new", seed=11)], MODEL)
+        other.store.add([photo(2000, "new", seed=11)], MODEL)
         check(other)
-    gallery._store.close()
+    gallery.store.close()
     for path in folder.glob("gallery.db*"):
         path.unlink()
     for path in (tmp_path / "backup").glob("gallery.db*"):
@@ -253,7 +253,7 @@ def test_another_model_gets_another_collection(
     check(gallery)
     (old,) = names(server, gallery)
     assert "dddddddddddd" in old
-    with gallery._store.database.write("reindex", {}) as connection:
+    with gallery.store.database.write("reindex", {}) as connection:
         set_setting(connection, "fingerprint", "e" * 64)
     check(gallery)
     (new,) = names(server, gallery)
@@ -264,13 +264,13 @@ def test_a_folder_that_cannot_be_written_to(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as closed:
-        closed.setattr(gallery._store.database.engine, "writable", False)
+        closed.setattr(gallery.store.database.engine, "writable", False)
         with pytest.raises(GalleryError, match="cannot be written to"):
             index_of(gallery)
     check(gallery)
-    gallery._following._index = None
+    gallery.index.follower._index = None
     with monkeypatch.context() as closed:
-        closed.setattr(gallery._store.database.engine, "writable", False)
+        closed.setattr(gallery.store.database.engine, "writable", False)
         check(gallery)
 
 
@@ -366,13 +366,13 @@ def test_the_doctor_compares_every_template(gallery: Gallery, folder: Path, serv
 FILLS = """
 import os, sys
 from pathlib import Path
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
 from facesearch.index.milvus import MilvusIndex
 def killed(*arguments):
     os.kill(os.getpid(), 9)
 setattr(MilvusIndex, sys.argv[2], killed)
 with Gallery(Path(sys.argv[1])) as gallery:
-    gallery.refresh()
+    gallery.prepare()
 """
 
 
@@ -392,11 +392,11 @@ def test_killed_while_it_was_filled(gallery: Gallery, folder: Path, server: Serv
 
 def test_killed_while_it_was_changed(gallery: Gallery, folder: Path) -> None:
     name = check(gallery).name
-    gallery._store.remove("person 001")
-    gallery._store.add([photo(2000, "new", seed=11)], MODEL)
+    gallery.store.remove("person 001")
+    gallery.store.add([photo(2000, "new", seed=11)], MODEL)
     killed(folder, "put")
     assert gallery.info().index == "current"  # what was begun is done again
-    gallery._store.remove("person 002")
+    gallery.store.remove("person 002")
     assert check(gallery).name == name
 
 
@@ -404,10 +404,10 @@ def test_killed_while_it_was_changed_and_the_database_put_back(
     gallery: Gallery, folder: Path, tmp_path: Path
 ) -> None:
     check(gallery)
-    gallery._store.close()
+    gallery.store.close()
     shutil.copytree(folder, tmp_path / "backup")
     with Gallery(folder) as other:
-        other._store.remove("person 001")
+        other.store.remove("person 001")
     killed(folder, "put")
     for path in folder.glob("gallery.db*"):
         path.unlink()
@@ -422,11 +422,11 @@ def test_somebody_else_changes_it_at_the_same_time(
 ) -> None:
     """A copy of the folder shares the collection, and not the lock."""
     name = check(gallery).name
-    gallery._store.close()
+    gallery.store.close()
     shutil.copytree(folder, tmp_path / "copy")
     with Gallery(folder) as one, Gallery(tmp_path / "copy") as other:
-        one._store.remove("person 001")
-        other._store.remove("person 002")
+        one.store.remove("person 001")
+        other.store.remove("person 002")
         put = MilvusIndex.put
 
         def meanwhile(index: MilvusIndex, *rows: Any) -> None:
@@ -445,17 +445,17 @@ def test_somebody_else_changes_it_at_the_same_time(
 ENROLS = """
 import sys
 from pathlib import Path
-from facesearch.gallery.legacy import Gallery
-from test_milvus import MODEL, check, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
+from tests.index.test_milvus import MODEL, check, photo
 folder, worker = Path(sys.argv[1]), int(sys.argv[2])
 with Gallery(folder) as gallery:
-    gallery.refresh()
+    gallery.prepare()
     for number in range(3):
         seed = 100 * worker + number
-        gallery._store.add([photo(3000 + seed, f"worker {worker} {number}", seed=seed)], MODEL)
+        gallery.store.add([photo(3000 + seed, f"worker {worker} {number}", seed=seed)], MODEL)
         if number % 2:
-            gallery._store.remove(f"worker {worker} {number - 1}")
-        gallery.refresh()
+            gallery.store.remove(f"worker {worker} {number - 1}")
+        gallery.prepare()
 """
 
 
@@ -511,7 +511,7 @@ def test_a_purge_says_what_it_could_not_reach(
 
 def test_leaving(gallery: Gallery, folder: Path, server: Server) -> None:
     check(gallery)
-    name = name_of(gallery._store)
+    name = name_of(gallery.store)
     assert name is not None
     gallery.leave_milvus()
     assert Catalogue(server).collections(name) == []
@@ -528,10 +528,10 @@ def test_a_server_that_is_lost_is_left_without_it(
     with Gallery(folder) as other:
         with pytest.raises(GalleryError, match="set MILVUS_URI"):
             other.leave_milvus()
-        drawn = name_of(other._store)
+        drawn = name_of(other.store)
         other.leave_milvus(lost=True)
         other.purge("person 000")
-        with other._store.database.append() as connection:
+        with other.store.database.append() as connection:
             set_setting(connection, MILVUS_PREFIX, str(drawn))
 
 
@@ -548,7 +548,7 @@ def test_no_face_data_of_an_encrypted_gallery(
         Gallery(folder, keys=lambda kind: secret.content) as locked,
         pytest.raises(GalleryError, match="in plain; unset MILVUS_URI"),
     ):
-        locked.refresh()
+        locked.prepare()
     assert names(server, gallery) == []
 
 
@@ -556,7 +556,7 @@ def test_no_face_data_of_an_encrypted_gallery(
 
 
 def test_a_server_that_is_not_there(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
-    gallery._store.close()
+    gallery.store.close()
     for uri, said in (
         ("http://somebody:secret@127.0.0.1:1", r"Milvus at http://127\.0\.0\.1:1: "),
         ("nonsense", "Milvus at nonsense: "),
@@ -564,7 +564,7 @@ def test_a_server_that_is_not_there(gallery: Gallery, monkeypatch: pytest.Monkey
     ):
         monkeypatch.setenv("MILVUS_URI", uri)
         with Gallery(gallery.folder) as other, pytest.raises(GalleryError, match=said) as raised:
-            other.refresh()
+            other.prepare()
         assert "\n" not in str(raised.value)
         assert "secret" not in str(raised.value)
     monkeypatch.setenv("MILVUS_INDEX", "DISKANN")
@@ -625,11 +625,11 @@ def test_others_write_while_it_is_filled(
         if len(pages) == 3:
             with Gallery(folder) as other:
                 for name in ("person 000", "person 299"):  # in a page before, and one to come
-                    other._store.remove(name)
-                other._store.add([photo(2000, "person 001", seed=5), photo(2001, "new")], MODEL)
+                    other.store.remove(name)
+                other.store.add([photo(2000, "person 001", seed=5), photo(2001, "new")], MODEL)
 
     monkeypatch.setattr(MilvusIndex, "add", meanwhile)
-    gallery.refresh()
+    gallery.prepare()
     assert len(pages) == 8
     name = names(server, gallery)
     assert len(check(gallery)) == PEOPLE - 1
@@ -641,4 +641,4 @@ def test_faces_that_are_missing_are_not_left_out(gallery: Gallery, folder: Path)
         raw.execute("UPDATE totals SET faces = faces + 1 WHERE person = 7")
     raw.close()
     with pytest.raises(GalleryError, match="damaged: faces are missing"):
-        gallery.refresh()
+        gallery.prepare()

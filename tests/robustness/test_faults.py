@@ -26,16 +26,17 @@ import pytest
 
 from facesearch.core.errors import GalleryError
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.legacy import INDEX, Gallery
 from facesearch.index import local_index
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.storage import database as module
 from facesearch.storage import settings
+from facesearch.storage.cache_file import INDEX
 from facesearch.storage.folder_lock import locked
 from facesearch.storage.store import Store
 from facesearch.vision.embedder import Embedder
 from robustness import flips
 from robustness.flips import MODEL, PEOPLE, ask, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,7 +209,7 @@ def test_a_full_disk_keeps_what_was_acknowledged(calibration: Calibration) -> No
         sound(folder)
         filler.unlink()
         with Gallery(folder) as gallery:
-            gallery._store.add([photo(99, 0)], MODEL)
+            gallery.store.add([photo(99, 0)], MODEL)
             gallery.remove("Person 99")
         assert dict(ask(folder, calibration)[0]) == dict(right[0]) | everybody
         sound(folder)
@@ -292,7 +293,7 @@ def test_a_read_only_folder_is_searched_and_not_changed(
                 for job in (
                     lambda gallery=gallery: gallery.remove("Person 1"),
                     lambda gallery=gallery: gallery.rename("Person 1", "Person 0.5"),
-                    lambda gallery=gallery: gallery._store.add([photo(99, 0)], MODEL),
+                    lambda gallery=gallery: gallery.store.add([photo(99, 0)], MODEL),
                     lambda copy=copy: examine(copy, repair=True),
                 ):
                     with pytest.raises(GalleryError, match="cannot be written to"):
@@ -317,14 +318,14 @@ def test_a_clock_set_back_changes_nothing(
     os.utime(folder / INDEX, (4e9, 4e9))  # written in the future
     with monkeypatch.context() as patch, Gallery(folder) as gallery:
         patch.setattr(settings, "datetime", Past)
-        revisions = [gallery._store.revision()]
+        revisions = [gallery.store.revision()]
         for job in (
-            lambda: gallery._store.add([photo(99, 0)], MODEL),
+            lambda: gallery.store.add([photo(99, 0)], MODEL),
             lambda: gallery.rename("Person 99", "Person 98"),
             lambda: gallery.remove("Person 98"),
         ):
             job()
-            revisions.append(gallery._store.revision())
+            revisions.append(gallery.store.revision())
         assert len(set(revisions)) == 4
         assert ask(folder, calibration) == right
     with closing(sqlite3.connect(folder / "gallery.db")) as raw:
@@ -340,12 +341,12 @@ WRITER = """
 import sys
 from pathlib import Path
 from robustness.flips import MODEL, photo
-from facesearch.gallery.legacy import Gallery
+from tests.support.inside_gallery import InsideGallery as Gallery
 with Gallery(Path(sys.argv[1])) as gallery:
     for person in range(int(sys.argv[2]), int(sys.argv[2]) + 6):
-        gallery._store.add([photo(person, number) for number in range(2)], MODEL)
-        gallery._store.add([photo(person, 2)], MODEL)
-        gallery.refresh()
+        gallery.store.add([photo(person, number) for number in range(2)], MODEL)
+        gallery.store.add([photo(person, 2)], MODEL)
+        gallery.prepare()
         if person % 4 == 0:
             gallery.remove(f"Person {person}")
         elif person % 4 == 1:
@@ -448,7 +449,7 @@ def faces_in(folder: Path) -> set[str]:
     """The photos of all that is enrolled."""
     with Gallery(folder) as gallery:
         names = [person.name for person in gallery.people()]
-        return {str(face.photo) for name in names for face in gallery.faces_of(name)}
+        return {str(face.photo) for name in names for face in gallery[name].faces}
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from facesearch.core.errors import GalleryError
 from facesearch.core.face import Box, Face
 from facesearch.core.templates import templates
 from facesearch.gallery import doctor
-from facesearch.gallery.legacy import Gallery
 from facesearch.index.person_index import PersonIndex
 from facesearch.matching.calibration import calibration_of
 from facesearch.storage import pgvector
 from facesearch.storage.pgvector import TemplateTable
 from facesearch.storage.records import ModelStamp, NewPhoto
 from facesearch.vision.embedder import EmbeddedFace, Embedder
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.invented import faces_of
 from tests.support.postgres_server import Server
 
@@ -54,20 +54,20 @@ def url(postgres: Server) -> str:
 def gallery(url: str) -> Iterator[Gallery]:
     """60 people of two photos, searched in the database."""
     with Gallery(url) as gallery:
-        gallery._store.add([photo for person in range(60) for photo in photos(person)], MODEL)
-        gallery.prefer("search", "pgvector")
+        gallery.store.add([photo for person in range(60) for photo in photos(person)], MODEL)
+        gallery.set_preference("search", "pgvector")
         yield gallery
 
 
 def table(gallery: Gallery) -> TemplateTable:
-    found = gallery._current_index()
+    found = gallery.index.current()
     assert isinstance(found, TemplateTable)
     return found
 
 
 def local(gallery: Gallery) -> PersonIndex:
     """What the local index would be now."""
-    _, owners, embeddings = gallery._store.vectors()
+    _, owners, embeddings = gallery.store.vectors()
     people, rows = np.unique(owners, return_inverse=True)
     return PersonIndex(people, templates(embeddings, rows))
 
@@ -93,17 +93,17 @@ def check_same(gallery: Gallery) -> None:
 
 def test_the_same_answers_after_every_change(gallery: Gallery) -> None:
     check_same(gallery)
-    gallery._store.add([photo for person in (60, 61) for photo in photos(person, 3)], MODEL)
+    gallery.store.add([photo for person in (60, 61) for photo in photos(person, 3)], MODEL)
     for change in (
         lambda: None,
         lambda: gallery.remove("person 3"),
         lambda: gallery.merge("person 4", "person 5"),
-        lambda: gallery.split("person 60", [gallery.faces_of("person 60")[0].number], "new"),
+        lambda: gallery.split("person 60", [gallery["person 60"].faces[0].number], "new"),
         lambda: gallery.rename("person 6", "renamed"),
         lambda: gallery.undo(),
         lambda: gallery.undo(),
         lambda: gallery.purge("person 7"),
-        lambda: gallery._store.add(photos(7), MODEL),
+        lambda: gallery.store.add(photos(7), MODEL),
         lambda: gallery.undo(),
     ):
         change()
@@ -112,7 +112,7 @@ def test_the_same_answers_after_every_change(gallery: Gallery) -> None:
 
 def test_a_write_that_fails_leaves_the_templates(gallery: Gallery) -> None:
     def write() -> None:
-        with gallery._store.database.write("test", {}) as connection:
+        with gallery.store.database.write("test", {}) as connection:
             connection.exec_driver_sql("DELETE FROM faces WHERE person = 9")
             raise ZeroDivisionError
 
@@ -123,26 +123,26 @@ def test_a_write_that_fails_leaves_the_templates(gallery: Gallery) -> None:
 
 def test_it_can_be_chosen_and_left_at_any_time(postgres: Server) -> None:
     with Gallery(postgres.database("gallery")) as gallery:
-        gallery.prefer("search", "pgvector")  # before the first face
+        gallery.set_preference("search", "pgvector")  # before the first face
         assert len(table(gallery)) == 0
         assert table(gallery).templates.shape == (0, 1)
         assert table(gallery).search(queries(2), 5)[0].shape == (2, 0)
-        gallery._store.add(photos(0) + photos(1), MODEL)
+        gallery.store.add(photos(0) + photos(1), MODEL)
         check_same(gallery)
-        gallery.prefer("search", "local")
-        assert isinstance(gallery._current_index(), PersonIndex)
+        gallery.set_preference("search", "local")
+        assert isinstance(gallery.index.current(), PersonIndex)
         assert gallery.info().index == "current"
         query = "SELECT count(*) FROM pg_class WHERE relname LIKE 'person\\_templates%%'"
-        with gallery._store.database.read() as connection:
+        with gallery.store.database.read() as connection:
             assert connection.exec_driver_sql(query).scalar_one() == 0
-        gallery._store.add(photos(2), MODEL)
-        gallery.prefer("search", "pgvector")
+        gallery.store.add(photos(2), MODEL)
+        gallery.set_preference("search", "pgvector")
         assert not (gallery.folder / "vectors.faiss").exists()
         check_same(gallery)
         for person in range(3):
             gallery.purge(f"person {person}")
         assert len(table(gallery)) == 0
-        gallery._store.add(photos(4, dimension=64), ModelStamp("small", "0" * 64, 64))
+        gallery.store.add(photos(4, dimension=64), ModelStamp("small", "0" * 64, 64))
         assert table(gallery).templates.shape == (1, 64)
 
 
@@ -150,11 +150,11 @@ def test_a_large_gallery_is_searched_by_its_graph(
     gallery: Gallery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = [photo for person in range(60, 600) for photo in photos(person, 1)]
-    gallery._store.add(new, MODEL)
+    gallery.store.add(new, MODEL)
     monkeypatch.setattr(pgvector, "EXACT", 0)
     plan = f"EXPLAIN SELECT person FROM {pgvector.TABLE} ORDER BY template <-> "
     plan += "(SELECT template FROM person_templates LIMIT 1) LIMIT 5"
-    with gallery._store.database.read() as connection:
+    with gallery.store.database.read() as connection:
         for setting in pgvector._how(600, 5):
             connection.execute(sa.text(f"SET LOCAL {setting}"))
         lines = connection.execute(sa.text(plan)).scalars().all()
@@ -166,7 +166,7 @@ def test_a_large_gallery_is_searched_by_its_graph(
     assert first.mean() >= 0.97
     assert np.allclose(distances[first, 0], right_distances[first, 0], atol=1e-5)
     assert (np.diff(distances, axis=1) >= 0).all()
-    with gallery._store.database.write("test", {}) as connection:
+    with gallery.store.database.write("test", {}) as connection:
         connection.exec_driver_sql("UPDATE people SET removed = '2026' WHERE id %% 2 = 0")
     # what was removed is in nobody's way
     assert table(gallery).search(asked, 50)[0].shape == (200, 50)
@@ -178,7 +178,7 @@ def test_a_gallery_that_is_searched_while_it_changes(
 ) -> None:
     calibration = calibration_of(embedder.model)
     seen = EmbeddedFace(FACE, faces_of(5, 3)[2], 0.95, "", None)
-    near = gallery._nearest_people(seen, 5, calibration)
+    near = gallery.near(seen, 5, calibration)
     assert near[0].name == "person 5"
     search = TemplateTable.search
 
@@ -190,10 +190,10 @@ def test_a_gallery_that_is_searched_while_it_changes(
         return found
 
     monkeypatch.setattr(TemplateTable, "search", late)
-    assert "person 5" not in [p.name for p in gallery._nearest_people(seen, 5, calibration)]
+    assert "person 5" not in [p.name for p in gallery.near(seen, 5, calibration)]
     with Gallery(url) as other:
         other.undo()
-    assert gallery._nearest_people(seen, 5, calibration) == near
+    assert gallery.near(seen, 5, calibration) == near
 
 
 def test_damage_is_answered_with_an_error(gallery: Gallery, url: str, embedder: Embedder) -> None:
@@ -201,21 +201,21 @@ def test_damage_is_answered_with_an_error(gallery: Gallery, url: str, embedder: 
     seen = EmbeddedFace(FACE, faces_of(5, 3)[2], 0.95, "", None)
 
     def harm(statement: str) -> None:
-        with gallery._store.database.engine.alone(1) as connection:
+        with gallery.store.database.engine.alone(1) as connection:
             connection.exec_driver_sql(statement)
 
     other = "(SELECT template FROM person_templates WHERE person = 9)"
     harm(f"UPDATE person_templates SET template = {other} WHERE person = 6")  # of person 5
     with pytest.raises(GalleryError, match="not those that the index was made from"):
-        gallery._nearest_people(seen, 60, calibration)
+        gallery.near(seen, 60, calibration)
     found = [f for f in doctor.examine(url) if f.kind != "photo gone"]
     assert [(f.kind, f.severity) for f in found] == [("index", "error")]
     assert [f.repaired for f in doctor.examine(url, repair=True) if f.kind == "index"] == [True]
-    assert gallery._nearest_people(seen, 60, calibration)[0].name == "person 5"
+    assert gallery.near(seen, 60, calibration)[0].name == "person 5"
     check_same(gallery)
     harm("UPDATE faces SET embedding = set_byte(embedding, 9, 77) WHERE id = 1")
     with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
-        gallery._store.add([photo for photo in photos(0, 3) if photo.sha256[-1] == "2"], MODEL)
+        gallery.store.add([photo for photo in photos(0, 3) if photo.sha256[-1] == "2"], MODEL)
     assert gallery.person("person 0").faces == 2
 
 
@@ -224,7 +224,7 @@ def test_without_the_extension(
 ) -> None:
     monkeypatch.setattr(pgvector, "EXTENSION", "no_such_extension")
     with Gallery(postgres.database("gallery")) as other:
-        other._store.add(photos(0), MODEL)
+        other.store.add(photos(0), MODEL)
         with pytest.raises(GalleryError, match="has no pgvector and cannot create it"):
-            other.prefer("search", "pgvector")
+            other.set_preference("search", "pgvector")
         assert other.info().index == "to be rebuilt"

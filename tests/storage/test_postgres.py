@@ -13,13 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from facesearch.core.errors import GalleryError, MissingExtra
-from facesearch.core.progress import Silent
 from facesearch.gallery import doctor
 from facesearch.gallery.archive_export import export
 from facesearch.gallery.archive_format import Archive
 from facesearch.gallery.archive_import import merge
-from facesearch.gallery.legacy import Gallery
-from facesearch.matching.calibration import calibration_of
 from facesearch.storage import database as module
 from facesearch.storage import schema
 from facesearch.storage.store import Store
@@ -27,6 +24,7 @@ from facesearch.storage.vault import Secret
 from facesearch.vision.embedder import Embedder
 from robustness.fuzz_archives import invented
 from tests.storage.test_store import MODEL, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 from tests.support.postgres_server import GUARDED, PASSWORD, Server
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
@@ -156,7 +154,7 @@ def test_a_role_that_may_only_read(postgres: Server, url: str, store: Store) -> 
     try:
         with Gallery(postgres.url(sa.make_url(url).database or "", "reader")) as gallery:
             assert [person.name for person in gallery.people()] == ["ann"]
-            gallery.refresh()
+            gallery.prepare()
             assert gallery.info().index == "current"
             with pytest.raises(GalleryError, match="this gallery cannot be written to"):
                 gallery.remove("ann")
@@ -215,22 +213,19 @@ def test_a_connection_that_is_lost(url: str, store: Store) -> None:
 def test_pictures_are_named_as_in_a_folder(
     where: Path | str, embedder: Embedder, hopper: Path, collins: Path, people: Path
 ) -> None:
-    calibration = calibration_of(embedder.model)
     asked = [("Grace", hopper), *(("ann", path) for path in sorted(people.glob("person-00/*")))]
-    with Gallery(where, create=True) as gallery:
-        gallery.prefer("keep-chips", "on")
-        gallery.prefer("audit", "on")
-        done = gallery.enroll(asked, embedder, Silent(), insist=True)
+    with Gallery(where) as gallery:
+        gallery.set_preference("keep-chips", "on")
+        gallery.set_preference("audit", "on")
+        done = gallery.enroll_each(asked, include_doubtful=True)
         assert {result.status for result in done} == {"enrolled"}
         if isinstance(where, str):
-            gallery.prefer("search", "pgvector")
+            gallery.set_preference("search", "pgvector")
             assert gallery.info().index == "in the database"
             assert not (gallery.folder / "vectors.faiss").exists()
-        found = list(
-            gallery.identify([hopper, collins], embedder, 0.3, calibration, Silent(), top=3)
-        )
-        answers = [answers[0] for _, answers in found if isinstance(answers, list)]
-        assert [answer.decision.name for answer in answers] == ["Grace", None]
+        found = gallery.identify_each([hopper, collins], threshold=0.3, top=3)
+        answers = [result.faces[0] for _, result in found]
+        assert [answer.name for answer in answers] == ["Grace", None]
         assert [near.name for near in answers[0].candidates] == ["Grace", "ann"]
         assert answers[0].candidates[0].distance < 1e-3
         assert answers[1].candidates[0].distance == pytest.approx(0.4656, abs=2e-3)
@@ -238,7 +233,7 @@ def test_pictures_are_named_as_in_a_folder(
         assert gallery.info().chips == 6
         assert len(gallery.impostor_scores(embedder.model).distances) > 1000
         assert (gallery.folder / "strangers.bin").exists()
-        assert list(gallery.review(embedder.model, Silent()))[-1]["kind"] == "fpir"
+        assert list(gallery.review())[-1]["kind"] == "fpir"
 
 
 # Damage
@@ -249,7 +244,7 @@ def test_the_doctor_finds_and_repairs_damage(url: str, store: Store) -> None:
     unit(store)
     assert kinds(url) == set()
     with Gallery(url) as gallery:
-        gallery.refresh()
+        gallery.prepare()
         assert kinds(url) == set()
         change(
             url,
@@ -332,7 +327,7 @@ def test_a_purge_leaves_no_row_and_no_page(postgres: Server, url: str, store: St
     store.add([photo("Zoë Löw", 1), photo("bob", 2)], MODEL)
     needles = ["Zoë Löw".encode(), photo("", 1).embeddings.tobytes()[:64], b"/photos/1.jpg"]
     with Gallery(url) as gallery:
-        gallery.prefer("search", "pgvector")
+        gallery.set_preference("search", "pgvector")
         gallery.remove("Zoë Löw")
         assert all(needle in stored(postgres, url) for needle in needles)
         assert gallery.purge("Zoë Löw") == 1
@@ -366,23 +361,23 @@ def test_encrypted_faces(postgres: Server, url: str, store: Store) -> None:
     plain = photo("", 1).embeddings.tobytes()[:64]
     secret = Secret("key file", b"k" * 32)
     with Gallery(url, keys=lambda kind: secret.content) as gallery:
-        gallery.prefer("search", "pgvector")
+        gallery.set_preference("search", "pgvector")
         with pytest.raises(GalleryError, match="encrypted faces cannot be searched in the databa"):
             gallery.encrypt(secret)
         assert gallery.info().encrypted is None
-        gallery.prefer("search", "local")
-        gallery.refresh()
+        gallery.set_preference("search", "local")
+        gallery.prepare()
         assert plain in stored(postgres, url)
         gallery.encrypt(secret)
         assert plain not in stored(postgres, url)
         with pytest.raises(GalleryError, match="encrypted faces cannot be searched in the databa"):
-            gallery.prefer("search", "pgvector")
-        assert np.array_equal(gallery._store.vectors()[2], photo("", 1).embeddings)
+            gallery.set_preference("search", "pgvector")
+        assert np.array_equal(gallery.store.vectors()[2], photo("", 1).embeddings)
     with (
         Gallery(url, keys=lambda kind: b"?" * 32) as gallery,
         pytest.raises(GalleryError, match="not the key file that the gallery is encrypted"),
     ):
-        gallery.refresh()
+        gallery.prepare()
     with Gallery(url, keys=lambda kind: secret.content) as gallery:
         gallery.decrypt()
     assert plain in stored(postgres, url)
@@ -439,7 +434,7 @@ def test_the_commands(postgres: Server, people: Path, tmp_path: Path) -> None:
 
 def test_pgvector_is_for_postgresql_only(tmp_path: Path) -> None:
     with (
-        Gallery(tmp_path / "gallery", create=True) as gallery,
+        Gallery(tmp_path / "gallery") as gallery,
         pytest.raises(GalleryError, match="pgvector is only possible for a gallery in PostgreSQL"),
     ):
-        gallery.prefer("search", "pgvector")
+        gallery.set_preference("search", "pgvector")

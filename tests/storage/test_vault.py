@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from facesearch.cli.gallery import privacy
 from facesearch.core.errors import GalleryError, PersonError
 from facesearch.gallery.doctor import examine
-from facesearch.gallery.legacy import Gallery
 from facesearch.storage import cache_file, resealing, vault
 from facesearch.storage.records import NewPhoto
 from facesearch.storage.schema import chips, faces, rejections
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Keys, Kind, Secret, Tampered, Vault
 from tests.storage.test_store import MODEL, photo
+from tests.support.inside_gallery import InsideGallery as Gallery
 
 SECRET = vault.new_passphrase("correct horse")
 CHIP = b"the picture of a face " * 20
@@ -49,8 +49,8 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def gallery(folder: Path) -> Gallery:
     """Two people with five faces, a kept chip and a rejection, not encrypted; no model needed."""
-    gallery = Gallery(folder, create=True)
-    store = gallery._store
+    gallery = Gallery(folder)
+    store = gallery.store
     store.add([photo("ann", 1), photo("ann", 2, faces=3), photo("bob", 3)], MODEL)
     with store.database.write("test", {}) as connection:
         value = store.database.sealed(CHIP, "chip")
@@ -58,7 +58,7 @@ def gallery(folder: Path) -> Gallery:
         values = {"person": 1, "sha256": "0" * 64, "box": [0, 0, 1, 1], "at": "2026-01-01"}
         value = store.database.sealed(photo("eve", 9).embeddings.tobytes(), "rejection")
         connection.execute(rejections.insert().values(embedding=value, **values))
-    gallery._current_index()
+    gallery.index.current()
     return gallery
 
 
@@ -190,20 +190,20 @@ def test_key_files_are_checked(tmp_path: Path) -> None:
 def test_nothing_plain_is_left_anywhere(gallery: Gallery, folder: Path) -> None:
     keep = sqlite3.connect(folder / "gallery.db")  # so that the log stays
     keep.execute("SELECT count(*) FROM faces").fetchone()
-    gallery._store.add([photo("eve", 9)], MODEL)
+    gallery.store.add([photo("eve", 9)], MODEL)
     assert leaks(folder) == {"gallery.db", "gallery.db-wal"}  # the test can see it
-    before = everything(gallery._store)
+    before = everything(gallery.store)
     gallery.encrypt(SECRET)
     assert (folder / "gallery.db-wal").exists()
     assert leaks(folder) == set()
     keep.close()
     assert not list(folder.glob("vectors.faiss*"))
-    assert everything(gallery._store) == before
-    gallery._current_index()
+    assert everything(gallery.store) == before
+    gallery.index.current()
     assert (folder / "vectors.faiss").exists()
     assert leaks(folder) == set()
-    gallery._store.add([photo("dora", 4)], MODEL)
-    gallery._current_index()
+    gallery.store.add([photo("dora", 4)], MODEL)
+    gallery.index.current()
     assert photo("dora", 4).embeddings.tobytes()[64:80] not in b"".join(
         path.read_bytes() for path in folder.iterdir()
     )
@@ -211,13 +211,13 @@ def test_nothing_plain_is_left_anywhere(gallery: Gallery, folder: Path) -> None:
 
 def test_the_index_of_an_encrypted_gallery_is_used(gallery: Gallery, folder: Path) -> None:
     """It is read back, gives the same templates, and holds none of them readable."""
-    templates = gallery._current_index().templates
+    templates = gallery.index.current().templates
     gallery.encrypt(SECRET)
-    gallery._current_index()
+    gallery.index.current()
     secret = templates[0].tobytes()[64:80]
     assert secret not in (folder / "vectors.faiss").read_bytes()
-    database = gallery._store.database
-    revision = gallery._store.revision()
+    database = gallery.store.database
+    revision = gallery.store.revision()
     path = folder / "vectors.faiss"
     found = cache_file.read(path, database.vault)
     assert found is not None
@@ -226,7 +226,7 @@ def test_the_index_of_an_encrypted_gallery_is_used(gallery: Gallery, folder: Pat
     path.rename(folder / "strangers.bin")  # a moved one is none
     assert cache_file.read(folder / "strangers.bin", database.vault) is None
     again = Gallery(folder, keys=giving(SECRET.content))
-    assert np.array_equal(again._current_index().templates, templates)
+    assert np.array_equal(again.index.current().templates, templates)
     assert again.info().index == "current"
 
 
@@ -252,12 +252,12 @@ def test_without_the_key_names_are_all_there_is(gallery: Gallery, folder: Path) 
     assert [person.name for person in closed.people()] == ["ann", "bob"]
     assert closed.info().encrypted == "passphrase"
     closed.rename("bob", "robert")
-    assert len(closed.faces_of("ann")) == 4
+    assert len(closed["ann"].faces) == 4
     locked = Gallery(folder)
     for job in (
-        locked._current_index,
-        lambda: locked._store.person_faces([1]),
-        lambda: locked._store.add([photo("dora", 4)], MODEL),
+        locked.index.current,
+        lambda: locked.store.person_faces([1]),
+        lambda: locked.store.add([photo("dora", 4)], MODEL),
         locked.decrypt,
         lambda: locked.rekey(SECRET),
         locked.unlock,
@@ -266,7 +266,7 @@ def test_without_the_key_names_are_all_there_is(gallery: Gallery, folder: Path) 
             job()
     wrong = Gallery(folder, keys=giving(b"wrong horse"))
     with pytest.raises(GalleryError, match="gallery: this is not the passphrase"):
-        wrong._store.vectors()
+        wrong.store.vectors()
     assert [person.name for person in closed.people()] == ["ann", "robert"]
 
 
@@ -277,11 +277,11 @@ def test_another_passphrase_changes_the_wrapped_key_alone(gallery: Gallery, fold
     everywhere = "SELECT id, embedding FROM faces", ()
     before = raw(folder, everywhere)
     record = raw(folder, ("SELECT value FROM settings WHERE key = 'vault'", ()))[0][0]
-    data = everything(gallery._store)
+    data = everything(gallery.store)
     gallery.rekey(Secret("key file", b"k" * 32))
     assert raw(folder, everywhere) == before
-    assert everything(Gallery(folder, keys=giving(b"k" * 32))._store) == data
-    assert everything(gallery._store) == data
+    assert everything(Gallery(folder, keys=giving(b"k" * 32)).store) == data
+    assert everything(gallery.store) == data
     with pytest.raises(GalleryError, match="not the key file that"):
         Gallery(folder, keys=giving(SECRET.content)).unlock()
     old = json.loads(str(record))["key"].encode()
@@ -308,12 +308,12 @@ def test_a_tampered_or_moved_value_is_an_error(
     gallery.encrypt(SECRET)
     raw(folder, (tamper, ()))
     with pytest.raises(GalleryError, match="damaged: face 1 is not what was written"):
-        gallery._store.vectors()
+        gallery.store.vectors()
     # nor does it help to forge the checksum, too
     monkeypatch.setattr("facesearch.storage.schema.face_checksum", lambda *fields: 7)
     raw(folder, ("UPDATE faces SET checksum = 7", ()))
     with pytest.raises(GalleryError, match="gallery: damaged: a sealed face is not what"):
-        gallery._store.vectors()
+        gallery.store.vectors()
 
 
 def test_damage_is_not_sealed_in(gallery: Gallery, folder: Path) -> None:
@@ -327,12 +327,12 @@ def test_damage_is_not_sealed_in(gallery: Gallery, folder: Path) -> None:
 def test_a_gallery_that_others_encrypt_meanwhile(gallery: Gallery, folder: Path) -> None:
     """Whoever has it open writes nothing plain, and asks for the key."""
     other = Gallery(folder)
-    other._current_index()
+    other.index.current()
     gallery.encrypt(SECRET)
     with pytest.raises(GalleryError, match="encrypted with a passphrase"):
-        other._store.add([photo("dora", 4)], MODEL)
+        other.store.add([photo("dora", 4)], MODEL)
     with pytest.raises(GalleryError, match="encrypted with a passphrase"):
-        other._current_index()
+        other.index.current()
     assert leaks(folder) == set()
 
 
@@ -356,7 +356,7 @@ def test_what_a_reader_kept_from_being_overwritten_is_overwritten_later(
 def test_an_interrupted_encryption_is_none(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = everything(gallery._store)
+    before = everything(gallery.store)
     seal: Callable[[Vault, bytes, str], bytes] = Vault.seal
     count = 0
 
@@ -372,7 +372,7 @@ def test_an_interrupted_encryption_is_none(
         gallery.encrypt(SECRET)
     monkeypatch.undo()
     assert gallery.info().encrypted is None
-    assert everything(gallery._store) == before
+    assert everything(gallery.store) == before
 
 
 def test_a_plain_copy_beside_it_is_not_overlooked(gallery: Gallery, folder: Path) -> None:
@@ -391,23 +391,23 @@ def test_the_doctor_needs_the_key(gallery: Gallery, folder: Path) -> None:
     """Without it every face would look damaged; nothing may be repaired away."""
     healthy = examine(folder)
     gallery.encrypt(SECRET)
-    gallery._current_index()
+    gallery.index.current()
     for keys in (vault.from_environment, giving(b"wrong horse")):
         with pytest.raises(GalleryError, match="passphrase"):
             examine(folder, repair=True, keys=keys)
-    before = everything(gallery._store)
+    before = everything(gallery.store)
     assert examine(folder, keys=giving(SECRET.content)) == healthy
-    assert everything(gallery._store) == before
+    assert everything(gallery.store) == before
 
 
 def test_many_faces_are_rewritten_in_batches(
     gallery: Gallery, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resealing, "ROWS_AT_ONCE", 2)
-    before = everything(gallery._store)
+    before = everything(gallery.store)
     gallery.encrypt(SECRET)
-    assert everything(gallery._store) == before
-    with gallery._store.database.read() as connection:
+    assert everything(gallery.store) == before
+    with gallery.store.database.read() as connection:
         lengths = set(connection.execute(sa.select(sa.func.length(faces.c.embedding))).scalars())
     assert lengths == {4 * 128 + vault.NONCE + 16}
 
@@ -418,7 +418,7 @@ def test_many_faces_are_rewritten_in_batches(
 def test_the_environment_opens_it(
     gallery: Gallery, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = everything(gallery._store)
+    data = everything(gallery.store)
     gallery.encrypt(SECRET)
     monkeypatch.setenv("FACESEARCH_PASSPHRASE", "correct horse")
     assert everything(Store(folder, create=False)) == data
@@ -436,18 +436,18 @@ def test_the_environment_opens_it(
 def test_removing_and_undoing_need_no_key(gallery: Gallery, folder: Path) -> None:
     """They are done once, and leave nothing made from the faces of whom they took out."""
     gallery.remove("ann")
-    gallery._store.add([photo("carl", 2)], MODEL)
+    gallery.store.add([photo("carl", 2)], MODEL)
     gallery.encrypt(SECRET)
-    gallery._current_index()
+    gallery.index.current()
     gallery.close()
     with Gallery(folder, keys=nothing) as locked:
         with pytest.raises(PersonError, match=r"/photos/2\.jpg is enrolled as carl since"):
             locked.undo()
-        assert locked.remove("carl") == 1
+        assert locked.remove("carl").faces == 1
         assert not (folder / cache_file.INDEX).exists()
         (removed,) = (each for each in locked.changes() if each.line == "ann was removed")
         assert locked.undo(removed.event) == removed
         assert [person.name for person in locked.people()] == ["ann", "bob"]
         assert [each.line for each in locked.changes()] == ["carl was removed"]
     with Gallery(folder, keys=giving(SECRET.content)) as opened:
-        assert len(opened._current_index()) == 2
+        assert len(opened.index.current()) == 2
