@@ -23,7 +23,7 @@ def test_counts_by_distance() -> None:
 
 def test_weights_are_pairs_repeated() -> None:
     rng = np.random.default_rng(0)
-    genuine, impostor = rng.integers(1, 4, 4), rng.integers(0, 3, 5)
+    genuine, impostor = rng.integers(1, 4, 4), rng.integers(1, 4, 5)
     weighed = Ranked(GENUINE, IMPOSTOR).tally(genuine.astype(float), impostor.astype(float))
     repeated = Ranked(np.repeat(GENUINE, genuine), np.repeat(IMPOSTOR, impostor)).tally()
     assert weighed.auc() == pytest.approx(repeated.auc())
