@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facesearch.core.errors import DataError
+from facesearch.core.words import plural
 from facesearch.vision import photo_files
 from facesearch.vision.photo_files import People
 
@@ -66,14 +67,15 @@ def read_pairs(path: Path, folder: Path) -> list[Pair]:
         raise DataError(f"{path}: the first line must hold the number of pairs") from error
     if len(lines) - 1 != 2 * folds * each:
         raise DataError(
-            f"{path}: {len(lines) - 1} pairs, where its first line promises {2 * folds * each}"
+            f"{path}: {plural(len(lines) - 1, 'pair')}, where its first line promises "
+            f"{2 * folds * each}"
         )
     for fold in range(folds):
         genuine = sum(len(fields) == 3 for fields in lines[1 + 2 * each * fold :][: 2 * each])
         if genuine != each:
             raise DataError(
-                f"{path}: {genuine} genuine pairs in fold {fold + 1}, where its first line "
-                f"promises {each}"
+                f"{path}: {plural(genuine, 'genuine pair')} in fold {fold + 1}, where its "
+                f"first line promises {each}"
             )
     pairs = []
     for number, fields in enumerate(lines[1:]):
@@ -82,7 +84,9 @@ def read_pairs(path: Path, folder: Path) -> list[Pair]:
         elif len(fields) == 4:
             name, first, other, second = fields
         else:
-            raise DataError(f"{path}: line {number + 2} has {len(fields)} fields, not 3 or 4")
+            raise DataError(
+                f"{path}: line {number + 2} has {plural(len(fields), 'field')}, not 3 or 4"
+            )
         a, b = (_numbered(folder, *photo) for photo in ((name, first), (other, second)))
         pairs.append(Pair(a, b, len(fields) == 3, number // (2 * each)))
     return pairs

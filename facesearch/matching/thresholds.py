@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances
 from facesearch.core.errors import CalibrationError
+from facesearch.core.words import plural
 from facesearch.matching.calibration import Calibration
 from facesearch.metrics.confidence import most_errors, smallest_rate
 
@@ -114,9 +115,10 @@ def _strictest(calibration: Calibration, rate: str) -> Threshold:
             calibration.strictest,
             f"the smallest error that this model can promise is {promised}; its threshold is used",
         )
+    people = plural(calibration.people, "person", "people")
     return Threshold(
         calibration.f1_threshold,
-        f"this model was calibrated on {calibration.people} people, too few to know a {rate}; "
+        f"this model was calibrated on {people}, too few to know a {rate}; "
         "the threshold is that of the best F1",
     )
 

@@ -13,6 +13,7 @@ import numpy as np
 from facesearch.core.errors import ModelError
 from facesearch.core.face import Point
 from facesearch.core.version import __version__
+from facesearch.core.words import plural
 from facesearch.vision.alignment import TEMPLATE, TEMPLATE_SIZE
 from facesearch.vision.model import CARD, CONFIG, GRAPH, LANDMARKS_ERROR, Model, Preprocessing
 
@@ -109,7 +110,8 @@ def plain(content: bytes, name: str) -> bytes:
     inputs = [entry for entry in graph.input if entry.name in taken]
     if len(inputs) != 1 or len(graph.output) != 1:
         raise ModelError(
-            f"{name}: has {len(inputs)} inputs and {len(graph.output)} outputs, not one of each"
+            f"{name}: has {plural(len(inputs), 'input')} and "
+            f"{plural(len(graph.output), 'output')}, not one of each"
         )
     shape = inputs[0].type.tensor_type.shape.dim
     sides = [axis.dim_value for axis in shape]

@@ -52,7 +52,7 @@ def test_pairs_of_both_kinds_and_folds(album: Path) -> None:
     [
         ("", "first line"),
         ("many\nann\t1\t2\n", "first line"),
-        ("1\nann\t1\t2\n", "1 pairs, where its first line promises 2"),
+        ("1\nann\t1\t2\n", "1 pair, where its first line promises 2"),
         ("1\nann\t1\t2\nann\t1\n", "line 3 has 2 fields"),
         ("1\nann\t1\t2\nann\t1\t2\n", "2 genuine pairs in fold 1, where .* promises 1"),
         ("1\nann\t1\t2\nann\t1\tcarl\t1\n", "no such photo"),
