@@ -118,7 +118,7 @@ def in_milvus(
     def make() -> MilvusIndex:
         index = MilvusIndex.make(replace(server, index=kind), COLLECTION, DIMENSION, len(vectors))
         index.add(numbers, vectors)
-        index.settle()
+        index.flush()
         return index
 
     def opened() -> MilvusIndex:

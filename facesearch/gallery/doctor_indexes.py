@@ -86,7 +86,7 @@ def _examine_file(
 def _examine_collection(sync: MilvusSync, findings: Findings, repair: bool) -> None:
     """The index in Milvus."""
     try:
-        wrong = sync.wrong()
+        wrong = sync.problem()
         if wrong is not None:
             findings.add("index", wrong, "error", "fills another collection")
         elif not sync.is_kept():
@@ -95,7 +95,7 @@ def _examine_collection(sync: MilvusSync, findings: Findings, repair: bool) -> N
         else:
             return
         if repair:
-            sync.renew()
+            sync.refill()
             findings.change()
     except GalleryError as error:
         findings.add("index", str(error), "warning")

@@ -1,9 +1,9 @@
-"""A gallery's people as they are in Milvus, brought to the state of the truth when need be.
+"""The index of a gallery in Milvus, which follows the database.
 
-A gallery draws a name once. Its people are in a collection that begins with it; a row beside says
-which collection that is and of which state. A new one is filled before it is named there, so that
-nobody sees it half filled. Changes are made between two notes in that row, so that a break, or
-somebody else who changes at the same time, is seen.
+A gallery draws a name once, with which the names of its collections begin. The catalogue says which
+collection is in use and which state of the gallery it holds. A new collection is entered there when
+it is full, so that nobody sees it half filled. Before and after every change the catalogue is
+written, so that an interruption, or another program that changes the collection too, is noticed.
 """
 
 import json
@@ -17,7 +17,8 @@ import numpy as np
 from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError
 from facesearch.core.templates import templates
-from facesearch.index.milvus import Catalogue, Gone, MilvusIndex, Numbers, Server
+from facesearch.index.base import Numbers
+from facesearch.index.milvus import Catalogue, Gone, MilvusIndex, Server
 from facesearch.storage import change_log
 from facesearch.storage.database import LOCK_SECONDS
 from facesearch.storage.folder_lock import locked
@@ -33,40 +34,40 @@ from facesearch.storage.state import State
 from facesearch.storage.store import Store
 
 PEOPLE_IN_PAGE = 500  # whose faces are in memory while a collection is filled
-LOCK = "milvus.lock"  # held by whoever fills or changes the collection
+LOCK = "milvus.lock"  # held while a collection is filled or changed
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What a collection holds."""
+class CatalogueEntry:
+    """What the catalogue says of a gallery's collection."""
 
     collection: str
     fingerprint: str  # of the model
     index: str
     people: int
     dimension: int  # of the templates
-    state: str  # of the gallery; empty: nobody knows
-    towards: str = ""  # the state, and a token, while it is changed
+    state: str  # of the gallery; empty if it is not known
+    towards: str = ""  # the state that it is being changed to, and a token
 
 
 Current = tuple[MilvusIndex, State]
 
 
 class MilvusSync:
-    """The people of a gallery, in a collection, as they are whenever it is asked."""
+    """Gives an index in Milvus of the people as they are whenever it is asked."""
 
     def __init__(self, store: Store, server: Server) -> None:
         self._store, self._server = store, server
         self._folder = store.database.folder
         self._index: MilvusIndex | None = None
-        self.state = State("", 0)  # that `current` gave an index of
+        self.state = State("", 0)  # of the index that `current` gave last
         self._distrusted: State | None = None
 
     def current(self) -> MilvusIndex:
-        """The index as of now; its collection is filled or changed if need be.
+        """The index as of now; fills or changes the collection if necessary.
 
-        Raises GalleryError for an encrypted gallery, for one that is to be filled and cannot be
-        written to, and as `milvus.connect` and `Store.vectors` do.
+        Raises GalleryError for an encrypted or a damaged gallery, for one that is not writable but
+        whose collection is out of date, and as `milvus.connect` does.
         """
         if self._index is None or self._store.revision() != self.state.revision:
             name, catalogue = self._name(), Catalogue(self._server)
@@ -74,15 +75,15 @@ class MilvusSync:
         return self._index
 
     def prepare(self) -> None:
-        """The server makes what its index needs when it is filled."""
+        """Fill the collection; the server then builds its index."""
         self.current()
 
     def forget(self) -> None:
-        """Let go of the collection."""
+        """Forget the collection that was opened."""
         self._index = None
 
     def is_kept(self) -> bool:
-        """Whether there is a collection of the present state, or one that can be changed to it."""
+        """Whether there is a collection that is up to date or can be brought up to date."""
         name = name_of(self._store)
         if name is None:
             return False
@@ -91,10 +92,10 @@ class MilvusSync:
         return state is not None and self._knows(state)
 
     def distrust(self) -> bool:
-        """What `current` gave does not hold what it should: next time it gives another.
+        """Replace the collection before it is used again, because it lacks people.
 
-        False if it is not the collection's fault: it was replaced already for this state, or the
-        database was changed by somebody else than facesearch.
+        Returns False if the collection is not to blame: it was replaced for this state before, or
+        the database was changed by another program than facesearch.
         """
         index, self._index = self._index, None
         if index is None or self._distrusted == self.state:
@@ -109,20 +110,20 @@ class MilvusSync:
                 _write(catalogue, name, replace(held, state=""))
         return True
 
-    def renew(self) -> None:
-        """Fill another collection and drop this one, with what the server keeps of deleted rows."""
+    def refill(self) -> None:
+        """Fill a new collection and drop the old one, in which deleted rows may remain."""
         name, catalogue = self._name(), Catalogue(self._server)
         with locked(self._folder, LOCK_SECONDS, LOCK):
             self._index, self.state = self._filled(catalogue, name)
 
     def clean(self) -> None:
-        """Leave nothing of what was purged, also if that could not be done at the time."""
+        """Remove what was purged from the server, even if that failed when it was purged."""
         self.current()
         if self._is_unclean():
-            self.renew()
+            self.refill()
 
     def leave(self) -> None:
-        """Drop everything that the server has of this gallery. Raises GalleryError."""
+        """Remove everything of this gallery from the server. Raises GalleryError."""
         name = name_of(self._store)
         self._index = None
         if name is not None:
@@ -132,8 +133,8 @@ class MilvusSync:
                 _drop_others(catalogue, name, None)
                 forget_name(self._store)
 
-    def wrong(self) -> str | None:
-        """What is wrong with a collection that is there and claims to be of the present state."""
+    def problem(self) -> str | None:
+        """What is wrong with a collection that claims to be up to date; None if it is sound."""
         state, numbers, wanted = self._truth()
         held = _read(Catalogue(self._server), self._name())
         if held is None or held.state != str(state) or held.towards:
@@ -152,47 +153,47 @@ class MilvusSync:
     # What is in the server
 
     def _found(self, catalogue: Catalogue, name: str) -> Current | None:
-        """The collection, if it is of the present state and whole."""
+        """The collection, if it is up to date and complete."""
         held, state = _read(catalogue, name), self._store.state()
         if held is None or held.state != str(state) or held.towards or not self._usable(held):
             return None
         return self._opened(held), state
 
     def _made(self, catalogue: Catalogue, name: str) -> Current:
-        """The collection of the present state, changed or filled anew."""
+        """The collection, brought up to date or filled again."""
         if not self._store.database.writable:
             raise GalleryError(
-                f"{self._folder}: cannot be written to, and Milvus does not hold its present "
-                "state; let somebody search it who may write"
+                f"{self._folder}: the collection in Milvus is out of date, and this gallery cannot "
+                "be written to; search it once as somebody who may write to it"
             )
         with locked(self._folder, LOCK_SECONDS, LOCK):
-            # somebody else may have been quicker
+            # another program may have been quicker
             current = self._found(catalogue, name) or self._changed(catalogue, name)
             if current is None or self._is_unclean():
                 current = self._filled(catalogue, name)
             return current
 
-    def _usable(self, held: Held) -> bool:
-        """Whether it is of the model and the index that are wanted, and whole."""
+    def _usable(self, held: CatalogueEntry) -> bool:
+        """Whether a collection is of the right model and index, and complete."""
         model = self._store.model()
         if held.fingerprint != (model.fingerprint if model else ""):
             return False
         if self._server.index not in (None, held.index):
             return False
-        try:  # while it is changed nobody knows how many rows it has
+        try:  # the number of rows is not known while it is changed
             return bool(held.towards) or self._opened(held).count() == held.people
         except Gone:
             return False
 
     def _changed(self, catalogue: Catalogue, name: str) -> Current | None:
-        """The collection with what was changed since; None if it has to be filled anew."""
+        """The collection with all changes since; None if it has to be filled again."""
         held = _read(catalogue, name)
         since = State.of(held.state) if held else None
         if held is None or since is None or not held.collection or not self._usable(held):
             return None
         begun = State.of(held.towards)
-        # what was begun is done again; if it led to a state that is none any more (a database that
-        # was put back), nobody knows who was changed
+        # an interrupted change is made again; if it led to a state that this database does not know
+        # (since it was restored from a copy), the people who were changed are unknown
         if held.towards and (begun is None or not self._knows(begun)):
             return None
         delta = self._store.changes_since(since)
@@ -204,22 +205,22 @@ class MilvusSync:
         index = self._opened(held)
         index.drop(np.setdiff1d(delta.people, there))
         index.put(there, templates(delta.embeddings, owners))
-        if _read(catalogue, name) != note:  # somebody else changed it at the same time
+        if _read(catalogue, name) != note:  # another program changed it at the same time
             return None
         done = replace(held, people=len(index), state=str(delta.state), towards="")
         _write(catalogue, name, done)
         return index, delta.state
 
     def _filled(self, catalogue: Catalogue, name: str) -> Current:
-        """Another collection with everybody, in place of those that are there.
+        """Fill a new collection with everybody, and drop all others.
 
-        Read in pages, since a machine may not hold them all: of people who change meanwhile some
-        are as they were and some as they are, and those are changed again.
+        People are read in pages, since they may not fit into memory. Some who change meanwhile are
+        written as they were before; they are among the changes since `state`.
         """
         state, model = self._store.state(), self._store.model()
         fingerprint = model.fingerprint if model else ""
-        held = Held("", fingerprint, self._server.index or "FLAT", 0, 1, str(state))
-        _drop_others(catalogue, name, _read(catalogue, name))  # half filled
+        held = CatalogueEntry("", fingerprint, self._server.index or "FLAT", 0, 1, str(state))
+        _drop_others(catalogue, name, _read(catalogue, name))  # half-filled ones
         pages = self._pages()
         first = next(pages, None)
         if first is not None:
@@ -231,11 +232,13 @@ class MilvusSync:
             for numbers, vectors in chain([first], pages):
                 index.add(numbers, vectors)
             index.settle()
-            held = Held(collection, fingerprint, index.kind, len(index), dimension, str(state))
+            held = CatalogueEntry(
+                collection, fingerprint, index.kind, len(index), dimension, str(state)
+            )
         _write(catalogue, name, held)
         _drop_others(catalogue, name, held)
         with self._store.database.append() as connection:
-            if change_log.state(connection) == state:  # else something may have been purged since
+            if change_log.state(connection) == state:  # else somebody may have been purged since
                 delete_settings(connection, MILVUS_UNCLEAN)
         return self._opened(held), state
 
@@ -243,8 +246,8 @@ class MilvusSync:
         with self._store.database.read() as connection:
             return get_setting(connection, MILVUS_UNCLEAN) is not None
 
-    def _opened(self, held: Held) -> MilvusIndex:
-        """Ready to be searched. Raises Gone."""
+    def _opened(self, held: CatalogueEntry) -> MilvusIndex:
+        """The collection of an entry, loaded. Raises Gone."""
         index = MilvusIndex(self._server, held.collection, held.index, held.people, held.dimension)
         if held.collection:
             index.load()
@@ -253,17 +256,20 @@ class MilvusSync:
     # The truth
 
     def _knows(self, state: State) -> bool:
-        """Whether the gallery was in this state, and can tell what changed since."""
+        """Whether the gallery knows this state and what changed since."""
         return self._store.changed(state) is not None
 
     def _truth(self) -> tuple[State, Numbers, Embeddings]:
-        """The state; everybody's number (P,) and template (P, D)."""
+        """The state, and of all people the numbers (P,) and templates (P, D)."""
         state, faces, embeddings = self._store.vectors()
         numbers, owners = np.unique(faces, return_inverse=True)
         return state, numbers, templates(embeddings, owners)
 
     def _pages(self) -> Iterator[tuple[Numbers, Embeddings]]:
-        """Everybody's numbers and templates, some at a time. Raises GalleryError if damaged."""
+        """The numbers and templates of all people, some at a time.
+
+        Raises GalleryError for a damaged gallery.
+        """
         database, last, revision = self._store.database, 0, self._store.revision()
         with database.read() as connection:
             database.engine.check_sound(connection)
@@ -285,13 +291,16 @@ class MilvusSync:
                 yield np.array(list(found), np.int64), templates(vectors, owners)
 
     def _name(self) -> str:
-        """What this gallery's collections begin with, drawn once. Raises GalleryError."""
+        """The first part of the collections' names, drawn once.
+
+        Raises GalleryError for an encrypted gallery.
+        """
         database = self._store.database
         with database.read() as connection:
             encrypted = get_setting(connection, KEY_RECORD) is not None
             name = get_setting(connection, MILVUS_PREFIX)
         if name is None and not encrypted:
-            with database.append() as connection:  # in which `encrypt` looks for a name, too
+            with database.append() as connection:  # `encrypt` looks for a name in one, too
                 encrypted = get_setting(connection, KEY_RECORD) is not None
                 name = (
                     get_setting(connection, MILVUS_PREFIX) or f"facesearch_{secrets.token_hex(8)}"
@@ -300,38 +309,38 @@ class MilvusSync:
                     set_setting(connection, MILVUS_PREFIX, name)
         if encrypted or name is None:
             raise GalleryError(
-                f"{self._folder}: encrypted, and Milvus would hold its face data in plain; unset "
-                "MILVUS_URI to search locally"
+                f"{self._folder}: this gallery is encrypted, and Milvus would hold its face data "
+                "unencrypted; unset MILVUS_URI to search locally"
             )
         return name
 
 
 def name_of(store: Store) -> str | None:
-    """What the gallery's collections begin with, if it ever had any."""
+    """The first part of the collections' names; None if the gallery never was in Milvus."""
     with store.database.read() as connection:
         return get_setting(connection, MILVUS_PREFIX)
 
 
 def forget_name(store: Store) -> None:
-    """The gallery does not say any more that a server has something of it."""
+    """Forget that a server holds something of the gallery."""
     with store.database.append() as connection:
         delete_settings(connection, MILVUS_PREFIX, MILVUS_UNCLEAN)
 
 
-def _drop_others(catalogue: Catalogue, name: str, held: Held | None) -> None:
-    """Collections of a gallery that are not in use: half filled, or of former times."""
+def _drop_others(catalogue: Catalogue, name: str, held: CatalogueEntry | None) -> None:
+    """Drop the collections of a gallery that are not in use."""
     for collection in catalogue.collections(f"{name}_"):
         if held is None or collection != held.collection:
             catalogue.drop_collection(collection)
 
 
-def _read(catalogue: Catalogue, name: str) -> Held | None:
+def _read(catalogue: Catalogue, name: str) -> CatalogueEntry | None:
     text = catalogue.get(name)
     try:
-        return None if text is None else Held(**json.loads(text))
-    except (ValueError, TypeError):  # of another version
+        return None if text is None else CatalogueEntry(**json.loads(text))
+    except (ValueError, TypeError):  # written by another version
         return None
 
 
-def _write(catalogue: Catalogue, name: str, held: Held) -> None:
+def _write(catalogue: Catalogue, name: str, held: CatalogueEntry) -> None:
     catalogue.set(name, json.dumps(asdict(held)))

@@ -546,7 +546,7 @@ def test_no_face_data_of_an_encrypted_gallery(
     gallery.encrypt(secret)
     with (
         Gallery(folder, keys=lambda kind: secret.content) as locked,
-        pytest.raises(GalleryError, match="in plain; unset MILVUS_URI"),
+        pytest.raises(GalleryError, match="unencrypted; unset MILVUS_URI"),
     ):
         locked.prepare()
     assert names(server, gallery) == []
