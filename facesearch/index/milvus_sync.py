@@ -231,7 +231,7 @@ class MilvusSync:
             )
             for numbers, vectors in chain([first], pages):
                 index.add(numbers, vectors)
-            index.settle()
+            index.flush()
             held = CatalogueEntry(
                 collection, fingerprint, index.kind, len(index), dimension, str(state)
             )

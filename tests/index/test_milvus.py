@@ -383,7 +383,7 @@ def killed(folder: Path, at: str) -> None:
 
 
 def test_killed_while_it_was_filled(gallery: Gallery, folder: Path, server: Server) -> None:
-    killed(folder, "settle")
+    killed(folder, "flush")
     (half,) = names(server, gallery)
     assert gallery.info().index == "to be rebuilt"
     assert check(gallery).name != half
