@@ -61,7 +61,8 @@ def test_the_examples_run(people: Path, tmp_path: Path) -> None:
     assert json.loads(undone)["undone"] == "rename"
     assert job.rstrip().splitlines()[-2] == "event: end"
     assert job.count("event: result") == 2
-    assert json.loads(gone) == {"action": "purge", "name": "Bo", "faces": 2}
+    told = json.loads(gone)
+    assert (told["action"], told["name"], told["faces"]) == ("purge", "Bo", 2)
 
 
 def test_the_unit_and_the_image_name_what_there_is() -> None:

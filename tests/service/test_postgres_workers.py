@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from facesearch.gallery import doctor
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
+from facesearch.storage.store import Store
 from robustness.flips import MODEL, photo
 from tests.support.postgres_server import Server
 
@@ -16,9 +17,11 @@ ROOT = Path(__file__).parents[2]
 SETUP = """
 import sys
 from robustness.flips import MODEL, photo
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery_index import GalleryIndex
+from facesearch.storage.store import Store
 url, who = sys.argv[1], int(sys.argv[2])
-gallery = Gallery(url)
+store = Store(url)
+index = GalleryIndex(store, None)
 def say(word):
     print(word, flush=True)
 def wait():
@@ -27,38 +30,38 @@ def wait():
 ENROL = """
 wait()
 for person in range(who, 24, 2):  # alone; and person 99 like everybody else
-    gallery._store.add([photo(person, number) for number in range(3)], MODEL)
-    gallery._store.add([photo(99, person // 2)], MODEL)
-    gallery.refresh()
+    store.add([photo(person, number) for number in range(3)], MODEL)
+    store.add([photo(99, person // 2)], MODEL)
+    index.prepare()
 say("done")
 """
 READ = """
 wait()
 seen = set()
 while len(seen) < 8:
-    index = gallery._current_index()
-    if not len(index):
+    current = index.current()
+    if not len(current):
         continue
-    seen.add(gallery._following.state.revision)
-    numbers = index.numbers
-    samples = gallery._store.person_faces(numbers.tolist())
+    seen.add(index.state.revision)
+    numbers = current.numbers
+    samples = store.person_faces(numbers.tolist())
     assert samples.keys() >= set(numbers.tolist())  # nobody vanishes
     for sample in samples.values():
         assert sample.name == "Person 99" or len(sample.photos) == 3  # all or nothing
 say("done")
 """
 HANG = """
-with gallery._store.database.write("test", {}) as connection:
-    connection.exec_driver_sql("DELETE FROM faces")
-    gallery._store._add_faces(connection, photo(1, 2), 1, 1)
+with store.database.write("test", {}) as connection:
+    connection.exec_driver_sql("DELETE FROM faces WHERE photo = 1")
+    connection.exec_driver_sql("UPDATE people SET name = 'Nobody'")
     say("written")
     wait()
 """
 FOLLOW = """
 while True:
     wait()
-    gallery.refresh()
-    say(f"{len(gallery._current_index())} {gallery.folder}")
+    index.prepare()
+    say(f"{len(index.current())} {store.database.folder}")
 """
 
 
@@ -102,7 +105,7 @@ def sound(url: str) -> None:
 @pytest.mark.parametrize("search", ["local", "pgvector"])
 def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
-        gallery.prefer("search", search)
+        gallery.set_preference("search", search)
         workers = [worker(ENROL, url, who, tmp_path / str(who)) for who in (0, 1)]
         workers.append(worker(READ, url, 2, tmp_path / "2"))
         for each in workers:
@@ -123,25 +126,28 @@ def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) 
 
 def test_a_worker_that_is_killed_leaves_nothing_half(url: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
-        gallery.prefer("search", "pgvector")
-        gallery._store.add([photo(1, 0), photo(1, 1), photo(2, 0)], MODEL)
-        revision = gallery._store.revision()
+        gallery.set_preference("search", "pgvector")
+        store = Store(url)
+        store.add([photo(1, 0), photo(1, 1), photo(2, 0)], MODEL)
+        revision = store.revision()
         for _ in range(3):
             dying = worker(HANG, url, 0, tmp_path / "0")
             assert heard(dying) == "written"
-            assert len(gallery.faces_of("Person 1")) == 2  # nobody sees it
+            assert gallery.person("Person 1").faces == 2  # nobody sees it
             dying.kill()
             dying.communicate()
-            assert gallery._store.revision() == revision
-            assert len(gallery.faces_of("Person 1")) == 2
-        assert gallery._store.add([photo(1, 2)], MODEL)  # nor does its lock stay
-        assert len(gallery.faces_of("Person 1")) == 3
+            assert store.revision() == revision
+            assert gallery.person("Person 1").faces == 2
+        assert store.add([photo(1, 2)], MODEL)  # nor does its lock stay
+        assert gallery.person("Person 1").faces == 3
+        store.close()
     sound(url)
 
 
 def test_a_worker_follows_what_the_others_change(url: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
-        gallery._store.add([photo(1, 0), photo(2, 0)], MODEL)
+        store = Store(url)
+        store.add([photo(1, 0), photo(2, 0)], MODEL)
         following = [worker(FOLLOW, url, who, tmp_path / str(who)) for who in (0, 1)]
 
         def told() -> list[str]:
@@ -152,11 +158,12 @@ def test_a_worker_follows_what_the_others_change(url: str, tmp_path: Path) -> No
         folders = [tmp_path / str(who) / "facesearch" / gallery.folder.name for who in (0, 1)]
         assert told() == [f"2 {folder}" for folder in folders]
         assert all((folder / "vectors.faiss").exists() for folder in folders)
-        gallery._store.add([photo(3, 0)], MODEL)
+        store.add([photo(3, 0)], MODEL)
+        store.close()
         assert [line.split()[0] for line in told()] == ["3", "3"]
         gallery.purge("Person 1")
         assert [line.split()[0] for line in told()] == ["2", "2"]
-        gallery.prefer("search", "pgvector")
+        gallery.set_preference("search", "pgvector")
         assert [line.split()[0] for line in told()] == ["2", "2"]
         for each in following:
             each.kill()
