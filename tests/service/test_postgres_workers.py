@@ -20,7 +20,7 @@ from robustness.flips import MODEL, photo
 from facesearch.gallery.gallery_index import GalleryIndex
 from facesearch.storage.store import Store
 url, who = sys.argv[1], int(sys.argv[2])
-store = Store(url)
+store = Store(url, create=True)
 index = GalleryIndex(store, None)
 def say(word):
     print(word, flush=True)
@@ -127,7 +127,7 @@ def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) 
 def test_a_worker_that_is_killed_leaves_nothing_half(url: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
         gallery.set_preference("search", "pgvector")
-        store = Store(url)
+        store = Store(url, create=True)
         store.add([photo(1, 0), photo(1, 1), photo(2, 0)], MODEL)
         revision = store.revision()
         for _ in range(3):
@@ -146,7 +146,7 @@ def test_a_worker_that_is_killed_leaves_nothing_half(url: str, tmp_path: Path) -
 
 def test_a_worker_follows_what_the_others_change(url: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
-        store = Store(url)
+        store = Store(url, create=True)
         store.add([photo(1, 0), photo(2, 0)], MODEL)
         following = [worker(FOLLOW, url, who, tmp_path / str(who)) for who in (0, 1)]
 
