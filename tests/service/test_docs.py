@@ -66,7 +66,7 @@ def test_the_examples_run(people: Path, tmp_path: Path) -> None:
 
 
 def test_the_unit_and_the_image_name_what_there_is() -> None:
-    deploy = DOCS.parent.parent / "deploy"
+    deploy = Path(__file__).parents[2] / "deploy"
     wide = {"COLUMNS": "200"}
     load()
     told = CliRunner().invoke(app, ["serve", "--help"], env=wide).output
