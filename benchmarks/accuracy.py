@@ -49,7 +49,7 @@ CACHE = Path(__file__).parent.parent / ".cache" / "accuracy"
 
 @dataclass(frozen=True)
 class Network:
-    """A network and what it wants to see."""
+    """A network and how its chips are made."""
 
     name: str
     how: Preprocessing
@@ -95,10 +95,10 @@ def networks(models: list[Model]) -> list[Network]:
 
 
 class Views:
-    """The chips of some faces, an array for each geometry that a network wants."""
+    """The chips of some faces: an array for each geometry that some network needs."""
 
     def __init__(self, name: str, nets: list[Network], detector_files: list[Path]) -> None:
-        """name: of the faces. finders: the files that found them."""
+        """name: of the set of faces. detector_files: of the detector that found them."""
         self.geometries = {(net.how.size, net.how.template) for net in nets}
         self._chips: dict[Geometry, list[Pixels]] = {one: [] for one in self.geometries}
         self._name, self._finders = name, b"".join(path.read_bytes() for path in detector_files)
@@ -108,7 +108,7 @@ class Views:
             self._chips[geometry].append(chip)
 
     def embedded(self, net: Network) -> tuple[Vectors, Vectors]:
-        """What `net` says of them; kept in the cache."""
+        """The embeddings that `net` makes of them; kept in the cache."""
         chips = self._chips[net.how.size, net.how.template]
         key = sha256(net.graph + self._finders + repr((net.how, len(chips))).encode()).hexdigest()
         path = CACHE / f"{self._name}-{key[:16]}.npz"
@@ -123,7 +123,7 @@ class Views:
 def photo_views(
     model: Model, nets: list[Network], photos: list[Path]
 ) -> tuple[Views, NDArray[np.int64]]:
-    """The principal faces of photos, and each photo's row, -1 where there is no usable face."""
+    """The faces that photos are about, and the row of each photo; -1 without a usable face."""
     reader = FaceReader(model.preprocessing, model.detector_files)
     views = Views("lfw", nets, model.detector_files)
 
@@ -149,7 +149,7 @@ def photo_views(
 
 
 def tars(vectors: Vectors, people: NDArray[np.int64], failed: int) -> list[float]:
-    """TAR at RATES over all pairs; `failed` genuine pairs more are missed."""
+    """TAR at RATES over all pairs. failed: genuine pairs without a face, which count as missed."""
     genuine, impostor = all_pairs(vectors, people)
     bars = [threshold_at_fmr(impostor, rate) for rate in RATES]
     return [float((genuine <= bar).sum() / (len(genuine) + failed)) for bar in bars]

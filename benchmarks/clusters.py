@@ -27,7 +27,7 @@ RATES = (0.1, 0.03, 0.01, 0.003, 0.001)  # false match rates whose thresholds ar
 
 @dataclass(frozen=True, slots=True)
 class Scores:
-    """Of a grouping. B-cubed: Bagga and Baldwin, 1998; the mean over faces."""
+    """The scores of a grouping. B-cubed: Bagga and Baldwin, 1998, the mean over faces."""
 
     faces: int
     people: int
@@ -40,7 +40,7 @@ class Scores:
 
 
 def scores(groups: NDArray[np.int64], people: NDArray[np.int64]) -> Scores:
-    """groups, people: of each face, (N,), from 0."""
+    """Compare groups with people. groups, people: of each face, (N,), numbered from 0."""
     both = np.unique(np.stack([groups, people]), axis=1, return_inverse=True)[1].ravel()
     shared, grouped, owned = (np.bincount(part) for part in (both, groups, people))
 
@@ -76,7 +76,7 @@ def table(rows: dict[str, Scores]) -> str:
 
 
 def choose(model: Model) -> dict[str, Scores]:
-    """Every rate on every population of the cohort."""
+    """The scores at every rate, on every population of the cohort."""
     calibration, cohort = calibration_of(model), cohort_of(model)
     rows = {}
     for number, name in enumerate(cohort.names):

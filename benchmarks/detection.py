@@ -45,7 +45,7 @@ TIMED = ((250, 250), (500, 600), (1600, 1200))  # width, height
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
-    """A photo whose main face is known, in its pixels: box (4,), points (5, 2)."""
+    """A photo and its main face in the photo's pixels: box (4,), points (5, 2)."""
 
     pixels: Pixels
     box: Array
@@ -165,7 +165,7 @@ CONDITIONS: dict[str, Callable[[Known], Known]] = {
 
 
 def matches(found: Guess, box: Array) -> bool:
-    """Whether a detection is of the face in this box; detectors differ in what a box holds."""
+    """Whether a detection is the face in this box, whatever the detector counts to a face."""
     side = np.sqrt((box[2:] - box[:2]).prod())
     own = np.sqrt((found.box[2:] - found.box[:2]).prod())
     apart = np.linalg.norm(found.box[:2] + found.box[2:] - box[:2] - box[2:]) / 2
@@ -194,9 +194,9 @@ def off(face: Guess, photo: Known, name: str) -> float:
 
 
 def alarms(photo: tuple[Pixels, Labels]) -> dict[str, int]:
-    """How many detections of each detector no teacher supports.
+    """How many detections of each detector are confirmed by no teacher.
 
-    A teacher's own are alarms where the other sees nothing, not even faintly.
+    A teacher's own detection is an alarm where the other sees nothing, not even faintly.
     """
     pixels, labels = photo
     count = {}

@@ -50,7 +50,7 @@ def ranked(
 
 
 def resident() -> dict[str, int]:
-    """Bytes in memory: of the program alone, and of files that it maps."""
+    """Bytes in memory: of the program itself, and of the files that it maps."""
     lines = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {key: int(lines[key].split()[0]) << 10 for key in ("RssAnon", "RssFile")}
 
@@ -62,7 +62,7 @@ def measure(
     right: NDArray[np.int64],
     probes: list[int],
 ) -> list[dict[str, Any]]:
-    """One index, with several numbers of cells that are looked into."""
+    """Measure one index, for several numbers of cells that a search looks into."""
     before = resident()["RssAnon"]
     index = faiss.index_factory(templates.shape[1], factory)
     if isinstance(index, faiss.IndexIVF):

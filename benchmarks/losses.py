@@ -102,7 +102,7 @@ def faces_of(lfw: Path, config: TrainConfig, folder: Path) -> Prepared:
 def measured(
     lfw: Path, ready: Prepared, config: TrainConfig, folder: Path, *, validate: bool
 ) -> dict[str, float]:
-    """Train, or take what was trained, and measure; kept in a file of its own."""
+    """Train and measure, or read what an earlier run kept in this configuration's file."""
     text = json.dumps(asdict(config))
     key = f"{config.cost.loss}-{config.cost.mining}-{config.cost.identity:g}-{config.seed}"
     here = folder / f"{key}-{config.epochs}{'-validated' if validate else ''}.json"

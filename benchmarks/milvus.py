@@ -50,7 +50,7 @@ class Row:
 
 
 def drawn(people: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Templates, a hundred around each of some places, and queries near some of them."""
+    """Templates, a hundred around each of some centres, and queries near some of them."""
     rng = np.random.default_rng(0)
     places = rng.normal(size=(max(1, people // 100), DIMENSION))
     found = places[rng.integers(0, len(places), people)] + rng.normal(size=(people, DIMENSION))

@@ -37,7 +37,7 @@ Job = Callable[[], object]
 
 
 def peers() -> None:
-    """Their environment, made if need be."""
+    """Make the environment of the peers, unless it is there."""
     if not (PEERS / "whole").exists():
         subprocess.run([sys.executable, "-m", "venv", PEERS], check=True)
         subprocess.run([PEERS / "bin" / "pip", "install", "--quiet", *PACKAGES], check=True)
@@ -45,7 +45,7 @@ def peers() -> None:
 
 
 def run(*command: object, text: str = "") -> str:
-    """What it printed. Exit code 1 is an answer, too."""
+    """Run a command and return what it printed; exit code 1 is an answer, too."""
     done = subprocess.run(
         [str(word) for word in command], input=text, capture_output=True, check=False, text=True
     )
@@ -92,7 +92,7 @@ def album(lfw: Path, count: int, folder: Path) -> list[Path]:
 
 
 def large(photos: list[Path], folder: Path) -> list[Path]:
-    """The same as a camera of 12 megapixels would save them, each of its own person."""
+    """Photos of different people, enlarged to what a camera of 12 megapixels saves."""
     made = []
     for number, path in enumerate(photos):
         photo = Image.open(path).convert("RGB").resize((3000, 3000), Image.Resampling.BICUBIC)
@@ -105,7 +105,7 @@ def large(photos: list[Path], folder: Path) -> list[Path]:
 
 
 def warm(gallery: Path, photo: Path, rounds: int) -> dict[str, float]:
-    """Seconds of a search in a program that runs already, and of its parts alone."""
+    """Seconds of a search in a process that runs already, and of each of its parts."""
     embedder = Embedder(Model(find_model()))
     with Gallery(gallery) as open_gallery:
 

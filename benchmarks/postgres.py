@@ -50,7 +50,7 @@ MODEL = Model(paths.shipped_models() / "default")
 
 @dataclass(frozen=True)
 class Row:
-    """One gallery of one size; milliseconds, but for what is in seconds."""
+    """The figures of one gallery of one size, in milliseconds unless the name says seconds."""
 
     gallery: str
     faces: int
@@ -77,7 +77,7 @@ def crowd(count: int) -> NDArray[np.float32]:
 
 
 def fill(gallery: Gallery, vectors: NDArray[np.float32]) -> None:
-    """All in one transaction, with rows as `Store.add` would write them."""
+    """Enrol everybody in one transaction, with the rows that `Store.add` would write."""
     gallery.store.add([new_photo("first", 0, vectors[0])], stamp())
     texts = json.dumps(BOX), json.dumps(POINTS)
     with gallery.store.database.write("fill", {}) as connection:

@@ -28,7 +28,7 @@ from facesearch.vision.photo_files import people_in
 
 @contextmanager
 def cluster(embedder: Embedder, actors: int) -> Iterator[RayReader | None]:
-    """None of no actors."""
+    """A reader on a local cluster; None for no actors."""
     if not actors:
         yield None
         return

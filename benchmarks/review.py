@@ -175,7 +175,7 @@ def main() -> None:
 
 
 def _held(faces: Faces, model: Model) -> list[str]:
-    """The photos that a folder holds back by itself, without regard to other people."""
+    """The photos that the other photos of their folder hold back, whoever else is enrolled."""
     calibration = calibration_of(model)
     owners = np.array([path.parent.name for path in faces.photos])[faces.photo]
     held = []

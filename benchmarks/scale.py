@@ -86,7 +86,7 @@ def fill(folder: Path, model: Model, count: int) -> float:
 
 
 def _rows(number: int, vector: NDArray[np.float32]) -> tuple[dict[str, Any], ...]:
-    """A person, their photo and its face, each of this number."""
+    """The rows of a person, a photo and a face, each with this number."""
     name, path = f"person {number:08}", Path(f"/photos/{number:08}.jpg")
     sha256 = hashlib.sha256(name.encode()).hexdigest()
     content = vector.astype("<f4").tobytes()
@@ -127,7 +127,7 @@ print(seconds, resident() - before)
 
 
 def measure(folder: Path, model: Model, count: int, pictures: list[Path]) -> dict[str, Any]:
-    """One gallery."""
+    """Measure one gallery."""
     row: dict[str, Any] = {"faces": count, "fill_s": fill(folder, model, count)}
     row["database_bytes"] = (folder / "gallery.db").stat().st_size
     store = Store(folder, create=False)

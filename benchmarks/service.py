@@ -124,7 +124,7 @@ def alive(url: str) -> bool:
 
 
 def load(url: str, queries: list[bytes], clients: int, requests: int) -> dict[str, Any]:
-    """So many requests by so many clients, each of which waits for its answer."""
+    """The figures of so many requests by clients who each wait for an answer before the next."""
     took: list[float] = []
     statuses: Counter[int] = Counter()
     numbers = iter(range(requests))
@@ -191,7 +191,7 @@ def resident(pid: int) -> int:
 
 
 def attacks(url: str, pid: int) -> list[dict[str, Any]]:
-    """What comes of each, while an ordinary client goes on asking whether the service lives."""
+    """The outcome of each attack, while a client keeps asking whether the service lives."""
     rows = []
     for name, count, attack in (
         ("no token", 200, lambda: status(httpx.get(f"{url}/v1/people"))),

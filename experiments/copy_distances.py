@@ -36,7 +36,7 @@ KINDS: dict[str, tuple[Callable[[Image.Image], Image.Image], int]] = {
 
 
 def seen(embedder: Embedder, path: Path) -> Embeddings | None:
-    """The largest face's, if there is one that can be used."""
+    """The embedding of the largest face; None if it cannot be used."""
     faces = [face for face in embedder.embed_photo(path).faces if not face.reason]
     return faces[0].embedding if faces else None
 

@@ -40,10 +40,10 @@ DRAWS = 10
 
 
 def comparisons(populations: list[People], calibration: Calibration) -> str:
-    """Realised FMR and FNMR at the thresholds for requested FMR.
+    """A table of the realised FMR and FNMR at the thresholds for requested FMR.
 
-    Impostor pairs are of one face of each person, so that every two people count the same; the mean
-    of DRAWS draws.
+    Impostor pairs use one face of each person, so that every two people count the same. The figures
+    are means over DRAWS draws.
     """
     lines = [
         "| people | pairs of people, genuine pairs | "
@@ -79,7 +79,7 @@ def threshold_or_none(calibration: Calibration, fmr: float) -> float | None:
 def one_of_each(
     rows: NDArray[np.int64], part: People, rng: np.random.Generator
 ) -> NDArray[np.int64]:
-    """One of the rows of each person, drawn."""
+    """Draw one of the rows of each person."""
     shuffled = rng.permutation(rows)
     return shuffled[np.unique(part.people[shuffled], return_index=True)[1]]
 
@@ -87,9 +87,10 @@ def one_of_each(
 def gallery(
     part: People, size: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Rows of enrolled faces and whose each is (0 to size - 1); known probes and whose each is.
+    """Draw a gallery: rows of enrolled faces and their people (0 to size - 1), and known probes.
 
-    People with two photos or more first; one of their photos at least is left to probe with.
+    People with two photos or more are enrolled first; at least one of their photos is kept as a
+    probe.
     """
     counts = np.bincount(part.people)
     order = rng.permutation(len(counts))
@@ -144,7 +145,7 @@ def searches(populations: list[People], cohort: Cohort) -> str:
 
 
 def cllr(ratios: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """The cost of log likelihood ratios, in bits; 1 for saying nothing.
+    """The cost of log likelihood ratios, in bits; 1 for ratios that carry no information.
 
     Source: Brummer and du Preez, Computer Speech and Language 20, 2006.
     """
@@ -153,9 +154,9 @@ def cllr(ratios: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
 
 
 def least_cllr(ratios: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
-    """Cllr after the best monotone map, which looks at the answers: what calibration could reach.
+    """Cllr after the best monotone map: the least that a calibration could reach.
 
-    Pool adjacent violators; both kinds weigh the same.
+    The map comes from pool adjacent violators, which knows the answers; both kinds weigh the same.
     """
     order = np.argsort(ratios, kind="stable")
     weight = np.where(same[order], 1 / same.sum(), 1 / (~same).sum())
@@ -173,7 +174,7 @@ def least_cllr(ratios: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
 
 
 def probabilities(populations: list[People], calibration: Calibration, plot: Path | None) -> str:
-    """Cllr, and how often faces said to be one person with some probability are."""
+    """Cllr, and how often faces are one person among those given some probability of it."""
     from matplotlib import pyplot as plt
 
     weights = np.array(calibration.evidence.weights)

@@ -56,7 +56,7 @@ def shrunk(pixels: images.Pixels, face: Face, eyes: float) -> tuple[images.Pixel
 
 
 def patch(pixels: images.Pixels, face: Face) -> tuple[images.Pixels, Face]:
-    """What lies in the photo's upper left corner, as if the face were there."""
+    """The photo's upper left corner in place of the face: a patch that is no face."""
     dx, dy = -face.box.left, -face.box.top
     points = tuple((x + dx, y + dy) for x, y in face.points)
     box = replace(

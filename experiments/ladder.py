@@ -45,7 +45,7 @@ LOST = 1e6  # the distance of a pair with a photo in which no face was found
 
 @dataclass(frozen=True)
 class Rung:
-    """A recipe."""
+    """A recipe of training."""
 
     name: str
     by_person: bool = False  # hold out people for the threshold, not photos of the same people
@@ -61,7 +61,7 @@ class Rung:
 
 
 def rungs() -> list[Rung]:
-    """Each adds one change to the one before."""
+    """The rungs, each with one change more than the one before."""
     changes: list[tuple[str, dict[str, object]]] = [
         ("the ancestor's recipe", {}),
         ("threshold from people held out, not from photos", {"by_person": True}),
@@ -154,7 +154,7 @@ class Task:
 
 
 def task(lfw: Path, photos: Photos, rung: Rung) -> Task:
-    """The same photos are held out for every rung."""
+    """The task of a rung; the same photos are held out for all."""
     people = people_in(lfw)
     split = split_people(lfw, people, 0)
     rng = np.random.default_rng(0)

@@ -64,7 +64,7 @@ def photo(person: int, number: int, dimension: int = MODEL.dimension) -> NewPhot
 def make(folder: Path, *, late: bool = False) -> None:
     """A gallery of invented people, with the file of its index.
 
-    late: the file is of before some people came, got more faces, or went.
+    late: the file is older than some people, faces and removals.
     """
     with closing(Store(folder, create=True)) as store:
         new = [photo(person, number) for person in range(PEOPLE) for number in range(PHOTOS)]
@@ -80,7 +80,7 @@ def make(folder: Path, *, late: bool = False) -> None:
 
 
 def _say(database: Database) -> None:
-    """What is kept beside the faces."""
+    """Put rejections, dates and searches into the gallery, too."""
     for person in range(3):
         other = photo(person + 1, 0)
         face, vector = other.faces[0], other.embeddings[0]
@@ -94,7 +94,7 @@ Answers = list[tuple[str, float, str, float]]
 
 
 def ask(folder: Path, calibration: Calibration) -> tuple[list[tuple[str, int]], Answers]:
-    """Who is there, and the nearest people of a face of everybody."""
+    """The people, and the nearest people of one face of each."""
     with Gallery(folder) as gallery:
         everybody = [(person.name, person.faces) for person in gallery.people()]
         answers = []
@@ -108,7 +108,7 @@ def ask(folder: Path, calibration: Calibration) -> tuple[list[tuple[str, int]], 
 
 
 def ask_beside(folder: Path) -> list[object]:
-    """What is known beside the faces."""
+    """The rejections, dates, changes and searches of the gallery."""
     with Gallery(folder) as gallery:
         return [
             [(person.expires, person.consent) for person in gallery.people()],

@@ -153,7 +153,7 @@ def cut(content: bytes, rng: random.Random) -> bytes:
 
 
 def spliced(content: bytes, rng: random.Random) -> bytes:
-    """A piece taken out, put in, doubled or moved."""
+    """The archive with a piece taken out, put in, doubled or moved."""
     low, high = sorted(rng.randrange(len(content)) for _ in range(2))
     to = rng.randrange(len(content))
     piece = content[low:high]
@@ -259,7 +259,7 @@ def manifest(content: bytes, rng: random.Random) -> bytes:
 
 
 def numbers(content: bytes, rng: random.Random) -> bytes:
-    """Embeddings that are none."""
+    """Bytes that are no embeddings."""
     members = unpacked(content)
     changed = bytearray(members[EMBEDDINGS])
     value = rng.choice([float("nan"), float("inf"), 0.0, 1e30, -1.0, 1e-40])
@@ -272,7 +272,7 @@ def numbers(content: bytes, rng: random.Random) -> bytes:
 
 
 def picture(content: bytes, rng: random.Random) -> bytes:
-    """Chips that are none, or that claim to be huge."""
+    """Chips that are no pictures, or claim to be huge."""
     members = unpacked(content)
     if CHIPS not in members:
         return flipped(content, rng)
@@ -303,7 +303,7 @@ CHANGES: list[Change] = [
 
 @dataclass
 class Tally:
-    """What came of the inputs."""
+    """How many inputs were refused and accepted."""
 
     refused: Counter[str] = field(default_factory=Counter)
     accepted: Counter[str] = field(default_factory=Counter)
@@ -352,7 +352,7 @@ def fuzz(folder: Path, inputs: int, seed: int) -> Tally:
 
 
 def _merged(file: Path, empty: Path, gallery: Path) -> None:
-    """Merged into a new gallery, which is sound afterwards."""
+    """Merge the archive into a new gallery, and check that it is sound afterwards."""
     with Archive(file) as archive:
         shutil.copytree(empty, gallery)
         store = Store(gallery, create=False)

@@ -59,7 +59,7 @@ class Tally:
 
 @dataclass
 class Outcome:
-    """Of all inputs."""
+    """What became of all inputs."""
 
     kinds: dict[str, Tally] = field(default_factory=dict)
     findings: list[dict[str, object]] = field(default_factory=list)
@@ -210,7 +210,7 @@ def _field(data: bytearray, rng: random.Random) -> None:
 
 
 def _size(data: bytearray, rng: random.Random) -> None:
-    """Width and height, wherever they stand, become others."""
+    """Change width and height, wherever the format has them."""
     other = [rng.choice((0, 1, 3000, 5000, 65_535, 2**31 - 1, 2**32 - 1)) for _ in range(2)]
     for form in (">II", "<II", ">HH", "<HH", "<ii"):
         high = (1 << 8 * struct.calcsize(form) // 2) - 1
@@ -229,7 +229,7 @@ def _size(data: bytearray, rng: random.Random) -> None:
 
 
 def _exif(data: bytearray, rng: random.Random) -> None:
-    """The orientation's entry, and what is around it."""
+    """Damage the EXIF entry of the orientation, or what is around it."""
     places = [at for tag in (b"\x01\x12\x00", b"\x12\x01\x03") if (at := data.find(tag)) >= 0]
     if not places:
         return _field(data, rng)
@@ -255,7 +255,7 @@ MUTATIONS: tuple[Callable[[bytearray, random.Random], None], ...] = (
 
 
 def _right_checksums(data: bytearray) -> None:
-    """Of a PNG's chunks, so that the decoder looks at what is in them."""
+    """Correct the checksums of a PNG's chunks, so that the decoder reads what is in them."""
     at = 8
     while at + 12 <= len(data):
         (size,) = struct.unpack_from(">I", data, at)
@@ -337,7 +337,7 @@ Check = Callable[[Path, int], str | None]
 def _serve(
     pipe: Connection, seed: int, numbers: range, noise: str, check: Check, seconds: float
 ) -> None:
-    """In the bounded process: reads the inputs, and says what came of each."""
+    """Read the inputs, in the bounded process, and report the outcome of each."""
     out = os.open(noise, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     os.dup2(out, 2)  # what C libraries print is looked at later
     warnings.filterwarnings("ignore", module=r"PIL\.")  # as the command line does
@@ -427,7 +427,7 @@ def fuzz(
 def _heard(
     pipe: Connection, process: multiprocessing.process.BaseProcess
 ) -> Iterator[tuple[int, str, str, tuple[bool, str | None, float, int] | None]]:
-    """Each input with its end; None for the one at which the process ended."""
+    """Each input with its outcome; None for the one at which the process ended."""
     begun = None
     while True:
         try:

@@ -53,7 +53,7 @@ GONE = "photo gone"  # the photos are invented
 
 @dataclass
 class Known:
-    """Which faces must be there: the name by the hash of their photo."""
+    """The faces that must be there: the name by the hash of the photo."""
 
     names: dict[str, str] = field(default_factory=dict)
 
@@ -350,7 +350,7 @@ def look(where: Path | str, known: Known, in_flight: dict[str, str | None], row:
 
 
 def faces_in(where: Path | str) -> list[tuple[str, str]]:
-    """Of every face the hash of its photo and the name, read without any of our code."""
+    """The hash of the photo and the name of every face, read without facesearch's code."""
     query = (
         "SELECT sha256, name FROM faces JOIN photos ON photos.id = photo "
         "JOIN people ON people.id = person WHERE people.removed IS NULL"
@@ -371,7 +371,7 @@ def asked(url: str, query: str) -> list[tuple[Any, ...]]:
 
 
 def settled(where: Path | str) -> None:
-    """PostgreSQL has noticed that the child is gone, and ended what it was doing for it."""
+    """Wait until PostgreSQL has noticed that the child is gone and ended its transactions."""
     if isinstance(where, str):
         others = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() "
         others += "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"

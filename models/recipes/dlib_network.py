@@ -29,7 +29,7 @@ BLOCKS = (
 
 
 class Affine(nn.Module):
-    """A batch normalisation that no longer looks at the batch."""
+    """A batch normalisation with fixed statistics."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -76,7 +76,7 @@ class DlibNetwork(nn.Module):
         self.head = nn.Linear(BLOCKS[-1][1], dimension)
 
     def features(self, chips: Tensor) -> Tensor:
-        """What the last layer sees, (B, 256)."""
+        """The input of the last layer, (B, 256)."""
         x = functional.relu(self.stem_affine(self.stem(chips)))
         return self.blocks(functional.max_pool2d(x, 3, 2)).mean((2, 3))
 
@@ -85,7 +85,7 @@ class DlibNetwork(nn.Module):
 
     @torch.no_grad()
     def fused(self) -> "DlibNetwork":
-        """Itself, every affine layer folded into the convolution before it."""
+        """The network itself, with every affine layer folded into the convolution before it."""
         pairs = [(self, "stem")]
         pairs += [(block, part) for block in self.blocks for part in ("first", "second")]
         for holder, part in pairs:

@@ -131,7 +131,7 @@ def lfw_photos(lfw: Path, people: str) -> list[Path]:
 
 
 def wild_photos(archive: Path, held_out: bool) -> list[str]:
-    """Names in photos.zip, either those to learn from or those to measure on."""
+    """The names in photos.zip to learn from, or those to measure on."""
     with zipfile.ZipFile(archive) as photos:
         names = sorted(name for name in photos.namelist() if name.endswith(".webp"))
     return [name for at, name in enumerate(names) if (at % HELD_OUT == 0) is held_out]

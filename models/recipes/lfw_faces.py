@@ -35,7 +35,7 @@ class Faces:
 
 
 def lfw_faces(lfw: Path, model: Model) -> Faces:
-    """Looks at all photos the first time: a quarter of an hour on two cores."""
+    """The usable faces of LFW. The first time takes a quarter of an hour on two cores."""
     found = people_in(lfw)
     photos = [path for paths in found.values() for path in paths]
     path = CACHE / f"lfw-faces-{model.fingerprint[:16]}.npz"

@@ -59,7 +59,7 @@ def reduction(axis: int) -> Array:
 
 
 def projection(train: Path, faces: Path) -> dict[str, Array]:
-    """The networks' means, and what leads both embeddings to 128 numbers."""
+    """The networks' means, and the matrices that reduce both embeddings to 128 numbers."""
     learn = Chips.load(train).parts == "learn"
     parts, found = [], {}
     teachers = {

