@@ -1,4 +1,4 @@
-"""What was done to the people of a gallery: one entry of its log, in words."""
+"""A change to the people of a gallery: an entry of its event log, in words."""
 
 from dataclasses import dataclass
 

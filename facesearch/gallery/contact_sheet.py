@@ -64,7 +64,7 @@ def _photo(path: Path, sha256: str) -> Image.Image | None:
 
 
 def _tile(photo: Image.Image, box: Box, side: int) -> Image.Image:
-    """The face in the middle of a square; beyond the photo it is black."""
+    """Cut a square with the face in its middle; what lies outside of the photo is black."""
     half = max(box.width, box.height) * (0.5 + AROUND)
     x, y = box.centre
     square = round(x - half), round(y - half), round(x + half), round(y + half)

@@ -1,4 +1,4 @@
-"""Encrypting a gallery, decrypting it, and giving it another passphrase or key file."""
+"""Encrypting a gallery, decrypting it, and changing its passphrase or key file."""
 
 from facesearch.core.errors import GalleryError
 from facesearch.storage import job_spool, journal, reembedded

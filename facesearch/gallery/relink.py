@@ -1,4 +1,4 @@
-"""Photos that were moved: found again by their content."""
+"""Finding photos that were moved, by their content."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ class Link:
 
 
 def relink(database: Database, folder: Path, progress: Progress) -> list[Link]:
-    """Find the photos that are not where they were below `folder`, and keep where they are now.
+    """Search a folder for the photos that are not where they were, and note where they are now.
 
-    A photo is known by its SHA-256, so that neither its name nor its date matters, and another
-    photo in its old place is not taken for it. Hidden files are left out. Returns every photo of
-    the gallery, by its old path. Raises PhotoError if there is no such folder.
+    A photo is known by its SHA-256: its name and date do not matter, and another photo in its old
+    place is not taken for it. Hidden files are left out. Returns all photos of the gallery, ordered
+    by their old paths. Raises PhotoError if there is no such folder.
     """
     if not folder.is_dir():
         raise PhotoError(f"{folder}: no such folder")
     database.check_writable()
     with database.read() as connection:
         rows = photo_rows(connection)
-    progress.start("looking at the known photos", len(rows))
+    progress.start("checking the enrolled photos", len(rows))
     lost: dict[str, Path] = {}  # by hash
     for row in rows:
         if _hash(row.path) != row.sha256:
@@ -58,7 +58,10 @@ def relink(database: Database, folder: Path, progress: Progress) -> list[Link]:
 
 
 def _search(folder: Path, lost: dict[str, Path], progress: Progress) -> dict[str, Path]:
-    """Photos by their hash. Those of the same name are tried first, and none more than needed."""
+    """The lost photos that a folder holds, by their hash.
+
+    Files of the same name are tried first, and the search ends when all are found.
+    """
     names = {path.name for path in lost.values()}
     files = sorted(_files(folder, {path.suffix.lower() for path in lost.values()}))
     progress.start("searching the folder", len(files))

@@ -1,4 +1,4 @@
-"""What is probably wrong in a gallery, and how far it can be trusted."""
+"""Finding the faces and people of a gallery that are probably wrong."""
 
 import math
 from collections.abc import Callable, Iterator, Set
@@ -17,28 +17,30 @@ from facesearch.matching.duplicates import near_enough
 from facesearch.matching.evidence import FACES_BEHIND, features
 from facesearch.storage.records import EnrolledFaces
 
-NEIGHBOURS = 5  # people near a face or a person that are looked at
-BLOCK = 4096  # faces that are searched at once
-WEAKEST = 10  # people listed
+NEIGHBOURS = 5  # people compared with a face or a person, the nearest ones
+FACES_PER_SEARCH = 4096
+WEAK_PEOPLE = 10  # people listed as weak
 
 Kind = Literal["mislabelled", "divided", "duplicate", "same-person", "look-alike", "weak"]
-Alike = Callable[[int, int], bool | None]  # two faces: one picture? None if a photo is gone
+# whether two faces, by their numbers, are of one picture; None if a photo is gone
+Alike = Callable[[int, int], bool | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something to look at. Faces and people by their numbers.
+    """One thing that the user should look at. Faces and people are given by their numbers.
 
+    The kinds:
     mislabelled: `face` of `person` is more probably `other`'s, or nobody's, than the person's.
     divided: the two photos of a person show two people.
     duplicate: `face` and `other_face` are of one picture, under one name or two.
-    same-person: `person` and `other` are probably one. look-alike: they are probably not, but are
-    so near that a search may take one for the other.
+    same-person: `person` and `other` are probably one person.
+    look-alike: they are probably two, but so near that a search may take one for the other.
     weak: the person is found less surely than others.
     """
 
     kind: Kind
-    probability: float | None  # that it is as the kind says
+    probability: float | None  # that the kind is right
     distance: float | None
     person: int
     other: int | None
@@ -49,7 +51,7 @@ class Finding:
 
 
 class Review:
-    """The findings on the faces of a roster. Memory grows with the faces, not with their pairs."""
+    """The review of some faces. Memory grows with the faces, not with their pairs."""
 
     def __init__(
         self,
@@ -59,10 +61,10 @@ class Review:
         rejected: Set[tuple[int, int]] = frozenset(),
         alike: Alike = lambda first, second: None,
     ) -> None:
-        """limit: the distance up to which a search gives a name.
+        """roster: the faces. limit: the distance up to which a search gives a name.
 
-        rejected: pairs of a face and a person of whom it is said that it is not theirs. alike: see
-        Alike.
+        rejected: pairs of a face and a person; the user said that the face is not the person's.
+        alike: tells whether two faces are of one picture.
         """
         self._numbers, self._calibration = roster.numbers, calibration
         self._limit, self._rejected, self._alike = limit, rejected, alike
@@ -80,7 +82,7 @@ class Review:
         self._near = near_enough(calibration)
 
     def findings(self) -> Iterator[Finding]:
-        """All of them, kind after kind, the surest first."""
+        """All findings, one kind after the other, the surest of each kind first."""
         if not len(self._people):
             return
         self._judge_faces()
@@ -97,12 +99,13 @@ class Review:
         flip_consistency: NDArray[np.float64],
         photos: NDArray[np.int64],
     ) -> NDArray[np.float64]:
+        """The log likelihood ratios of faces that lie `distance` from a person's template."""
         photos = np.clip(photos, 1, FACES_BEHIND)
         weights = np.array(self._calibration.evidence.weights)
         return np.asarray(features(distance, flip_consistency, photos) @ weights, np.float64)
 
     def _judge_faces(self) -> None:
-        """Every face by the other faces of its person, and by the other people near it."""
+        """Compare every face with the other faces of its person, and with other people near it."""
         count = len(self._vectors)
         sums = np.add.reduceat(self._vectors.astype(np.float64), self._starts[:-1], axis=0)
         best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
@@ -112,8 +115,8 @@ class Review:
         self._near_people = np.full((count, NEIGHBOURS), -1)
         self._near_ratios = np.full((count, NEIGHBOURS), -np.inf)
         self._near_apart = np.full((count, NEIGHBOURS), np.nan)
-        for at in range(0, count, BLOCK):
-            rows = np.arange(at, min(count, at + BLOCK))
+        for at in range(0, count, FACES_PER_SEARCH):
+            rows = np.arange(at, min(count, at + FACES_PER_SEARCH))
             owner = self._owner[rows]
             others = sums[owner] - self._vectors[rows]
             norms = np.maximum(np.linalg.norm(others, axis=1), 1e-12)
@@ -139,11 +142,11 @@ class Review:
                 self._near_apart[some, free[use]] = far[use]
 
     def _wrong(self) -> Iterator[Finding]:
-        """Faces that are nearer to another person than to their own, or near nobody.
+        """The faces that are nearer to another person than to their own, or near nobody.
 
-        The evidence for the other has to be sure, and surer by as much again than what the own
-        photos say; or these say surely that it is not theirs. No prior: a review may ask in vain
-        more often than an enrolment may hold back.
+        Either the evidence for the other person is certain, and exceeds that of the person's own
+        photos by as much again; or these photos are certain evidence against the face. There is no
+        prior: a review may ask in vain more often than an enrolment may hold a face back.
         """
         rest = self._counts[self._owner] - 1
         ratios = np.where(self._near_people >= 0, self._near_ratios, -np.inf)
@@ -152,8 +155,8 @@ class Review:
         suspect = (another | (self._own <= -CERTAIN)) & (rest > 0)
         rival = np.clip(np.maximum(most, 0) - self._own, -700, 700)  # 0: somebody unknown
         right = 1 / (1 + np.exp(rival))
-        told: set[int] = set()
-        # of a person with one face it is told under same-person
+        seen: set[int] = set()
+        # a person with one face is judged in `_pairs`
         for row in np.flatnonzero(suspect).tolist():
             owner = int(self._owner[row])
             best = int(ratios[row].argmax())
@@ -162,8 +165,8 @@ class Review:
                 other = None
             face, apart = int(self._numbers[row]), float(self._apart[row])
             if rest[row] == 1 and other is None:
-                if owner not in told:
-                    told.add(owner)
+                if owner not in seen:
+                    seen.add(owner)
                     reason = f"its two photos are {apart:.3f} apart"
                     yield self._found("divided", 1 - right[row], apart, owner, None, None, reason)
                 continue
@@ -200,11 +203,14 @@ class Review:
         )
 
     def _duplicates(self) -> Iterator[Finding]:
-        """Faces of one picture: each with the nearest of its person and of the people near it."""
-        told: set[tuple[int, int]] = set()
+        """The pairs of faces of one picture.
+
+        Each face is compared with the nearest one of its person and of the people near it.
+        """
+        seen: set[tuple[int, int]] = set()
         for owner, (begin, end) in enumerate(pairwise(self._starts.tolist())):
-            for at in range(begin, end, BLOCK):
-                rows = np.arange(at, min(end, at + BLOCK))
+            for at in range(begin, end, FACES_PER_SEARCH):
+                rows = np.arange(at, min(end, at + FACES_PER_SEARCH))
                 cosines = self._vectors[rows] @ self._vectors[begin:end].T
                 cosines[np.arange(len(rows)), rows - begin] = -2
                 best = cosines.argmax(axis=1)
@@ -212,7 +218,7 @@ class Review:
                 for place in np.flatnonzero(apart <= self._near).tolist():
                     other = begin + int(best[place])
                     yield from self._one_picture(
-                        int(rows[place]), other, float(apart[place]), owner, owner, told
+                        int(rows[place]), other, float(apart[place]), owner, owner, seen
                     )
         close = np.argwhere(self._near_apart <= self._limit)
         for row, column in close.tolist():
@@ -223,7 +229,7 @@ class Review:
             distance = math.sqrt(max(0.0, 2 - 2 * float(cosines.max())))
             if distance <= self._near:
                 owner = int(self._owner[row])
-                yield from self._one_picture(row, best_row, distance, owner, other, told)
+                yield from self._one_picture(row, best_row, distance, owner, other, seen)
 
     def _one_picture(
         self,
@@ -232,15 +238,15 @@ class Review:
         distance: float,
         owner: int,
         other: int,
-        told: set[tuple[int, int]],
+        seen: set[tuple[int, int]],
     ) -> Iterator[Finding]:
         key = (min(row, other_row), max(row, other_row))
-        if key in told or self._is_rejected(row, other):
+        if key in seen or self._is_rejected(row, other):
             return
-        told.add(key)
+        seen.add(key)
         first, second = int(self._numbers[row]), int(self._numbers[other_row])
         alike = self._alike(first, second)
-        if alike is None:  # the photos are gone: only what is nearer than most copies is told
+        if alike is None:  # the photos are gone: only faces nearer than most copies count
             if distance > self._near / 2:
                 return
             reason = "their embeddings are nearly the same; the photos could not be compared"
@@ -251,17 +257,17 @@ class Review:
         yield self._found("duplicate", None, distance, owner, other, first, reason, second)
 
     def _pairs(self) -> Iterator[Finding]:
-        """Pairs of people who are near one another."""
+        """The pairs of people who are near one another."""
         people = len(self._people)
         best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
         barred = self._barred()
-        for at in range(0, people, BLOCK):
-            rows = np.arange(at, min(people, at + BLOCK))
+        for at in range(0, people, FACES_PER_SEARCH):
+            rows = np.arange(at, min(people, at + FACES_PER_SEARCH))
             near, apart = self._index.search(self._templates[rows], NEIGHBOURS + 1)
             for place, column in np.argwhere(apart <= max(self._limit, self._near)).tolist():
                 first, second = int(rows[place]), int(near[place, column])
                 if first == second or (first > second and first in self._neighbours(second)):
-                    continue  # told from the other side
+                    continue  # found from the other side
                 if (first, second) in barred or (second, first) in barred:
                     continue
                 distance = float(apart[place, column])
@@ -283,7 +289,7 @@ class Review:
         return [int(one) for one in found[0]]
 
     def _barred(self) -> set[tuple[int, int]]:
-        """Pairs of people of whom a face of the first is said not to be the second's."""
+        """The pairs of people where a face of the first was rejected as the second's."""
         place = {int(number): row for row, number in enumerate(self._numbers)}
         person = {int(number): row for row, number in enumerate(self._people)}
         return {
@@ -293,14 +299,14 @@ class Review:
         }
 
     def _weak(self) -> Iterator[Finding]:
-        """The people whose faces say least of one another; then those with the least sure face."""
+        """The people whose faces are least alike; then those whose only face is least sure."""
         several = np.flatnonzero(self._counts > 1)
         mean = np.add.reduceat(self._own, self._starts[:-1]) / self._counts
         best = np.maximum.reduceat(self._flip_consistencies, self._starts[:-1])
         single = np.flatnonzero(self._counts == 1)
         order = [*several[np.argsort(mean[several], kind="stable")].tolist()]
         order += single[np.argsort(best[single], kind="stable")].tolist()
-        for owner in order[:WEAKEST]:
+        for owner in order[:WEAK_PEOPLE]:
             rows = slice(int(self._starts[owner]), int(self._starts[owner + 1]))
             if self._counts[owner] == 1:
                 reason = f"one face, agreement {best[owner]:.3f}"

@@ -1,4 +1,4 @@
-"""The findings on a gallery's faces as rows, with names, photos and pictures compared."""
+"""The findings of a review as rows, with names and photos."""
 
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -16,8 +16,8 @@ from facesearch.storage.store import Store
 from facesearch.vision.near_duplicates import Sketch, copies, sketch, sketch_of
 from facesearch.vision.stored_chips import points_inside, read_kept
 
-SKETCHES = 1024  # kept in memory
-GROWN = 10  # times as many people
+SKETCHES = 1024  # in memory
+GROWTH = 10  # the review also says what a search does with so many times the people
 
 
 def reviewed(
@@ -28,7 +28,10 @@ def reviewed(
     *,
     photos: bool,
 ) -> Iterator[dict[str, Any]]:
-    """See Gallery.review."""
+    """The rows of a review, but for the one about strangers.
+
+    limit: the distance up to which a search gives a name. photos: open photos to compare pictures.
+    """
     roster = store.enrolled_faces()
     progress.start("reviewing", 1)
     pictures = _Pictures(store)
@@ -45,19 +48,20 @@ def reviewed(
 
 
 def strangers_row(strangers: ImpostorScores, limit: float, people: int) -> dict[str, Any]:
-    """The share of strangers to whom a search gives a name, now and with ten times the people.
+    """The row with the share of strangers to whom a search gives a name.
 
-    The latter is what it would be if every stranger were as likely as any other to be named: some
-    resemble many people and others nobody, so that the true share is smaller.
+    It says the share now, and an upper bound with ten times the people: the share if all strangers
+    were equally likely to be named. In truth some resemble many people and others nobody, so that
+    fewer are.
     """
     now = max(
         (float((part <= limit).mean()) for part in strangers.by_population()),
         default=0.0,
     )
-    grown = 1 - (1 - now) ** GROWN
+    grown = 1 - (1 - now) ** GROWTH
     reason = f"of strangers {now:.3%} are given a name with {people:,} people enrolled, at most "
-    reason += f"{grown:.3%} with {GROWN * people:,}, at the threshold {limit:.3f}"
-    return _empty("fpir", reason) | {"rates": {str(people): now, str(GROWN * people): grown}}
+    reason += f"{grown:.3%} with {GROWTH * people:,}, at the threshold {limit:.3f}"
+    return _empty("fpir", reason) | {"rates": {str(people): now, str(GROWTH * people): grown}}
 
 
 def _empty(kind: str, reason: str) -> dict[str, Any]:
@@ -85,7 +89,7 @@ def _row(store: Store, roster: EnrolledFaces, finding: Finding) -> dict[str, Any
 
 
 def _rejected(store: Store, roster: EnrolledFaces) -> frozenset[tuple[int, int]]:
-    """Pairs of a face and a person whose face it is said not to be."""
+    """The pairs of a face and a person where the user said that the face is not theirs."""
     numbers = {name: number for number, name in roster.names.items()}
     return frozenset(
         (pair.face, numbers[pair.name])
@@ -95,7 +99,7 @@ def _rejected(store: Store, roster: EnrolledFaces) -> frozenset[tuple[int, int]]
 
 
 class _Pictures:
-    """The pictures of faces, opened when they are compared."""
+    """Small pictures of faces, read when they are compared."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -118,7 +122,7 @@ class _Pictures:
         return self._kept[number]
 
     def _from_chip(self, number: int, points: tuple[Point, ...]) -> Sketch | None:
-        """Where the photo is gone, or never was a file here; it shows less around the face."""
+        """The sketch of a stored chip, for a photo that is gone or never was a file here."""
         kept = self._store.chip(number)
         if kept is None:
             return None

@@ -18,7 +18,7 @@ def review_rows(
     photos: bool,
     progress: Progress,
 ) -> list[dict[str, Any]]:
-    """See `Gallery.review`."""
+    """All rows of a review; see `Gallery.review`."""
     strangers = search.impostor_scores(recognizer.model)
     calibration = recognizer.calibration
     limit = threshold_to_search(calibration, strangers, fpir).distance

@@ -44,48 +44,16 @@ class EnrolledFace:
 # Reading
 
 
-def enrolled(
-    database: Database,
-    connection: sa.Connection,
-    *where: sa.ColumnElement[bool],
-    damaged: bool = False,
-) -> list[EnrolledFace]:
-    """The faces that fulfil all conditions, removed people's too, in the order of enrolment.
-
-    where: conditions on faces, photos and people. damaged: return damaged rows as well, instead of
-    raising Damaged for them.
-    """
-    found = []
-    for row in connection.execute(_rows().where(*where)):
-        sound = face_is_sound(row)
-        if not damaged:
-            check_face(row)
-        found.append(
-            EnrolledFace(
-                row.id,
-                row.person,
-                row.photo,
-                row.path,
-                row.sha256,
-                row.added,
-                _box(row.box),
-                row.agreement,
-                np.frombuffer(database.unsealed(row.embedding, "face") if sound else b"", "<f4"),
-            )
-        )
-    return found
-
-
 def enrolled_faces(database: Database, connection: sa.Connection) -> list[EnrolledFace]:
     """The faces of all enrolled people, in the order of enrolment. Raises Damaged."""
-    return enrolled(database, connection, people.c.removed.is_(None))
+    return _faces(database, connection, people.c.removed.is_(None))
 
 
 def enrolled_face(
     database: Database, connection: sa.Connection, number: int
 ) -> EnrolledFace | None:
     """A face of an enrolled person by its number, or None. Raises Damaged."""
-    found = enrolled(database, connection, faces.c.id == number, people.c.removed.is_(None))
+    found = _faces(database, connection, faces.c.id == number, people.c.removed.is_(None))
     return found[0] if found else None
 
 
@@ -96,13 +64,19 @@ def faces_of_person(
 
     damaged: return damaged rows as well, without their embedding. Raises Damaged otherwise.
     """
-    return enrolled(database, connection, faces.c.person == person, damaged=damaged)
+    return _faces(database, connection, faces.c.person == person, damaged=damaged)
 
 
 def face_numbers(connection: sa.Connection, person: int) -> list[int]:
     """The numbers of a person's faces, in the order of enrolment."""
     query = sa.select(faces.c.id).where(faces.c.person == person).order_by(faces.c.id)
     return list(connection.execute(query).scalars())
+
+
+def face_counts(connection: sa.Connection) -> dict[int, int]:
+    """How many faces each person has, by number; removed people too, but nobody without faces."""
+    query = sa.select(faces.c.person, sa.func.count()).group_by(faces.c.person)
+    return {int(person): int(count) for person, count in connection.execute(query)}
 
 
 # Writing
@@ -142,12 +116,6 @@ def face_values(
     }
 
 
-def face_counts(connection: sa.Connection) -> dict[int, int]:
-    """How many faces each person has, by number; removed people too, but nobody without faces."""
-    query = sa.select(faces.c.person, sa.func.count()).group_by(faces.c.person)
-    return {int(person): int(count) for person, count in connection.execute(query)}
-
-
 def move_faces(connection: sa.Connection, numbers: Iterable[int], person: int) -> None:
     """Give faces to another person. Raises Damaged for a damaged row, and leaves it as it is."""
     for number in numbers:
@@ -170,6 +138,38 @@ def new_id(result: sa.CursorResult[Any]) -> int:
     key = result.inserted_primary_key
     assert key is not None
     return int(key[0])
+
+
+def _faces(
+    database: Database,
+    connection: sa.Connection,
+    *where: sa.ColumnElement[bool],
+    damaged: bool = False,
+) -> list[EnrolledFace]:
+    """The faces that fulfil all conditions, removed people's too, in the order of enrolment.
+
+    where: conditions on faces, photos and people. damaged: return damaged rows as well, instead of
+    raising Damaged for them.
+    """
+    found = []
+    for row in connection.execute(_rows().where(*where)):
+        sound = face_is_sound(row)
+        if not damaged:
+            check_face(row)
+        found.append(
+            EnrolledFace(
+                row.id,
+                row.person,
+                row.photo,
+                row.path,
+                row.sha256,
+                row.added,
+                _box(row.box),
+                row.agreement,
+                np.frombuffer(database.unsealed(row.embedding, "face") if sound else b"", "<f4"),
+            )
+        )
+    return found
 
 
 def _rows() -> sa.Select[Any]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.core.errors import GalleryError
-from facesearch.gallery.review import WEAKEST, Finding, Review
+from facesearch.gallery.review import WEAK_PEOPLE, Finding, Review
 from facesearch.gallery.review_report import strangers_row
 from facesearch.matching.calibration import Calibration, calibration_of
 from facesearch.matching.thresholds import ImpostorScores
@@ -62,7 +62,7 @@ def crowd(count: int, photos: int = 4) -> dict[str, NDArray[np.float32]]:
 def test_a_sound_gallery_has_nothing_but_its_weakest(calibration: Calibration) -> None:
     findings = found(crowd(30), calibration)
     assert kinds(findings) == set()
-    assert len(findings) == WEAKEST
+    assert len(findings) == WEAK_PEOPLE
 
 
 def test_mislabelled_faces(calibration: Calibration) -> None:
