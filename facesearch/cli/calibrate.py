@@ -8,7 +8,7 @@ import typer
 from facesearch.cli.options import Aligned, options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import MODELS, app
-from facesearch.cli.session import chosen_model, embedder_of
+from facesearch.cli.session import recognizer
 from facesearch.core.paths import model_home, shipped_models
 from facesearch.core.words import plural
 
@@ -44,13 +44,13 @@ def calibrate(
         )
     from facesearch.evaluation.recalibrate import population, recalibrate
 
-    model = chosen_model()
+    model = recognizer().model
     shipped = model.folder.parent == shipped_models()
     folder = out or (model_home() / model.name if shipped else model.folder)
     cohort = None
     with shown_progress(options.quiet) as progress:
         for part in data:
-            people, unused = population(embedder_of(model), part, progress, aligned=aligned)
+            people, unused = population(recognizer().embedder, part, progress, aligned=aligned)
             if unused:
                 warn(f"{part}: {plural(unused, 'photo')} without a usable face left out")
             cohort = people if cohort is None else cohort.joined(people)

@@ -5,14 +5,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from facesearch import serialization
 from facesearch.cli.options import Fmr, Prior, Threshold, options, warn
 from facesearch.cli.output import show
 from facesearch.cli.program import FIND, app
-from facesearch.cli.session import chosen_model, embedder_of
+from facesearch.cli.session import recognizer
+from facesearch.core.lazy import LazyModule
 
 if TYPE_CHECKING:
-    from facesearch.matching.comparison import Comparison
+    from facesearch import client
+    from facesearch.serialization import answers
+else:
+    answers = LazyModule("facesearch.serialization.answers")
+    client = LazyModule("facesearch.client")
 
 
 @app.command(rich_help_panel=FIND)
@@ -31,33 +35,15 @@ def compare(
     """
     if fmr is not None and threshold is not None:
         raise typer.BadParameter("choose either --fmr or --threshold")
-    if options.server:
-        from facesearch.legacy_client import Client
-
-        with Client(options.server) as client:
-            result = client.compare(a, b, fmr=fmr, threshold=threshold, prior=prior)
+    if options.server is not None:
+        with client.Client(options.server) as service:
+            result = service.compare(a, b, fmr=fmr, threshold=threshold, prior=prior)
     else:
-        result = _compared(a, b, fmr, threshold, prior)
+        result = recognizer().compare(a, b, fmr=fmr, threshold=threshold, prior=prior)
+    warn(result.warning)
     show(
-        [serialization.comparison(result)],
+        [answers.COMPARISON.row(result)],
         ["a", "b", "same", "distance", "threshold", "probability", "reason"],
         options.form,
     )
     raise typer.Exit(0 if result.same else 1)
-
-
-def _compared(
-    a: Path, b: Path, fmr: float | None, threshold: float | None, prior: float
-) -> "Comparison":
-    embedder = embedder_of(chosen_model())
-    from facesearch.matching import comparison, thresholds  # while the network is loaded
-    from facesearch.matching.calibration import calibration_of
-
-    calibration = calibration_of(embedder.model)
-    limit = (
-        thresholds.Threshold(threshold)
-        if threshold is not None
-        else thresholds.threshold_to_compare(calibration, fmr)
-    )
-    warn(limit.warning)
-    return comparison.compare(embedder, calibration, a, b, limit.distance, prior)

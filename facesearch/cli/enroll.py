@@ -7,22 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch import serialization
+from facesearch.cli import session
 from facesearch.cli.options import Photos, options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import FIND, app
-from facesearch.cli.session import chosen_model, embedder_of, opened, opened_if_there, reached
 from facesearch.core.errors import NothingEnrolled
+from facesearch.core.lazy import LazyModule
 from facesearch.core.names import clean_name
 from facesearch.core.words import plural
 from facesearch.vision.photo_files import SUFFIXES, expand, people_in
 
 if TYPE_CHECKING:
-    from facesearch.core.progress import Progress
+    from facesearch.client import Client
+    from facesearch.enrollment import ray_reader
     from facesearch.enrollment.local_reader import PhotoReader
-    from facesearch.gallery.legacy import Gallery
-    from facesearch.legacy_client import Client
-    from facesearch.vision.embedder import Embedder
+    from facesearch.gallery.gallery import Gallery
+    from facesearch.serialization import enrollment
+else:
+    enrollment = LazyModule("facesearch.serialization.enrollment")
+    ray_reader = LazyModule("facesearch.enrollment.ray_reader")
 
 
 class Faces(StrEnum):
@@ -96,31 +99,28 @@ def enroll(
         name = clean_name(name)  # before any work is done
         asked = [(name, path) for path in expand(photos)]
 
-    embedder = None if options.server else embedder_of(chosen_model())
     counts = {"enrolled": 0, "duplicate": 0, "skipped": 0, "held": 0}
-
-    def results(
-        gallery: "Gallery | Client", progress: "Progress", looker: "PhotoReader | None"
-    ) -> Iterator[dict[str, Any]]:
-        from facesearch.gallery.legacy import Gallery
-
-        how: dict[str, bool] = {"insist": include_doubtful or yes, "dry_run": dry_run}
-        if isinstance(gallery, Gallery):
-            assert embedder is not None
-            found = gallery.enroll(asked, embedder, progress, faces.value, looker=looker, **how)
-        else:
-            found = gallery.enroll(asked, None, progress, faces.value, **how)
-        for result in found:
-            counts["held" if result.held else result.status] += 1
-            yield serialization.enrolment(result)
-
     with (
         _to_enroll(dry_run) as gallery,
-        _looker(ray, embedder) as looker,
+        _reader(ray) as reader,
         shown_progress(options.quiet) as progress,
     ):
+
+        def rows() -> Iterator[dict[str, Any]]:
+            every = gallery.enroll_each(
+                asked,
+                faces=faces.value,
+                include_doubtful=include_doubtful or yes,
+                dry_run=dry_run,
+                reader=reader,
+                progress=progress,
+            )
+            for photo in every:
+                counts["held" if photo.held else photo.status] += 1
+                yield enrollment.ENROLLED_PHOTO.row(photo)
+
         show(
-            results(gallery, progress, looker),
+            rows(),
             ["photo", "name", "status", "reason"],
             options.form,
             skip=lambda row: row["status"] == "enrolled" and not row["reason"],
@@ -139,21 +139,20 @@ def enroll(
 @contextmanager
 def _to_enroll(dry_run: bool) -> "Iterator[Gallery | Client]":
     """The gallery. Makes one if there is none, but not for a dry run."""
-    if options.server:
-        with reached() as there:
-            yield there
+    if dry_run:
+        with session.gallery_or_none(model=True) as gallery:
+            yield gallery
     else:
-        with opened_if_there() if dry_run else opened(create=True) as gallery:
+        with session.gallery(create=True, model=True) as gallery:
             yield gallery
 
 
 @contextmanager
-def _looker(address: str | None, embedder: "Embedder | None") -> "Iterator[PhotoReader | None]":
+def _reader(address: str | None) -> "Iterator[PhotoReader | None]":
     """The workers of a Ray cluster, or None without an address."""
-    if address is None or embedder is None:
+    if address is None:
         yield None
-        return
-    from facesearch.enrollment.ray_reader import workers
-
-    with workers(address, embedder, verbose=options.debug) as looker:
-        yield looker
+    else:
+        embedder = session.recognizer().embedder
+        with ray_reader.workers(address, embedder, verbose=options.debug) as reader:
+            yield reader

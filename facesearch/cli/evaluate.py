@@ -11,7 +11,7 @@ import typer
 from facesearch.cli.options import Aligned, options, warn
 from facesearch.cli.output import show, shown_progress
 from facesearch.cli.program import MODELS, app
-from facesearch.cli.session import chosen_model, embedder_of
+from facesearch.cli.session import recognizer
 from facesearch.core.extras import require
 from facesearch.core.words import plural
 
@@ -72,11 +72,10 @@ def evaluate(
     from facesearch.evaluation import evaluate as measure
     from facesearch.evaluation import report as reporting
     from facesearch.evaluation.lfw import listed, read_pairs
-    from facesearch.matching.calibration import calibration_of
     from facesearch.metrics.open_set import PHOTOS
     from facesearch.vision.photo_files import people_in
 
-    model = chosen_model()
+    model = recognizer().model
     command = shlex.join(["facesearch", *sys.argv[1:]])
     chosen = {} if pairs is not None else people_in(data)
     if people is not None:
@@ -85,7 +84,7 @@ def evaluate(
         report.mkdir(parents=True, exist_ok=True)  # before minutes of work
     found: reporting.Found
     with shown_progress(options.quiet) as progress:
-        embedder = embedder_of(model)
+        embedder = recognizer().embedder
         if searches:
             found = measure.evaluate_open_set(
                 embedder,
@@ -96,7 +95,7 @@ def evaluate(
                 aligned=aligned,
             )
         else:
-            threshold = calibration_of(model).f1_threshold
+            threshold = recognizer().calibration.f1_threshold
             if pairs is not None:
                 asked = read_pairs(pairs, data)
                 found = measure.evaluate(embedder, asked, threshold, progress, aligned=aligned)

@@ -6,19 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch import serialization
 from facesearch.cli.options import Fpir, Photos, Prior, Threshold, options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import FIND, app
-from facesearch.cli.session import chosen_model, embedder_of, reached
+from facesearch.cli.session import gallery
 from facesearch.core.errors import PhotoError
+from facesearch.core.lazy import LazyModule
 from facesearch.vision.photo_files import expand
 
 if TYPE_CHECKING:
-    from facesearch.core.progress import Progress
-    from facesearch.gallery.legacy import Gallery, Identification
-    from facesearch.legacy_client import Client
-    from facesearch.vision.embedder import Embedder
+    from facesearch.matching.identification import IdentifiedFace
+    from facesearch.serialization import answers as serialized
+    from facesearch.vision import annotate as pictures
+else:
+    serialized = LazyModule("facesearch.serialization.answers")
+    pictures = LazyModule("facesearch.vision.annotate")
 
 
 @app.command(rich_help_panel=FIND)
@@ -51,21 +53,32 @@ def identify(
     paths = list(expand(photos))
     errors: list[PhotoError] = []
     matches = 0
-    embedder = None if options.server else embedder_of(chosen_model())
-    with reached() as gallery, shown_progress(options.quiet) as progress:
-        every = _searched(gallery, embedder, paths, fpir, threshold, progress, top, prior, exact)
+    with gallery(model=True) as searched, shown_progress(options.quiet) as progress:
+        every = searched.identify_each(
+            paths,
+            fpir=fpir,
+            threshold=threshold,
+            top=top,
+            prior=prior,
+            exact=exact,
+            progress=progress,
+        )
 
         def answers() -> Iterator[dict[str, Any]]:
             nonlocal matches
-            for path, found in every:
-                if isinstance(found, PhotoError):
-                    errors.append(found)
-                    say(f"error: {found}")
+            warned = False
+            for path, result in zip(paths, (result for _, result in every), strict=True):
+                if result.error is not None:
+                    errors.append(result.error)
+                    say(f"error: {result.error}")
                     continue
-                matches += sum(answer.decision.answer == "match" for answer in found)
+                if not warned:
+                    warn(result.warning)
+                    warned = True
+                matches += sum(face.answer == "match" for face in result.faces)
                 if annotate is not None:
-                    _annotate(path, found, annotate, several=len(paths) > 1)
-                yield from (serialization.identification(answer) for answer in found)
+                    _annotate(path, result.faces, annotate, several=len(paths) > 1)
+                yield from map(serialized.IDENTIFIED_FACE.row, result.faces)
 
         show(
             answers(),
@@ -77,47 +90,11 @@ def identify(
     raise typer.Exit(0 if matches else 1)
 
 
-def _searched(
-    gallery: "Gallery | Client",
-    embedder: "Embedder | None",
-    paths: list[Path],
-    fpir: float | None,
-    threshold: float | None,
-    progress: "Progress",
-    top: int,
-    prior: float,
-    exact: bool,
-) -> "Iterator[tuple[Path, list[Identification] | PhotoError]]":
-    from facesearch.gallery.legacy import Gallery
-
-    if not isinstance(gallery, Gallery):
-        return gallery.identify(
-            paths, fpir=fpir, threshold=threshold, top=top, prior=prior, progress=progress
-        )
-    from facesearch.matching import thresholds
-    from facesearch.matching.calibration import calibration_of
-
-    assert embedder is not None
-    calibration = calibration_of(embedder.model)
-    if threshold is not None:
-        limit = thresholds.Threshold(threshold)
-    else:
-        gallery.check_model(embedder)
-        strangers = gallery.impostor_scores(embedder.model)
-        limit = thresholds.threshold_to_search(calibration, strangers, fpir)
-        warn(limit.warning)
-    return gallery.identify(
-        paths, embedder, limit.distance, calibration, progress, top, prior, exact=exact
-    )
-
-
-def _annotate(path: Path, found: "list[Identification]", out: Path, several: bool) -> None:
+def _annotate(path: Path, faces: "list[IdentifiedFace]", out: Path, several: bool) -> None:
     """Draw the answers of one photo into a file, or into a new file of a folder.
 
     Raises PhotoError if the picture cannot be written, or would overwrite the photo.
     """
-    from facesearch.vision.annotate import annotate
-
     if out.exists() and out.samefile(path):
         raise PhotoError(f"{out}: is the photo itself; name another file for --annotate")
     if several or out.is_dir():
@@ -130,12 +107,7 @@ def _annotate(path: Path, found: "list[Identification]", out: Path, several: boo
         while out.exists():
             number += 1
             out = out.with_stem(f"{path.stem}-{number}")
-    annotate(
-        path,
-        [
-            (answer.box, answer.decision.answer, answer.decision.name or answer.decision.answer)
-            for answer in found
-            if answer.box is not None
-        ],
-        out,
-    )
+    drawn = [
+        (face.box, face.answer, face.name or face.answer) for face in faces if face.box is not None
+    ]
+    pictures.annotate(path, drawn, out)

@@ -11,7 +11,7 @@ import typer
 from facesearch.cli.options import options
 from facesearch.cli.output import say, show
 from facesearch.cli.program import models_app
-from facesearch.cli.session import chosen_model
+from facesearch.cli.session import recognizer
 from facesearch.core.extras import require
 from facesearch.core.paths import model_home
 
@@ -81,7 +81,12 @@ def models_import(
         raise typer.BadParameter(f"{name!r} cannot be the name of a model")
     command = shlex.join(["facesearch", *sys.argv[1:]])
     model = import_network(
-        file, folder, chosen_model(), template=template.value, pixels=pixels.value, command=command
+        file,
+        folder,
+        recognizer().model,
+        template=template.value,
+        pixels=pixels.value,
+        command=command,
     )
     show([{"name": model.name, "folder": str(folder)}], ["name", "folder"], options.form)
     say(f"not calibrated yet: facesearch calibrate YOUR_PEOPLE --model {shlex.quote(model.name)}")

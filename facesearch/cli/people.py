@@ -1,21 +1,25 @@
 """people: list, show, rename, merge, split, reject, rejections, set, remove; undo."""
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from facesearch import serialization
+from facesearch.cli import session
 from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show
 from facesearch.cli.program import PEOPLE, app, people_app
-from facesearch.cli.session import chosen_model, embedder_of, gallery_place, reached
+from facesearch.core.lazy import LazyModule
 from facesearch.core.names import clean_name
 from facesearch.core.words import plural
 
 if TYPE_CHECKING:
-    from facesearch.gallery.profile import Profile
+    from facesearch.gallery import contact_sheet as sheets
+    from facesearch.gallery.profile import PersonProfile
+    from facesearch.serialization import people as serialized
+else:
+    serialized = LazyModule("facesearch.serialization.people")
+    sheets = LazyModule("facesearch.gallery.contact_sheet")
 
 Name = Annotated[str, typer.Argument(help="The person's name.")]
 Force = Annotated[
@@ -28,8 +32,8 @@ Yes = Annotated[bool, typer.Option("--yes", help="Do not ask.")]
 @people_app.command("list")
 def people_list() -> None:
     """List everybody who is enrolled."""
-    with reached() as gallery:
-        everybody = [asdict(person) for person in gallery.people()]
+    with session.gallery() as gallery:
+        everybody = [serialized.PERSON.row(person) for person in gallery.people()]
     terms = [key for key in ("expires", "consent") if any(row[key] for row in everybody)]
     show(everybody, ["name", "faces", "photos", *terms], options.form)
 
@@ -46,39 +50,34 @@ def people_show(
     distance: how far the face lies from the mean of the person's faces. agreement: how much the
     face agrees with its mirror image; it is low for a face that is hard to recognise.
     """
-    with reached() as gallery:
-        profile = gallery.profile(name)
-        person = gallery.person(name)
+    with session.gallery() as gallery:
+        person = gallery[clean_name(name)]
     show(
-        serialization.faces(profile),
+        serialized.faces(person),
         ["face", "photo", "box", "added", "agreement", "distance", "note"],
         options.form,
     )
     if options.form == "table":
-        _sum_up(profile, person.expires, person.consent)
+        _sum_up(person)
     if contact_sheet is not None:
-        gallery_place()  # its photos are needed
-        from facesearch.gallery.contact_sheet import contact_sheet as draw
-
-        gone = draw(profile, contact_sheet)
-        for path in gone:
+        session.gallery_place()  # only there are the photos
+        for path in sheets.contact_sheet(person, contact_sheet):
             warn(f"{path}: is missing or was changed; `gallery relink` finds photos that moved")
-        say(f"{contact_sheet}: {plural(len(profile.faces), 'face')} drawn")
+        say(f"{contact_sheet}: {plural(len(person.faces), 'face')} drawn")
 
 
-def _sum_up(profile: "Profile", expires: str | None, consent: str | None) -> None:
-    faces, photos = plural(len(profile.faces), "face"), plural(profile.photos, "photo")
-    say(f"{profile.name}: {faces} in {photos}")
-    if profile.faces:
-        sides = sorted(round(each.face.box.width) for each in profile.faces)
-        worst = min(each.face.flip_consistency for each in profile.faces)
-        say(f"added from {profile.first} to {profile.last}")
+def _sum_up(person: "PersonProfile") -> None:
+    say(f"{person.name}: {plural(len(person.faces), 'face')} in {plural(person.photos, 'photo')}")
+    if person.faces:
+        sides = sorted(round(face.box.width) for face in person.faces)
+        worst = min(face.flip_consistency for face in person.faces)
+        say(f"added from {person.first} to {person.last}")
         say(f"{sides[0]} to {sides[-1]} pixels wide, median {sides[len(sides) // 2]}")
         say(f"lowest agreement {worst:.3f}")
-    if expires:
-        say(f"expires after {expires}")
-    if consent:
-        say(f"consent: {consent}")
+    if person.expires:
+        say(f"expires after {person.expires}")
+    if person.consent:
+        say(f"consent: {person.consent}")
 
 
 def _tell(line: str, row: dict[str, Any]) -> None:
@@ -95,9 +94,10 @@ def people_rename(
 ) -> None:
     """Give a person another name."""
     old, new = clean_name(old), clean_name(new)
-    with reached() as gallery:
-        gallery.rename(old, new)
-    _tell(f"{old!r} is called {new!r} now", {"action": "rename", "name": new, "old": old})
+    with session.gallery() as gallery:
+        change = gallery.rename(old, new)
+    row = serialized.changed(change, "rename", new, old=old)
+    _tell(f"{old!r} is called {new!r} now", row)
 
 
 @people_app.command("merge")
@@ -108,10 +108,10 @@ def people_merge(
 ) -> None:
     """Make one person of two names."""
     name, other = clean_name(name), clean_name(other)
-    with reached() as gallery:
-        faces = gallery.merge(name, other, force=force)
-    row = {"action": "merge", "name": name, "other": other, "faces": faces}
-    moved = plural(faces, "face")
+    with session.gallery() as gallery:
+        change = gallery.merge(name, other, force=force)
+    moved = plural(change.faces, "face")
+    row = serialized.changed(change, "merge", name, other=other)
     _tell(f"{moved} of {other!r} moved to {name!r}; `undo` parts the two again", row)
 
 
@@ -132,10 +132,11 @@ def people_split(
     except ValueError as error:
         raise typer.BadParameter("--faces: give numbers separated by commas: 3,5,7") from error
     name, into = clean_name(name), clean_name(into)
-    with reached() as gallery:
-        count = gallery.split(name, numbers, into, force=force)
-    row = {"action": "split", "name": name, "other": into, "faces": count}
-    _tell(f"{plural(count, 'face')} of {name!r} moved to {into!r}; `undo` moves them back", row)
+    with session.gallery() as gallery:
+        change = gallery.split(name, numbers, into, force=force)
+    moved = plural(change.faces, "face")
+    row = serialized.changed(change, "split", name, other=into)
+    _tell(f"{moved} of {name!r} moved to {into!r}; `undo` moves them back", row)
 
 
 @people_app.command("reject")
@@ -151,15 +152,10 @@ def people_reject(
 
     No search gives the face this name again. If it is enrolled as theirs, it is taken out.
     """
-    from facesearch.gallery.legacy import Gallery
-
     name = clean_name(name)
-    with reached() as gallery:
-        if isinstance(gallery, Gallery):
-            found = gallery.reject(name, photo, embedder_of(chosen_model()), face)
-        else:
-            found = gallery.reject(name, photo, face=face)
-    row = serialization.rejected(name, photo, found)
+    with session.gallery(model=True) as gallery:
+        found = gallery.reject(name, photo, face=face)
+    row = serialized.REJECTED.row(found, name=name, photo=photo)
     out = f"; {plural(found.taken_out, 'enrolled face')} taken out" if found.taken_out else ""
     _tell(f"{photo}: face {found.face} is not {name!r} (rejection {found.number}){out}", row)
     if found.copies:
@@ -178,13 +174,13 @@ def people_rejections(
     ] = None,
 ) -> None:
     """List the faces that were rejected, and whose they are not."""
-    with reached() as gallery:
+    with session.gallery() as gallery:
         if forget is not None:
             gallery.forget(forget)
             _tell(f"rejection {forget} is deleted", {"action": "forget", "rejection": forget})
             return
         photos = gallery.photos_of_rejections()
-        kept = list(serialization.rejections(gallery.rejections(), photos))
+        kept = serialized.rejections(gallery.rejections(), photos)
     show(kept, ["rejection", "name", "photo", "box", "at"], options.form)
 
 
@@ -207,10 +203,11 @@ def people_set(
     if expires is None and consent is None:
         raise typer.BadParameter("give --expires, --consent or both")
     name = clean_name(name)
-    with reached() as gallery:
-        gallery.set_terms(name, expires="" if expires == "never" else expires, consent=consent)
+    with session.gallery() as gallery:
+        until = "" if expires == "never" else expires
+        change = gallery.set_terms(name, expires=until, consent=consent)
         person = gallery.person(name)
-    row = {"action": "set", "name": name, "expires": person.expires, "consent": person.consent}
+    row = serialized.changed(change, "set", name, expires=person.expires, consent=person.consent)
     _tell(f"{name!r}: expires {person.expires or 'never'}; consent: {person.consent or '-'}", row)
 
 
@@ -230,7 +227,7 @@ def people_remove(
     `undo` brings them back; after --purge nothing can. The photo files are not touched.
     """
     name = clean_name(name)
-    with reached() as gallery:
+    with session.gallery() as gallery:
         if purge:
             kept = gallery.kept_of(name)
             faces = sum(each.faces for each in kept)
@@ -239,7 +236,7 @@ def people_remove(
                 typer.confirm(f"Purge {whom}, for good?", abort=True, err=True)
             gallery.purge(name)
         else:
-            faces = len(gallery.faces_of(name))
+            faces = gallery.person(name).faces
             if not yes:
                 typer.confirm(
                     f"Remove {name!r} with {plural(faces, 'face')}?", abort=True, err=True
@@ -262,14 +259,11 @@ def undo(
 
     A merge, split, rename, remove or reject that is not undone yet can be undone.
     """
-    with reached() as gallery:
+    with session.gallery() as gallery:
         if listed:
-            undoable = (
-                {"event": each.event, "at": each.at, "action": each.action, "what": each.line}
-                for each in gallery.changes()
+            show(
+                map(serialized.CHANGE.row, gallery.changes()), ["event", "at", "what"], options.form
             )
-            show(undoable, ["event", "at", "what"], options.form)
             return
         done = gallery.undo(event)
-    row = {"action": "undo", "event": done.event, "undone": done.action, "what": done.line}
-    _tell(f"undone: {done.line}", row)
+    _tell(f"undone: {done.line}", serialized.UNDONE.row(done, undo="undo"))

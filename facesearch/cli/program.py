@@ -44,6 +44,7 @@ VALUES = frozenset(
     {"--gallery", "--key-file", "--model", "--detector", "--precision", "--detail", "--min-face"}
 )
 TYPE = re.compile(r"<(.+?)>")  # as Typer shows what an option takes
+RANGE = re.compile(r"([\d.e-]+)<=x<=([\d.e-]+)")
 TYPES = {
     "str": "TEXT",
     "list[str]": "TEXT",
@@ -168,6 +169,7 @@ def _list_parameters(command: Any, ctx: Any, formatter: Any) -> None:
                 (_argument(name.split(" <")[0]), text.replace("[required]", "").strip())
             )
         else:
+            text = RANGE.sub(r"\1 to \2", text).replace("x>=", "at least ")
             given.append((TYPE.sub(lambda found: TYPES.get(found[1], found[1]), name), text))
     for heading, rows in (("Arguments", arguments), ("Options", given)):
         if rows:

@@ -1,18 +1,27 @@
 """review, cluster: what is probably wrong in a gallery; who the unknown faces of photos are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from facesearch.cli import session
 from facesearch.cli.options import Fpir, Photos, options
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import PEOPLE, app
-from facesearch.cli.session import chosen_model, embedder_of, opened, opened_if_there, reached
 from facesearch.core.errors import PhotoError
+from facesearch.core.lazy import LazyModule
 from facesearch.core.words import plural
+from facesearch.vision.photo_files import expand
 
 if TYPE_CHECKING:
+    from facesearch.client import Client
+    from facesearch.gallery import unknown_faces
+    from facesearch.gallery.gallery import Gallery
     from facesearch.gallery.unknown_faces import UnknownFace
+else:
+    unknown_faces = LazyModule("facesearch.gallery.unknown_faces")
 
 
 @app.command(rich_help_panel=PEOPLE)
@@ -28,13 +37,8 @@ def review(
     are hard to find, people who look alike, and the share of strangers that a search would name,
     today and with ten times as many people. Rejected pairs are not listed again.
     """
-    from facesearch.gallery.legacy import Gallery
-
-    with reached() as gallery, shown_progress(options.quiet) as progress:
-        if isinstance(gallery, Gallery):
-            rows = list(gallery.review(chosen_model(), progress, fpir, photos=photos))
-        else:
-            rows = list(gallery.review(fpir))
+    with session.gallery() as gallery, shown_progress(options.quiet) as progress:
+        rows = list(gallery.review(fpir=fpir, photos=photos, progress=progress))
     show(rows, ["kind", "name", "photo", "other", "other_photo", "reason"], options.form)
     wrong = sum(row["kind"] not in ("weak", "look-alike", "fpir") for row in rows)
     say(f"{plural(wrong, 'finding')} to put right")
@@ -58,19 +62,10 @@ def cluster(
     Faces that the gallery can name are left out. For the same photos and the same gallery the
     groups keep their numbers, so look first, then name: --name 3=Alice.
     """
-    from facesearch.gallery.unknown_faces import chosen_groups, group_unknown
-    from facesearch.matching.calibration import calibration_of
-    from facesearch.vision.photo_files import expand
-
-    wanted = chosen_groups(name or [])
-    embedder = embedder_of(chosen_model())
-    calibration = calibration_of(embedder.model)
-    with (
-        opened(create=True) if wanted else opened_if_there() as gallery,
-        shown_progress(options.quiet) as progress,
-    ):
-        paths = list(expand(photos))
-        found = group_unknown(gallery, paths, embedder, calibration, progress)
+    wanted = unknown_faces.chosen_groups(name or [])
+    paths = expand(photos)
+    with _to_cluster(bool(wanted)) as gallery, shown_progress(options.quiet) as progress:
+        found = gallery.group_unknown(paths, progress=progress)
         for error in found.errors:
             say(f"error: {error}")
         for number in wanted:
@@ -80,7 +75,7 @@ def cluster(
                 )
         enrolled = {}
         for number, whose in wanted.items():
-            done = gallery.enroll_faces(whose, found.groups[number - 1], embedder)
+            done = gallery.enroll_group(whose, found.groups[number - 1])
             enrolled[number] = done.faces
             left = [f"{done.rejected} rejected as theirs"] if done.rejected else []
             left += [f"{done.known} enrolled already"] if done.known else []
@@ -104,17 +99,26 @@ def cluster(
         raise typer.Exit(PhotoError.exit_code)
 
 
+@contextmanager
+def _to_cluster(enroll: bool) -> "Iterator[Gallery | Client]":
+    """The gallery. enroll: make one if there is none."""
+    if enroll:
+        with session.gallery(create=True, model=True) as gallery:
+            yield gallery
+    else:
+        with session.gallery_or_none(model=True) as gallery:
+            yield gallery
+
+
 def _group(
     number: int, faces: "list[UnknownFace]", name: str | None, enrolled: int
 ) -> dict[str, Any]:
-    from facesearch.gallery.unknown_faces import spread
-
     photos = list(dict.fromkeys(str(face.path) for face in faces))
     return {
         "group": number,
         "faces": len(faces),
         "photos": len(photos),
-        "spread": spread(faces),
+        "spread": unknown_faces.spread(faces),
         "typical": photos[0],
         "name": name if enrolled else None,
         "enrolled": enrolled,

@@ -13,83 +13,95 @@ import typer
 
 from facesearch.cli.options import options
 from facesearch.core.errors import GalleryError
+from facesearch.core.lazy import LazyModule
 from facesearch.core.paths import find_gallery, find_model
 
 if TYPE_CHECKING:
-    from facesearch.gallery.legacy import Gallery
-    from facesearch.legacy_client import Client
+    from facesearch import client
+    from facesearch.client import Client
+    from facesearch.gallery import gallery as galleries
+    from facesearch.gallery import recognizer as recognizers
+    from facesearch.gallery.gallery import Gallery
+    from facesearch.gallery.recognizer import Recognizer
+    from facesearch.storage import database, vault
     from facesearch.storage.vault import Kind
-    from facesearch.vision.embedder import Embedder
-    from facesearch.vision.model import Model
+else:
+    client = LazyModule("facesearch.client")
+    galleries = LazyModule("facesearch.gallery.gallery")
+    recognizers = LazyModule("facesearch.gallery.recognizer")
+    database = LazyModule("facesearch.storage.database")
+    vault = LazyModule("facesearch.storage.vault")
+
+
+def gallery(*, create: bool = False, model: bool = False) -> "Gallery | Client":
+    """The gallery that --gallery names: on this machine, or that of a service.
+
+    create: make one if there is none. model: the command looks at photos, so the network begins to
+    load at once. Raises GalleryError, and ModelError with `model`.
+    """
+    if options.server is not None:
+        return client.Client(options.server)
+    return local_gallery(create=create, model=model)
+
+
+def local_gallery(*, create: bool = False, model: bool = False) -> "Gallery":
+    """The same, but only on this machine. Raises GalleryError if a service was named."""
+    place = gallery_place()
+    if model:
+        _ = recognizer().embedder  # loads in a thread, while the rest is imported
+    return _open(place, create)
+
+
+@contextmanager
+def gallery_or_none(*, model: bool = False) -> "Iterator[Gallery | Client]":
+    """The gallery; if there is none, an empty one in a temporary folder, so that none is made."""
+    if options.server is not None or database.is_there(gallery_place()):
+        with gallery(model=model) as found:
+            yield found
+    else:
+        with TemporaryDirectory() as folder, _open(Path(folder), create=True) as empty:
+            yield empty
 
 
 def gallery_place() -> Path | str:
     """The folder or the URL of the gallery. Raises GalleryError if a service was named instead."""
-    if options.server:
+    if options.server is not None:
         raise GalleryError(
             f"{options.server}: is a service; run this command on the machine of the gallery"
         )
     return find_gallery(options.gallery)
 
 
-@contextmanager
-def opened(*, create: bool = False) -> "Iterator[Gallery]":
-    """The gallery on this machine. create: make one if there is none. Raises GalleryError."""
-    from facesearch.gallery.legacy import Gallery
-
-    with Gallery(gallery_place(), create=create, keys=given_keys) as gallery:
-        yield gallery
-
-
-@contextmanager
-def opened_if_there() -> "Iterator[Gallery]":
-    """The gallery; if there is none, an empty one in a temporary folder, so that none is made."""
-    from facesearch.gallery.legacy import Gallery
-    from facesearch.storage.database import is_there
-
-    if is_there(gallery_place()):
-        with opened() as gallery:
-            yield gallery
-    else:
-        with TemporaryDirectory() as folder, Gallery(Path(folder), create=True) as gallery:
-            yield gallery
-
-
-@contextmanager
-def reached() -> "Iterator[Gallery | Client]":
-    """The gallery on this machine, or the service that --gallery names."""
-    if options.server is None:
-        with opened() as gallery:
-            yield gallery
-        return
-    from facesearch.legacy_client import Client
-
-    with Client(options.server) as client:
-        yield client
+def recognizer() -> "Recognizer":
+    """The model that the options name, with its detector and calibration. Raises ModelError."""
+    return recognizers.recognizer(
+        str(find_model(options.model)),
+        options.detector,
+        options.precision,
+        options.detail,
+        options.min_face,
+    )
 
 
 @cache
 def given_keys(kind: "Kind") -> bytes:
     """The key of an encrypted gallery, from the options, the environment or the terminal."""
-    from facesearch.storage.vault import from_environment, key_file_bytes, passphrase_bytes
-
     if kind == "key file" and options.key_file is not None:
-        return key_file_bytes(options.key_file)
+        return vault.key_file_bytes(options.key_file)
     asked = kind == "passphrase" and not os.environ.get("FACESEARCH_PASSPHRASE")
     if asked and sys.stdin.isatty():
-        return passphrase_bytes(typer.prompt("Passphrase", hide_input=True, err=True))
-    return from_environment(kind)
+        return vault.passphrase_bytes(typer.prompt("Passphrase", hide_input=True, err=True))
+    return vault.from_environment(kind)
 
 
-def chosen_model() -> "Model":
-    """The model that the options name. Raises ModelError."""
-    from facesearch.vision.model import Model
-
-    return Model(find_model(options.model), options.detector, options.precision)
-
-
-def embedder_of(model: "Model") -> "Embedder":
-    """The way from photos to embeddings with this model. Raises ModelError."""
-    from facesearch.vision.embedder import Embedder
-
-    return Embedder(model, options.detail, options.min_face)
+def _open(place: Path | str, create: bool) -> "Gallery":
+    return galleries.Gallery(
+        place,
+        create=create,
+        model=options.model,
+        detector=options.detector,
+        precision=options.precision,
+        detail=options.detail,
+        min_face=options.min_face,
+        keys=given_keys,
+    )

@@ -13,7 +13,7 @@ import typer
 from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import MODELS, app
-from facesearch.cli.session import chosen_model
+from facesearch.cli.session import recognizer
 from facesearch.cli.signals import INTERRUPTED
 from facesearch.core.extras import require
 from facesearch.core.paths import model_home
@@ -107,7 +107,7 @@ def train(
                 data,
                 folder,
                 config,
-                chosen_model().detector_files,
+                recognizer().model.detector_files,
                 progress,
                 detail=options.detail,
                 min_face=options.min_face,

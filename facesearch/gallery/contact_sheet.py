@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw
 
 from facesearch.core.errors import PhotoError
 from facesearch.core.face import Box
-from facesearch.gallery.profile import Profile
+from facesearch.gallery.profile import PersonProfile
 from facesearch.vision import images
 from facesearch.vision.annotate import label_font
 
@@ -17,15 +17,15 @@ AROUND = 0.25  # of the box is shown on every side
 GREY, MARK = "#888888", "#d73027"
 
 
-def contact_sheet(profile: Profile, out: Path) -> list[Path]:
+def contact_sheet(person: PersonProfile, out: Path) -> list[Path]:
     """Draw the faces in a grid with their numbers, the least typical one framed.
 
     Returns the photos that are gone, or are other photos now; their tiles are grey. Raises
     PhotoError if `out` cannot be written, or is one of the photos.
     """
-    faces = [each.face for each in profile.faces]
-    if out.exists() and any(face.path.exists() and out.samefile(face.path) for face in faces):
-        raise PhotoError(f"{out}: the contact sheet would overwrite a photo of {profile.name}")
+    faces = person.faces
+    if out.exists() and any(face.photo.exists() and out.samefile(face.photo) for face in faces):
+        raise PhotoError(f"{out}: the contact sheet would overwrite a photo of {person.name}")
     columns = max(ROW, math.ceil(math.sqrt(len(faces))))
     side = max(SMALLEST, min(LARGEST, WIDEST // columns))
     font = label_font(max(10, side // 9))
@@ -37,14 +37,14 @@ def contact_sheet(profile: Profile, out: Path) -> list[Path]:
     last: tuple[Path, Image.Image | None] | None = None
     for place, face in enumerate(faces):
         left, top = place % columns * side, place // columns * (side + line)
-        if last is None or last[0] != face.path:  # faces of one photo mostly follow each other
-            last = face.path, _photo(face.path, face.sha256)
+        if last is None or last[0] != face.photo:  # faces of one photo mostly follow each other
+            last = face.photo, _photo(face.photo, face.sha256)
         tile = _tile(last[1], face.box, side - 4) if last[1] else None
         if tile is None:
-            gone[face.path] = None
+            gone[face.photo] = None
             tile = Image.new("RGB", (side - 4, side - 4), GREY)
         sheet.paste(tile, (left + 2, top + 2))
-        least = face.number == profile.least_typical
+        least = face.number == person.least_typical
         if least:
             pen.rectangle((left, top, left + side - 1, top + side - 1), outline=MARK, width=3)
         label = f"{face.number}{' least typical' if least else ''}"

@@ -116,7 +116,7 @@ def test_commands_speak_to_a_service(
     out, _ = run("people", "show", "bob", "--json", **there)
     numbers = [json.loads(line)["face"] for line in out.splitlines()]
     _, said = run("people", "show", "bob", "--contact-sheet", tmp_path / "x.png", code=6, **there)
-    assert said.splitlines()[-1].endswith("this command needs the gallery itself, on its machine")
+    assert said.splitlines()[-1].endswith("run this command on the machine of the gallery")
     query = people / "person-03" / "pose-2.jpg"
     out, _ = run("identify", query, "--threshold", "0.3", "--top", "1", "--json", **there)
     answer = json.loads(out)
@@ -164,7 +164,7 @@ def test_commands_speak_to_a_service(
 )
 def test_what_does_not_apply_says_so(command: list[str]) -> None:
     _, said = run(*command, "--gallery", "http://localhost:1", code=6)
-    reason = "a service; this command needs the gallery itself, on its machine"
+    reason = "is a service; run this command on the machine of the gallery"
     assert said == f"error: http://localhost:1: {reason}\n"
 
 
@@ -176,7 +176,7 @@ def test_a_service_that_is_not_there_or_not_ours(service: str) -> None:
     assert "a token is needed" in said
     assert "set FACESEARCH_TOKEN" in said
     _, said = run("people", "list", "--gallery", service, "--model", "default", code=2)
-    assert "the service's choice" in said
+    assert "a service chooses these itself" in said
 
 
 def test_the_client_raises_what_the_gallery_raises(
@@ -238,7 +238,7 @@ def test_what_is_wrong_is_said_before_it_starts(tmp_path: Path) -> None:
     _, said = run(*gallery, "--host", "192.0.2.1", code=3, FACESEARCH_TOKEN=TOKEN)
     assert said.startswith("error: 192.0.2.1 port 8000: cannot listen there (")
     _, said = run(*gallery, "--allow-import", "x", code=2)
-    assert "not NAME=FOLDER" in said
+    assert "give NAME=FOLDER with an existing folder" in said
     _, said = run(*gallery, "--certificate", "x", code=2)
     assert "give both --certificate and --key" in said
     _, said = run(*gallery, "--model", "none", code=8)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from facesearch.core.errors import PhotoError
-from facesearch.core.progress import Silent
 from facesearch.gallery.contact_sheet import contact_sheet
-from facesearch.gallery.legacy import Gallery
+from facesearch.gallery.gallery import Gallery
+from facesearch.gallery.recognizer import Recognizer
 from facesearch.vision.embedder import Embedder
 from tests.support.curated import opened
 
@@ -18,26 +18,26 @@ def test_a_contact_sheet(tmp_path: Path, embedder: Embedder, people: Path) -> No
     mine = tmp_path / "mine"
     shutil.copytree(people / "person-02", mine)
     photos = sorted(mine.iterdir())
-    with Gallery(tmp_path / "gallery", create=True) as gallery:
-        list(gallery.enroll([("ann", path) for path in photos], embedder, Silent()))
-        profile = gallery.profile("ann")
+    with Gallery(tmp_path / "gallery", recognizer=Recognizer.of(embedder)) as gallery:
+        gallery.enroll("ann", photos)
+        person = gallery["ann"]
     photos[1].unlink()
     photos[2].write_bytes(photos[0].read_bytes())  # another photo in its place
     out = tmp_path / "sheet.png"
-    assert contact_sheet(profile, out) == photos[1:3]
+    assert contact_sheet(person, out) == photos[1:3]
     sheet = opened(out)
     assert sheet.size == (6 * 160, 186)
     grey = (136, 136, 136)
     middles = [sheet.getpixel((160 * at + 80, 80)) for at in range(5)]
     assert [middle == grey for middle in middles] == [False, True, True, False, False]
-    face = profile.faces[0].face
+    face = person.faces[0]
     there = opened(photos[0]).getpixel(tuple(map(round, face.box.centre)))
     assert np.abs(np.subtract(middles[0], there)).max() < 40
-    least = [each.face.number for each in profile.faces].index(profile.least_typical or 0)
+    least = [face.number for face in person.faces].index(person.least_typical or 0)
     assert sheet.getpixel((160 * least, 80)) == (215, 48, 39)
     with pytest.raises(PhotoError, match="would overwrite a photo of ann"):
-        contact_sheet(profile, photos[0])
+        contact_sheet(person, photos[0])
     with pytest.raises(PhotoError, match="cannot be written"):
-        contact_sheet(profile, tmp_path / "nowhere" / "sheet.jpg")
+        contact_sheet(person, tmp_path / "nowhere" / "sheet.jpg")
     with pytest.raises(PhotoError, match="cannot be written"):
-        contact_sheet(profile, tmp_path / "sheet.docx")
+        contact_sheet(person, tmp_path / "sheet.docx")

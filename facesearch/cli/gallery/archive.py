@@ -2,15 +2,21 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show
 from facesearch.cli.program import gallery_app
-from facesearch.cli.session import opened
+from facesearch.cli.session import local_gallery
+from facesearch.core.lazy import LazyModule
 from facesearch.core.words import plural
+
+if TYPE_CHECKING:
+    from facesearch.gallery import archive_format as archives
+else:
+    archives = LazyModule("facesearch.gallery.archive_format")
 
 MOVE = "Archive"
 
@@ -26,7 +32,7 @@ def gallery_export(
     The photos themselves are not in it, and neither are removed people. The archive is not
     encrypted; only your user account can read it.
     """
-    with opened() as gallery:
+    with local_gallery() as gallery:
         contents = gallery.export(file, chips=chips, force=force)
     if options.form != "table":
         show([{"file": str(file)} | asdict(contents)], [], options.form)
@@ -44,9 +50,7 @@ def gallery_import(
     People with the same name become one; photos that are enrolled already stay as they are. The
     whole archive is checked before anything is written.
     """
-    from facesearch.gallery.archive_format import Archive
-
-    with Archive(file) as archive, opened(create=True) as gallery:
+    with archives.Archive(file) as archive, local_gallery(create=True) as gallery:
         merged = gallery.import_archive(archive)
     for refused in merged.refused:
         warn(f"{refused.photo}, {refused.name}: {refused.reason}; left out")

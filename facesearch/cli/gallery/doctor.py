@@ -1,7 +1,7 @@
 """gallery doctor: what is damaged."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,13 @@ from facesearch.cli.options import options
 from facesearch.cli.output import say, show
 from facesearch.cli.program import gallery_app
 from facesearch.cli.session import gallery_place, given_keys
+from facesearch.core.lazy import LazyModule
 from facesearch.core.words import plural
+
+if TYPE_CHECKING:
+    from facesearch.gallery import doctor as examination
+else:
+    examination = LazyModule("facesearch.gallery.doctor")
 
 
 @gallery_app.command("doctor", rich_help_panel=CARE)
@@ -27,9 +33,7 @@ def gallery_doctor(
 
     Exit code: 0 if nothing is wrong, or everything was repaired; 1 if something is wrong.
     """
-    from facesearch.gallery.doctor import examine
-
-    found = examine(gallery_place(), repair=repair, hashes=photos, keys=given_keys)
+    found = examination.examine(gallery_place(), repair=repair, hashes=photos, keys=given_keys)
     left = [finding for finding in found if not finding.repaired]
     columns = ["severity", "kind", "what", "repair", *(["repaired"] if repair else [])]
     show((asdict(finding) for finding in found), columns, options.form)

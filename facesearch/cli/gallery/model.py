@@ -9,11 +9,15 @@ from facesearch.cli.gallery.photos import CARE
 from facesearch.cli.options import options, warn
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import gallery_app
-from facesearch.cli.session import chosen_model, embedder_of, opened
+from facesearch.cli.session import local_gallery
+from facesearch.core.lazy import LazyModule
 from facesearch.core.words import plural
 
 if TYPE_CHECKING:
+    from facesearch.gallery import reindex as reindexing
     from facesearch.gallery.reindex import Missing
+else:
+    reindexing = LazyModule("facesearch.gallery.reindex")
 
 
 @gallery_app.command("reindex", rich_help_panel=CARE)
@@ -28,13 +32,13 @@ def gallery_reindex(
     Every face is embedded again, from its photo or from its kept chip. Until all are done the
     gallery answers with its old model. After an interruption run the same command again.
     """
-    from facesearch.gallery.reindex import FacesMissing
-
-    with opened() as gallery, shown_progress(options.quiet, long=True) as progress:
-        embedder = embedder_of(chosen_model())
+    with (
+        local_gallery(model=True) as gallery,
+        shown_progress(options.quiet, long=True) as progress,
+    ):
         try:
-            done = gallery.reindex(embedder, progress, drop_missing=drop_missing)
-        except FacesMissing as error:
+            done = gallery.reindex(drop_missing=drop_missing, progress=progress)
+        except reindexing.FacesMissing as error:
             show(map(_missing, error.missing), ["name", "photo", "reason"], options.form)
             raise
     row = asdict(done) | {"dropped": len(done.dropped)}
@@ -69,6 +73,6 @@ def _missing(face: "Missing") -> dict[str, Any]:
 @gallery_app.command("drop-chips", rich_help_panel=CARE)
 def gallery_drop_chips() -> None:
     """Delete all kept chips."""
-    with opened() as gallery:
+    with local_gallery() as gallery:
         count = gallery.drop_chips()
     say(f"{plural(count, 'chip')} deleted")

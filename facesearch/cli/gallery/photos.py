@@ -8,7 +8,7 @@ import typer
 from facesearch.cli.options import options
 from facesearch.cli.output import say, show, shown_progress
 from facesearch.cli.program import gallery_app
-from facesearch.cli.session import opened
+from facesearch.cli.session import local_gallery
 
 CARE = "Care"
 
@@ -25,8 +25,8 @@ def gallery_relink(
 
     Exit code: 0 if every photo is found, 1 if some are still missing.
     """
-    with opened() as gallery, shown_progress(options.quiet) as progress:
-        links = gallery.relink(folder, progress)
+    with local_gallery() as gallery, shown_progress(options.quiet) as progress:
+        links = gallery.relink(folder, progress=progress)
     show(
         ({"photo": str(link.photo), "status": link.status, "was": str(link.was)} for link in links),
         ["photo", "status", "was"],

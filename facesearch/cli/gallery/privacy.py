@@ -2,7 +2,6 @@
 
 import os
 import sys
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,12 +11,21 @@ import typer
 from facesearch.cli.options import options
 from facesearch.cli.output import say, show
 from facesearch.cli.program import gallery_app
-from facesearch.cli.session import opened, reached
+from facesearch.cli.session import gallery as any_gallery
+from facesearch.cli.session import local_gallery
 from facesearch.core.errors import GalleryError
+from facesearch.core.lazy import LazyModule
 from facesearch.core.words import plural
 
 if TYPE_CHECKING:
+    from facesearch.gallery import purge
+    from facesearch.serialization import gallery as serialized
+    from facesearch.storage import vault
     from facesearch.storage.vault import Secret
+else:
+    serialized = LazyModule("facesearch.serialization.gallery")
+    purge = LazyModule("facesearch.gallery.purge")
+    vault = LazyModule("facesearch.storage.vault")
 
 PRIVACY = "Privacy"
 
@@ -29,7 +37,7 @@ def gallery_encrypt() -> None:
     The key is a passphrase, or a file with --key-file FILE. Names, paths and dates stay readable.
     Nobody can restore the face data without the passphrase or the key file.
     """
-    with opened() as gallery:
+    with local_gallery() as gallery:
         gallery.encrypt(new_secret(gallery.folder, "FACESEARCH", options.key_file))
     say("encrypted; keep the passphrase or the key file safe: without it the faces are lost")
 
@@ -37,7 +45,7 @@ def gallery_encrypt() -> None:
 @gallery_app.command("decrypt", rich_help_panel=PRIVACY)
 def gallery_decrypt() -> None:
     """Store the face data unencrypted again."""
-    with opened() as gallery:
+    with local_gallery() as gallery:
         gallery.unlock()
         gallery.decrypt()
     say("decrypted")
@@ -57,7 +65,7 @@ def gallery_rekey(
 
     The face data itself is not encrypted again.
     """
-    with opened() as gallery:
+    with local_gallery() as gallery:
         gallery.unlock()
         gallery.rekey(new_secret(gallery.folder, "FACESEARCH_NEW", new_key_file))
     say("the new passphrase or key file opens the gallery now; the old one does not any more")
@@ -68,14 +76,12 @@ def new_secret(folder: Path, prefix: str, key_file: Path | None) -> "Secret":
 
     prefix: of the environment variables. Raises GalleryError if there is none.
     """
-    from facesearch.storage.vault import new_key_file, new_passphrase
-
     named = os.environ.get(f"{prefix}_KEY_FILE")
     passphrase = os.environ.get(f"{prefix}_PASSPHRASE")
     if key_file is None and named and passphrase:
         raise GalleryError(f"set either {prefix}_KEY_FILE or {prefix}_PASSPHRASE, not both")
     if key_file is not None or named:
-        return new_key_file(key_file or Path(named or ""), folder)
+        return vault.new_key_file(key_file or Path(named or ""), folder)
     if passphrase is None:
         if not sys.stdin.isatty():
             raise GalleryError(
@@ -85,7 +91,7 @@ def new_secret(folder: Path, prefix: str, key_file: Path | None) -> "Secret":
         passphrase = typer.prompt(
             "New passphrase", hide_input=True, confirmation_prompt="Once more", err=True
         )
-    return new_passphrase(passphrase)
+    return vault.new_passphrase(passphrase)
 
 
 @gallery_app.command("audit", rich_help_panel=PRIVACY)
@@ -106,9 +112,9 @@ def gallery_audit(
         first = None if since is None else datetime.fromisoformat(since)
     except ValueError as error:
         raise typer.BadParameter(f"{since}: not a date like 2026-01-31") from error
-    with reached() as gallery:
+    with any_gallery() as gallery:
         show(
-            (asdict(search) for search in gallery.searches(first)),
+            map(serialized.SEARCH.row, gallery.searches(first)),
             ["at", "command", "faces", "names"],
             options.form,
         )
@@ -125,10 +131,8 @@ def gallery_purge_expired(
     `people set --expires` sets the last day, which ends at midnight UTC. Nothing of these people
     is kept, and `undo` cannot bring them back.
     """
-    from facesearch.gallery.purge import today
-
-    with opened() as gallery:
-        gone = gallery.expired(today()) if dry_run else gallery.purge_expired(today())
+    with local_gallery() as gallery:
+        gone = gallery.expired(purge.today()) if dry_run else gallery.purge_expired(purge.today())
     show(
         (
             {"name": kept.name, "faces": kept.faces, "expires": kept.expires, "purged": not dry_run}

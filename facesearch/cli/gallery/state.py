@@ -1,15 +1,22 @@
 """gallery info, set, leave-milvus: what a gallery is and how it works."""
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from facesearch.cli.options import options
 from facesearch.cli.output import say, show
 from facesearch.cli.program import gallery_app
-from facesearch.cli.session import gallery_place, opened, reached
+from facesearch.cli.session import gallery, gallery_place, local_gallery
+from facesearch.core.lazy import LazyModule
+
+if TYPE_CHECKING:
+    from facesearch.serialization import gallery as serialized
+    from facesearch.storage import preferences
+else:
+    serialized = LazyModule("facesearch.serialization.gallery")
+    preferences = LazyModule("facesearch.storage.preferences")
 
 STATE = "State and settings"
 
@@ -17,8 +24,8 @@ STATE = "State and settings"
 @gallery_app.command("info", rich_help_panel=STATE)
 def gallery_info() -> None:
     """Show the place, sizes, model and index of the gallery."""
-    with reached() as gallery:
-        row = asdict(gallery.info())
+    with gallery() as found:
+        row = serialized.GALLERY_INFO.row(found.info())
     row["folder"] = options.server or str(row["folder"])
     if options.form == "table":
         show([{"": key, " ": value} for key, value in row.items()], ["", " "], options.form)
@@ -41,11 +48,11 @@ def gallery_set(
     search local|pgvector: where the nearest people are found: by an index in memory, or by the
     database itself (PostgreSQL only).
     """
-    from facesearch.storage.preferences import check
-
-    check(key, value, in_folder=isinstance(gallery_place(), Path))  # before a gallery is made
-    with opened(create=True) as gallery:
-        gallery.prefer(key, value)
+    preferences.check(
+        key, value, in_folder=isinstance(gallery_place(), Path)
+    )  # before a gallery is made
+    with local_gallery(create=True) as gallery:
+        gallery.set_preference(key, value)
     say(f"{key} is {value} now")
 
 
@@ -59,6 +66,6 @@ def gallery_leave_milvus(
 
     The environment variable MILVUS_URI names the server.
     """
-    with opened() as gallery:
+    with local_gallery() as gallery:
         gallery.leave_milvus(lost=lost)
     say("Milvus holds nothing of this gallery any more")

@@ -1,36 +1,20 @@
 """The program with its index in Milvus: the same answers, and one line where there are none."""
 
-import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import commands
+from tests.support.commands import Ran, Run
 from tests.support.milvus_server import MilvusServer
-
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture
 def run(milvus_server: MilvusServer) -> Run:
-    def run(
-        *arguments: str | Path, uri: str | None = milvus_server.uri
-    ) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "MILVUS_URI": uri or ""}
-        command = [sys.executable, "-c", "from facesearch.cli import main; main()"]
-        return subprocess.run(
-            [*command, *map(str, arguments)],
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+    def run(*arguments: str | Path, uri: str | None = milvus_server.uri) -> Ran:
+        return commands.run(*arguments, MILVUS_URI=uri or "")
 
     return run
 
@@ -46,10 +30,6 @@ def tree(people: Path, tmp_path: Path) -> Path:
         shutil.copy(people / person / "pose-4.jpg", tmp_path / "queries" / f"{name}.jpg")
     shutil.copy(people / "person-05" / "pose-0.jpg", tmp_path / "queries" / "stranger.jpg")
     return tmp_path / "tree"
-
-
-def lines(ran: subprocess.CompletedProcess[str]) -> list[Any]:
-    return [json.loads(line) for line in ran.stdout.splitlines()]
 
 
 def numbers_out(rows: list[Any]) -> list[float]:
@@ -70,35 +50,35 @@ def test_the_answers_are_those_of_the_local_index(run: Run, tree: Path, tmp_path
             run("identify", *queries, "--json"),
             run("identify", *queries, "--json", uri=None),
         )
-        assert there.stderr == here.stderr == ""
-        rows, wanted = lines(there), lines(here)
+        assert there.err == here.err == ""
+        rows, wanted = there.lines, here.lines
         assert numbers_out(rows) == pytest.approx(numbers_out(wanted), abs=1e-5)
         assert rows == wanted
         return {row["name"] for row in rows if row["answer"] == "match"}
 
     ran = run("enroll", "--tree", tree)
-    assert ran.returncode == 0
-    assert len(ran.stderr.splitlines()) == 1
+    assert ran.code == 0
+    assert len(ran.err.splitlines()) == 1
     assert check() == {"Zoë", "bob", "mia"}
 
-    assert run("people", "remove", "bob", "--purge", "--yes").returncode == 0
-    assert run("people", "rename", "mia", "Mia", uri=None).returncode == 0  # Milvus is not told
+    assert run("people", "remove", "bob", "--purge", "--yes").code == 0
+    assert run("people", "rename", "mia", "Mia", uri=None).code == 0  # Milvus is not told
     assert check() == {"Zoë", "Mia"}
-    (info,) = lines(run("gallery", "info", "--json"))
+    (info,) = run("gallery", "info", "--json").lines
     assert info["index"] == "current"
-    assert run("gallery", "doctor").returncode == 0
-    assert run("gallery", "leave-milvus").returncode == 0
-    assert run("gallery", "leave-milvus").returncode == 6
+    assert run("gallery", "doctor").code == 0
+    assert run("gallery", "leave-milvus").code == 0
+    assert run("gallery", "leave-milvus").code == 6
 
 
 def test_one_line_where_milvus_is_not(run: Run, tree: Path, tmp_path: Path) -> None:
     run("enroll", "--tree", tree, uri=None)
     query = tmp_path / "queries" / "bob.jpg"
     ran = run("identify", query, uri="http://127.0.0.1:1")
-    assert ran.returncode == 6
-    assert ran.stdout == ""
-    (line,) = ran.stderr.splitlines()
+    assert ran.code == 6
+    assert ran.out == ""
+    (line,) = ran.err.splitlines()
     assert line.startswith("error: Milvus at http://127.0.0.1:1: ")
-    assert run("gallery", "doctor", uri="http://127.0.0.1:1").returncode == 1
+    assert run("gallery", "doctor", uri="http://127.0.0.1:1").code == 1
     ran = run("identify", query, uri="nonsense")
-    assert (ran.returncode, len(ran.stderr.splitlines())) == (6, 1)
+    assert (ran.code, len(ran.err.splitlines())) == (6, 1)

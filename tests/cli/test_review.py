@@ -1,11 +1,16 @@
-"""review, cluster, and enrolment of whole folders, as the user types them."""
+"""review, cluster, and enrolling whole folders, as the user types them."""
 
 import shutil
 from pathlib import Path
 
-from tests.cli.test_commands import GALLERY, NOTHING, PERSON, PHOTO, Run, one_line_error, query, run
-
-__all__ = ["query", "run"]
+from tests.support.commands import (
+    GALLERY,
+    NOTHING,
+    PERSON,
+    PHOTO,
+    Run,
+    one_line_error,
+)
 
 
 def test_cluster_enroll_review(run: Run, people: Path, tmp_path: Path) -> None:
