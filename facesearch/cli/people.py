@@ -235,14 +235,14 @@ def people_remove(
                 whom = ", ".join(f"{each.name!r} ({plural(each.faces, 'face')})" for each in kept)
                 typer.confirm(f"Purge {whom}, for good?", abort=True, err=True)
             gallery.purge(name)
+            row = {"action": "purge", "name": name, "faces": faces}
         else:
             faces = gallery.person(name).faces
             if not yes:
                 typer.confirm(
                     f"Remove {name!r} with {plural(faces, 'face')}?", abort=True, err=True
                 )
-            gallery.remove(name)
-    row = {"action": "purge" if purge else "remove", "name": name, "faces": faces}
+            row = serialized.changed(gallery.remove(name), "remove", name)
     done = "purged; nothing of them is kept" if purge else "removed; `undo` brings them back"
     _tell(f"{name!r} and {plural(faces, 'face')} {done}", row)
 
@@ -261,9 +261,8 @@ def undo(
     """
     with session.gallery() as gallery:
         if listed:
-            show(
-                map(serialized.CHANGE.row, gallery.changes()), ["event", "at", "what"], options.form
-            )
+            changes = map(serialized.CHANGE.row, gallery.changes())
+            show(changes, ["event", "at", "what"], options.form)
             return
         done = gallery.undo(event)
-    _tell(f"undone: {done.line}", serialized.UNDONE.row(done, undo="undo"))
+    _tell(f"undone: {done.line}", serialized.UNDONE.row(done, action="undo"))

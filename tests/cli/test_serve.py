@@ -15,31 +15,20 @@ from typing import IO
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
 from facesearch import Client
-from facesearch.cli import load
-from facesearch.cli.program import app
-from facesearch.core.errors import (
-    FacesearchError,
-    GalleryError,
-    PersonError,
-    PhotoError,
-    UnknownPerson,
-)
-from facesearch.gallery.legacy import Gallery
+from facesearch.core.errors import FacesearchError, GalleryError
+from facesearch.gallery.gallery import Gallery
+from tests.support import commands
 
-COMMAND = [sys.executable, "-c", "from facesearch.cli import main; main()"]
 TOKEN = "a-token-of-the-tests"
 
 
 def run(*arguments: str | Path, code: int = 0, **environment: str) -> tuple[str, str]:
     """What a command prints on stdout and stderr, in this process."""
-    load()
-    words = map(str, arguments)
-    done = CliRunner().invoke(app, list(words), env=environment)
-    assert done.exit_code == code, done.output
-    return done.stdout, done.stderr
+    done = commands.run(*arguments, **environment)
+    assert done.code == code, done
+    return done.out, done.err
 
 
 @contextmanager
@@ -66,7 +55,7 @@ def serving(
 def started(
     errors: IO[bytes], *arguments: str | Path, **environment: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    command = [*COMMAND, "serve", "--port", "0", *map(str, arguments)]
+    command = commands.command("serve", "--port", "0", *arguments)
     process = subprocess.Popen(command, stderr=errors, env={**os.environ, **environment})
     try:
         yield process
@@ -84,29 +73,21 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def tree(people: Path, tmp_path: Path) -> Path:
-    for name, person in (("Zoë", "person-00"), ("bob", "person-03")):
-        (tmp_path / "tree" / name).mkdir(parents=True)
-        for pose in (0, 1, 4):
-            photo = people / person / f"pose-{pose}.jpg"
-            (tmp_path / "tree" / name / photo.name).write_bytes(photo.read_bytes())
-    return tmp_path / "tree"
-
-
 def test_commands_speak_to_a_service(
-    service: str, tree: Path, people: Path, tmp_path: Path, no_face: Path
+    service: str, two_people: Path, people: Path, tmp_path: Path, no_face: Path
 ) -> None:
     there = {"FACESEARCH_GALLERY": service, "FACESEARCH_TOKEN": TOKEN}
-    out, said = run("enroll", "--tree", tree, "--include-doubtful", "--json", **there)
+    out, said = run("enroll", "--tree", two_people, "--include-doubtful", "--json", **there)
     rows = [json.loads(line) for line in out.splitlines()]
     assert {(row["name"], row["status"]) for row in rows} == {
         ("Zoë", "enrolled"),
         ("bob", "enrolled"),
     }
-    assert sorted(row["photo"] for row in rows) == sorted(map(str, tree.rglob("*.jpg")))
+    assert sorted(row["photo"] for row in rows) == sorted(map(str, two_people.rglob("*.jpg")))
     assert "2 people: 6 enrolled" in said
-    out, _ = run("enroll", "--name", "bob", tree / "bob", tree / "none.jpg", "--json", **there)
+    out, _ = run(
+        "enroll", "--name", "bob", two_people / "bob", two_people / "none.jpg", "--json", **there
+    )
     rows = [json.loads(line) for line in out.splitlines()]
     assert [row["status"] for row in rows].count("duplicate") == 3
     assert [row["reason"] for row in rows if row["status"] == "skipped"] == ["no such file"]
@@ -124,7 +105,7 @@ def test_commands_speak_to_a_service(
     _, said = run("identify", tmp_path / "none.jpg", code=4, **there)
     assert said == f"error: {tmp_path / 'none.jpg'}: cannot be read (No such file or directory)\n"
     run("identify", no_face, code=1, **there)
-    out, _ = run("compare", query, tree / "bob" / "pose-0.jpg", "--json", **there)
+    out, _ = run("compare", query, two_people / "bob" / "pose-0.jpg", "--json", **there)
     assert json.loads(out)["same"] is True
     run("people", "split", "bob", "--faces", str(numbers[0]), "--into", "carl", **there)
     run("people", "merge", "bob", "carl", **there)
@@ -135,7 +116,7 @@ def test_commands_speak_to_a_service(
     run("undo", **there)
     run("people", "rename", "bob", "Bob", **there)
     run("people", "set", "Bob", "--expires", "2030-01-01", **there)
-    photo = tree / "bob" / "pose-0.jpg"
+    photo = two_people / "bob" / "pose-0.jpg"
     out, _ = run("people", "reject", "Bob", photo, "--json", **there)
     assert json.loads(out)["taken_out"] == 1
     out, _ = run("people", "rejections", "--json", **there)
@@ -179,45 +160,13 @@ def test_a_service_that_is_not_there_or_not_ours(service: str) -> None:
     assert "a service chooses these itself" in said
 
 
-def test_the_client_raises_what_the_gallery_raises(
-    service: str, people: Path, tmp_path: Path, no_face: Path
+def test_the_token_of_a_client_comes_from_the_environment(
+    service: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Client(service, TOKEN) as client:
-        with pytest.raises(UnknownPerson, match=r"^Nobody: nobody of this name is enrolled$"):
-            client.person("Nobody")
-        with pytest.raises(PersonError, match="nothing to undo"):
-            client.undo(12345)
-        with pytest.raises(PersonError, match="must not be empty"):
-            client.rename("Nobody", " ")
-        ((path, error),) = client.identify([tmp_path / "none.jpg"])
-        assert isinstance(error, PhotoError)
-        (tmp_path / "text.jpg").write_text("no picture")
-        list(client.enroll([("Client", people / "person-05" / "pose-0.jpg")], None))
-        ((path, error),) = client.identify([tmp_path / "text.jpg"])
-        assert (path, str(error)) == (
-            tmp_path / "text.jpg",
-            "text.jpg: not an image that can be read",
-        )
-        ((_, found),) = client.identify([no_face])
-        assert isinstance(found, list)
-        assert found[0].decision.answer == "unusable"
-        assert client.compare(no_face, no_face).same is None
-        face = client.faces_of("Client")[0].number
-        assert client.reject_face("Client", face).taken_out == 1
-        client.undo()
-        assert client.kept_of("Client")[0].faces == 1
-        assert [each.name for each in client.people()].count("Client") == 1
-        near = client.search([1.0] + 127 * [0.0], threshold=2)
-        assert near[0].distance > 0
-        client.forget(client.reject_face("Client", face).number)
-        client.purge("Client")
     (tmp_path / "token").write_text(f"{TOKEN}\n")
-    os.environ["FACESEARCH_TOKEN_FILE"] = str(tmp_path / "token")
-    try:
-        with Client(service) as client:
-            assert client.info().model == "default"
-    finally:
-        del os.environ["FACESEARCH_TOKEN_FILE"]
+    monkeypatch.setenv("FACESEARCH_TOKEN_FILE", str(tmp_path / "token"))
+    with Client(service) as client:
+        assert client.info().model == "default"
     with Client(service, "x" * 20) as client, pytest.raises(FacesearchError, match="token"):
         client.people()
     with Client("http://127.0.0.1:1") as client, pytest.raises(GalleryError, match="reached"):
@@ -256,12 +205,11 @@ def test_several_workers_stop_together(people: Path, tmp_path: Path) -> None:
     with serving(log, *arguments) as (url, process):
         photo = people / "person-00" / "pose-0.jpg"
         with Client(url) as client:
-            (done,) = client.enroll([("Ada", photo)], None)
+            (done,) = client.enroll("Ada", photo)
             assert done.status == "enrolled"
             for _ in range(6):  # whoever answers knows of it
-                ((_, found),) = client.identify([photo], threshold=0.3)
-                assert isinstance(found, list)
-                assert found[0].decision.name == "Ada"
+                (face,) = client.identify(photo, threshold=0.3)
+                assert face.name == "Ada"
         text = httpx.get(f"{url}/metrics").text
         counted = re.findall(r'requests_total\{.*route="/v1/identify".*\} ([\d.]+)', text)
         assert [float(each) for each in counted] == [6.0], "of both together"
