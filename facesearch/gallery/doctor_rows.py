@@ -1,7 +1,6 @@
 """What is wrong with the rows of a gallery."""
 
 import json
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 
 from facesearch.core.errors import PhotoError
 from facesearch.core.uploads import Upload
+from facesearch.gallery.doctor_cures import CURES
 from facesearch.gallery.doctor_findings import Cure, Findings
 from facesearch.storage import rejections, repair, row_checksums
 from facesearch.storage.connection import Connection
@@ -23,9 +23,8 @@ from facesearch.storage.examination import (
     reading,
     rejections_of_nobody,
 )
-from facesearch.storage.preferences import PREFERENCES
 from facesearch.storage.row_checksums import Rows
-from facesearch.storage.settings import delete_settings, set_setting, stored_setting
+from facesearch.storage.settings import set_setting, stored_setting
 from facesearch.vision import images
 
 UNIT = 1e-3  # how far an embedding's norm may lie from 1
@@ -78,7 +77,7 @@ class _RowExamination:
                     "damaged person",
                     f"person {number}, {name!r}: the name and the date of removal disagree",
                     "error",
-                    f"takes them for {state}, as the name says",
+                    f"treats them as {state}, as the name says",
                     partial(repair.mark_removed, number=number, removed=not person.removed),
                 )
             if not person.removed and not person.has_faces:
@@ -97,7 +96,7 @@ class _RowExamination:
                     "error",
                     "keeps it: the file is there and has this hash"
                     if same
-                    else "keeps it as it reads, with its faces; its path or hash may be wrong",
+                    else "keeps it as it is stored, with its faces; its path or hash may be wrong",
                     partial(
                         repair.accept_photo, number=number, path=path, sha256=str(photo.sha256)
                     ),
@@ -124,7 +123,7 @@ class _RowExamination:
 
         The order matters: to delete a rejection, events are read.
         """
-        for rows, cure_of in _CURES:
+        for rows, cure_of in CURES:
             for row in row_checksums.damaged(self.connection, rows):
                 self._damaged(rows, row, *cure_of(row))
         for row in row_checksums.damaged(self.connection, row_checksums.REJECTIONS):
@@ -132,14 +131,14 @@ class _RowExamination:
             self._damaged(
                 row_checksums.REJECTIONS,
                 row,
-                f"removes it; it may have been {whose!r}'s: say it again with `people reject`",
+                f"removes it; if it was of {whose!r}, reject the face again with `people reject`",
                 partial(rejections.drop, number=row.id),
             )
 
     def _damaged(self, rows: Rows, row: Any, cured: str, cure: Cure) -> None:
         key = getattr(row, rows.key.name)
         if getattr(row, rows.checksum.name) is None:  # it was written past facesearch
-            cured, cure = "takes it as it reads", partial(repair.accept_row, rows=rows, key=key)
+            cured, cure = "keeps it as it is stored", partial(repair.accept_row, rows=rows, key=key)
         what = f"{rows.what} {key}: not what was written"
         self.findings.add(f"damaged {rows.table.name}", what, "error", cured, cure)
 
@@ -172,7 +171,7 @@ class _RowExamination:
                     f"face {face.number}, {self.paths[face.photo]}: person {face.person} is "
                     "unknown",
                     "error",
-                    f"makes them anew as {name!r}, with their faces, until you rename them",
+                    f"adds them again as {name!r}, with their faces, until you rename them",
                     partial(repair.add_person, number=face.person, name=name),
                 )
         if sizes:
@@ -198,7 +197,7 @@ class _RowExamination:
                 "settings",
                 f"dimension: {dimension!r}, but the embeddings have {size} numbers",
                 "error",
-                "writes what the embeddings have",
+                "writes the size that the embeddings have",
                 partial(set_setting, key="dimension", value=str(size)),
             )
         for key in ("model", "fingerprint"):
@@ -234,74 +233,13 @@ class _RowExamination:
     def _rows_of_nobody(self) -> None:
         """Chips of faces and rejections of people that do not exist."""
         for face in chips_of_nobody(self.connection):
-            what = f"chip of face {face}, who is unknown"
+            what = f"chip of face {face}, which is unknown"
             drop_chip = partial(repair.drop_chip, face=face)
             self.findings.add("chip of nobody", what, "warning", "removes it", drop_chip)
         for person in rejections_of_nobody(self.connection):
             what = f"rejection of person {person}, who is unknown"
             drop_all = partial(repair.drop_rejections, person=person)
             self.findings.add("rejection of nobody", what, "warning", "removes it", drop_all)
-
-
-# What is done about a damaged row, in words, and the cure
-
-
-def _of_event(row: Any) -> tuple[str, Cure]:
-    cured = "forgets what it told of, so that it cannot be undone"
-    return cured, partial(repair.empty_event, number=row.id)
-
-
-def _of_search(row: Any) -> tuple[str, Cure]:
-    return "keeps that there was a search", partial(repair.empty_search, number=row.id)
-
-
-def _of_setting(row: Any) -> tuple[str, Cure]:
-    if row.key in PREFERENCES:
-        cured = f"sets it to {PREFERENCES[row.key][0]!r}, the default"
-        return cured, lambda connection: delete_settings(connection, row.key)
-    if row.key == "fingerprint":
-        cured = "forgets it; `facesearch gallery reindex --model NAME` writes that of a model"
-        return cured, partial(set_setting, key="fingerprint", value="(damaged)")
-    return "takes it as it reads", partial(
-        repair.accept_row, rows=row_checksums.SETTINGS, key=row.key
-    )
-
-
-def _of_terms(row: Any) -> tuple[str, Cure]:
-    cured = "nobody is purged by it: the day until which they may be kept is taken away; set it"
-    cured = f"{cured} again with `people set --expires`"
-    return cured, partial(repair.drop_last_day, number=row.id)
-
-
-def _of_job(row: Any) -> tuple[str, Cure]:
-    cured = "removes it with its photos; send them again"
-    return cured, partial(repair.drop_row, rows=row_checksums.JOBS, key=row.number)
-
-
-def _of_job_photo(row: Any) -> tuple[str, Cure]:
-    cured = f"removes it, so that the job passes it over; send {row.file!r} again"
-    return cured, partial(repair.drop_row, rows=row_checksums.JOB_PHOTOS, key=row.id)
-
-
-def _of_job_result(row: Any) -> tuple[str, Cure]:
-    cured = "removes it; the photo is looked at again"
-    return cured, partial(repair.drop_row, rows=row_checksums.JOB_RESULTS, key=row.id)
-
-
-def _of_chip(row: Any) -> tuple[str, Cure]:
-    return "removes it; the photo can be enrolled again", partial(repair.drop_chip, face=row.face)
-
-
-_CURES: tuple[tuple[Rows, Callable[[Any], tuple[str, Cure]]], ...] = (
-    (row_checksums.EVENTS, _of_event),
-    (row_checksums.SEARCHES, _of_search),
-    (row_checksums.SETTINGS, _of_setting),
-    (row_checksums.TERMS, _of_terms),
-    (row_checksums.JOBS, _of_job),
-    (row_checksums.JOB_PHOTOS, _of_job_photo),
-    (row_checksums.JOB_RESULTS, _of_job_result),
-    (row_checksums.CHIPS, _of_chip),
-)
 
 
 def _sha256(path: Path) -> str | None:
