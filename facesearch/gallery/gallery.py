@@ -161,10 +161,11 @@ class Gallery(GalleryPeople, GalleryUpkeep):
         is enrolled or for another model, CalibrationError for a rate that cannot be promised, and
         ModelError without a calibration.
         """
-        question = self._search.question(
-            self.recognizer, fpir=fpir, threshold=threshold, top=top, prior=prior, exact=exact
-        )
-        return self._search.identify(self.recognizer, photo, question).faces
+        with self._search.busy():
+            question = self._search.question(
+                self.recognizer, fpir=fpir, threshold=threshold, top=top, prior=prior, exact=exact
+            )
+            return self._search.identify(self.recognizer, photo, question).faces
 
     def identify_each(
         self,
@@ -207,8 +208,11 @@ class Gallery(GalleryPeople, GalleryUpkeep):
 
         Raises ValueError for what is none, and the errors of `identify`.
         """
-        question = self._search.question(self.recognizer, fpir=fpir, threshold=threshold, top=top)
-        return self._search.search(embedding, self.recognizer, question)
+        with self._search.busy():
+            question = self._search.question(
+                self.recognizer, fpir=fpir, threshold=threshold, top=top
+            )
+            return self._search.search(embedding, self.recognizer, question)
 
     def search_threshold(
         self, fpir: float | None = None, threshold: float | None = None

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -66,6 +67,10 @@ class Search:
     def __init__(self, store: Store, index: GalleryIndex, rejections: KnownRejections) -> None:
         self._store, self._index, self._rejections = store, index, rejections
         self._impostor_scores: Latest[ImpostorScores] = Latest()
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Keep the database's connections open while several questions follow one another."""
+        return self._store.database.engine.busy()
 
     # Questions
 
@@ -136,7 +141,7 @@ class Search:
         """The answers for one photo. Raises PhotoError, and GalleryError as `check_searchable`."""
         self.check_searchable(recognizer.model)
         path = as_path(photo)
-        with self._store.database.engine.busy():
+        with self.busy():
             seen = recognizer.embedder.embed_photo(path)
             return self._identified(photo, path, seen, question)
 
@@ -150,7 +155,7 @@ class Search:
         self.check_searchable(recognizer.model)
         embedder = recognizer.embedder
         pairs = ((photo, as_path(photo)) for photo in photos)
-        with self._store.database.engine.busy():
+        with self.busy():
             for (photo, path), seen in in_order(lambda pair: embedder.embed_photo(pair[1]), pairs):
                 try:
                     yield self._identified(photo, path, seen.result(), question)
