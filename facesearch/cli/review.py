@@ -62,6 +62,7 @@ def cluster(
     Faces that the gallery can name are left out. For the same photos and the same gallery the
     groups keep their numbers, so look first, then name: --name 3=Alice.
     """
+    session.gallery_place()  # a service has no groups
     wanted = unknown_faces.chosen_groups(name or [])
     paths = expand(photos)
     with _to_cluster(bool(wanted)) as gallery, shown_progress(options.quiet) as progress:
