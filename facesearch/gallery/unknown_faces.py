@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +13,8 @@ from facesearch.gallery.recognizer import Recognizer
 from facesearch.gallery.search import Search
 from facesearch.matching.calibration import Calibration
 from facesearch.matching.clustering import group_limit, groups
-from facesearch.matching.thresholds import threshold_to_search
 from facesearch.vision import images
 from facesearch.vision.embedder import EmbeddedFace, EmbeddedPhoto, Embedder, in_order
-
-if TYPE_CHECKING:
-    from facesearch.gallery.legacy import Gallery
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,28 +57,6 @@ def group_unknown_faces(
         )
 
     return _grouped(paths, recognizer.embedder, recognizer.calibration, named, progress)
-
-
-def group_unknown(
-    gallery: "Gallery",
-    paths: list[Path],
-    embedder: Embedder,
-    calibration: Calibration,
-    progress: Progress,
-) -> Unknown:
-    """The way before `Gallery.group_unknown`."""
-    gallery.check_model(embedder)
-    limit: float | None = None
-    if gallery.people():
-        strangers = gallery.impostor_scores(embedder.model)
-        limit = threshold_to_search(calibration, strangers, None).distance
-
-    def named(path: Path, photo: EmbeddedPhoto) -> list[bool]:
-        if limit is None:
-            return [False] * len(photo.faces)
-        return gallery.names(path, photo, limit, calibration)
-
-    return _grouped(paths, embedder, calibration, named, progress)
 
 
 def _grouped(
