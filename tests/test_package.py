@@ -103,6 +103,7 @@ def test_the_wheel_says_its_licence(wheel: Path) -> None:
 
 
 @pytest.mark.parametrize("model", ["default", "accurate"])
+@pytest.mark.slow
 def test_both_models_work_from_the_wheel(
     site: Path, model: str, tmp_path: Path, hopper: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_both_models_work_from_the_wheel(
     assert "Grace Hopper" in facesearch(site, *chosen, "identify", str(hopper), "--csv").stdout
 
 
+@pytest.mark.slow
 def test_the_wheel_says_that_it_has_no_fp32_copy(site: Path, hopper: Path) -> None:
     said = facesearch(site, "--precision", "fp32", "compare", str(hopper), str(hopper), code=8)
     assert "holds no fp32 copy (network.onnx is missing)" in said.stderr
@@ -168,6 +170,7 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("extra", list(MODULES))
+@pytest.mark.slow
 def test_a_command_without_its_extra_ends_with_exit_code_11(
     site: Path, extra: str, hopper: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,14 @@ from tests.support.served import PATIENCE, serving
 from tests.support.served import chromium as program_of_chromium
 
 DESKTOP = {"width": 1280, "height": 860}
+QUICK = "test_a_known_face_is_named_with_the_photo_that_says_so"  # of all that the page can do
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The quick run opens the page once; the rest of these tests is slow."""
+    for item in items:
+        if item.path.parent == Path(__file__).parent and item.name != QUICK:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(scope="session")

@@ -109,7 +109,7 @@ def rounded(rows: list[EnrolledPhoto]) -> list[EnrolledPhoto]:
     return [replace(row, distance=row.distance and round(row.distance, 4)) for row in rows]
 
 
-@pytest.mark.parametrize("doubtful", [False, True])
+@pytest.mark.parametrize("doubtful", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_gallery_is_the_same_with_a_cluster(
     cluster: RayReader, embedder: Embedder, tree: Path, tmp_path: Path, doubtful: bool
 ) -> None:
@@ -149,6 +149,7 @@ class KillsAfter(Silent):
             os.kill(self.victim, signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_costs_no_photo(
     cluster: RayReader,
     embedder: Embedder,
@@ -183,6 +184,7 @@ def test_a_worker_that_is_killed_costs_no_photo(
     assert capfd.readouterr() == ("", ""), "what Ray tells of it is kept off"
 
 
+@pytest.mark.slow
 def test_a_photo_that_kills_whoever_looks_is_reported(
     cluster: RayReader, embedder: Embedder, people: Path, tmp_path: Path
 ) -> None:
@@ -198,6 +200,7 @@ def test_a_photo_that_kills_whoever_looks_is_reported(
     assert reasons == expected
 
 
+@pytest.mark.slow
 def test_another_model_or_facesearch_on_the_workers_is_one_line(
     cluster: RayReader, embedder: Embedder
 ) -> None:
@@ -225,6 +228,7 @@ def address_of(cluster: RayReader) -> str:
     return ray.get_runtime_context().gcs_address
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_told_and_a_second_run_does_the_rest(
     cluster: RayReader, many: Path, tmp_path: Path
 ) -> None:
@@ -251,6 +255,7 @@ def test_ctrl_c_keeps_what_was_told_and_a_second_run_does_the_rest(
     assert done.stderr == summary
 
 
+@pytest.mark.slow
 def test_a_ray_of_another_version_is_one_line(
     cluster: RayReader, people: Path, tmp_path: Path
 ) -> None:
@@ -264,6 +269,7 @@ def test_a_ray_of_another_version_is_one_line(
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:10001", "there", "a:99999"])
+@pytest.mark.slow
 def test_a_cluster_that_cannot_be_reached_is_one_line(address: str, embedder: Embedder) -> None:
     pytest.importorskip("ray", reason="the extra `ray` is not installed")
     with pytest.raises(ClusterError, match=rf"^{address}: [^\n]+$"), workers(address, embedder):
@@ -281,6 +287,7 @@ def test_without_ray_the_extra_is_named(
         pass
 
 
+@pytest.mark.slow
 def test_a_photo_that_only_this_machine_can_open_says_so(
     hopper: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -447,6 +447,7 @@ def test_a_newer_format_says_so(file: Path, tmp_path: Path) -> None:
         Archive(file)
 
 
+@pytest.mark.slow
 def test_archives_that_nobody_wrote(tmp_path: Path) -> None:
     """A few of the inputs of robustness/fuzz_archives.py, which has many more."""
     (tmp_path / "work").mkdir()

@@ -153,6 +153,7 @@ def test_the_same_vector_is_at_no_distance(gallery: Gallery) -> None:
 
 
 @pytest.mark.parametrize("kind", ["HNSW", "IVF_FLAT", "IVF_SQ8"])
+@pytest.mark.slow
 def test_other_indexes_find_nearly_everybody(
     kind: str, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -382,6 +383,7 @@ def killed(folder: Path, at: str) -> None:
     assert found.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_killed_while_it_was_filled(gallery: Gallery, folder: Path, server: Server) -> None:
     killed(folder, "flush")
     (half,) = names(server, gallery)
@@ -390,6 +392,7 @@ def test_killed_while_it_was_filled(gallery: Gallery, folder: Path, server: Serv
     assert names(server, gallery) == [index_of(gallery).name]
 
 
+@pytest.mark.slow
 def test_killed_while_it_was_changed(gallery: Gallery, folder: Path) -> None:
     name = check(gallery).name
     gallery.store.remove("person 001")
@@ -400,6 +403,7 @@ def test_killed_while_it_was_changed(gallery: Gallery, folder: Path) -> None:
     assert check(gallery).name == name
 
 
+@pytest.mark.slow
 def test_killed_while_it_was_changed_and_the_database_put_back(
     gallery: Gallery, folder: Path, tmp_path: Path
 ) -> None:
@@ -459,6 +463,7 @@ with Gallery(folder) as gallery:
 """
 
 
+@pytest.mark.slow
 def test_several_processes_at_once(gallery: Gallery, folder: Path, server: Server) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     workers = [
@@ -520,6 +525,7 @@ def test_leaving(gallery: Gallery, folder: Path, server: Server) -> None:
         gallery.leave_milvus()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_lost_is_left_without_it(
     gallery: Gallery, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -582,6 +588,7 @@ def test_a_package_that_is_missing(gallery: Gallery, monkeypatch: pytest.MonkeyP
     assert os.environ["MILVUS_URI"]
 
 
+@pytest.mark.slow
 def test_a_file_of_milvus_lite(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -598,6 +605,7 @@ def test_a_file_of_milvus_lite(
     milvus._connected.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_server_that_hangs(
     gallery: Gallery, milvus_server: MilvusServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -613,6 +621,7 @@ def test_a_server_that_hangs(
     check(gallery)
 
 
+@pytest.mark.slow
 def test_others_write_while_it_is_filled(
     gallery: Gallery, folder: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

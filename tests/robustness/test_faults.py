@@ -75,6 +75,7 @@ def sound(folder: Path) -> None:
 # Damage
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_changes_an_answer(calibration: Calibration) -> None:
     done = list(flips.flips(200, seed=3, calibration=calibration))
     assert [flip for flip in done if "right" != flip.outcome != "refused"] == []
@@ -83,6 +84,7 @@ def test_no_flipped_bit_changes_an_answer(calibration: Calibration) -> None:
     assert outcomes == {("gallery.db", "right"), ("gallery.db", "refused"), (INDEX, "right")}
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_of_what_changed_since_changes_an_answer(
     calibration: Calibration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +116,7 @@ def test_rows_that_vanish_are_missed(folder: Path, calibration: Calibration) -> 
         assert ask(folder, calibration) == right
 
 
+@pytest.mark.slow
 def test_a_database_cut_short_gives_no_wrong_answer(folder: Path, calibration: Calibration) -> None:
     right = ask(folder, calibration)
     whole = (folder / "gallery.db").read_bytes()
@@ -374,6 +377,7 @@ print(asked)
 """
 
 
+@pytest.mark.slow
 def test_two_writers_and_eight_readers(folder: Path, calibration: Calibration) -> None:
     readers = [python(READER, folder) for _ in range(8)]
     for reader in readers:
@@ -455,6 +459,7 @@ def faces_in(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)], ids=["SIGTERM", "SIGINT"]
 )
+@pytest.mark.slow
 def test_signals_end_orderly(tmp_path: Path, people: Path, number: int, code: int) -> None:
     folder, photos = tmp_path / "gallery", copies(tmp_path, people, 200)
     asked = ["enroll", "--json", "--gallery", folder, "--tree", photos, "--include-doubtful"]
@@ -476,6 +481,7 @@ def test_signals_end_orderly(tmp_path: Path, people: Path, number: int, code: in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+@pytest.mark.slow
 def test_signals_at_any_time(tmp_path: Path, people: Path, number: int) -> None:
     folder, photos = tmp_path / "gallery", copies(tmp_path, people, 70)
     kept: set[str] = set()
@@ -583,6 +589,7 @@ def test_a_file_system_without_locks_is_not_written_to(folder: Path, number: int
 # Kills
 
 
+@pytest.mark.slow
 def test_a_short_torture(tmp_path: Path) -> None:
     told = tmp_path / "torture.json"
     asked = ["-m", "robustness.torture", "--kills", "20", "--seed", "11", "--json", str(told)]

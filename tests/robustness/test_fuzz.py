@@ -13,6 +13,7 @@ from facesearch.vision import images, photo_files
 from robustness.fuzz_images import SOUND, Inputs, fuzz
 
 
+@pytest.mark.slow
 def test_damaged_images_of_every_kind() -> None:
     """A short run of what robustness/fuzz_images.py does a hundred thousand times."""
     outcome = fuzz(seed=1, numbers=range(500))
@@ -54,6 +55,7 @@ def swell(path: Path, number: int) -> str | None:
 @pytest.mark.parametrize(
     ("check", "defect"), [(crash, "the process died"), (hang, "hang"), (swell, "MemoryError")]
 )
+@pytest.mark.slow
 def test_the_fuzzer_finds_what_it_looks_for(check: object, defect: str) -> None:
     """And goes on behind it."""
     outcome = fuzz(0, range(6), check=check, seconds=0.5)  # type: ignore[arg-type]

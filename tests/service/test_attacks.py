@@ -454,6 +454,7 @@ def answered(line: socket.socket) -> bytes:
     return b"".join(parts)
 
 
+@pytest.mark.slow
 def test_slow_clients_hold_no_worker(service: Running, shot: Sent) -> None:
     """Twenty clients that send half of something, and one that behaves."""
     full = b"Content-Length: 500\r\n\r\n"
@@ -477,6 +478,7 @@ def test_slow_clients_hold_no_worker(service: Running, shot: Sent) -> None:
             assert answer == b""
 
 
+@pytest.mark.slow
 def test_a_body_that_trickles(service: Running) -> None:
     """A byte now and then keeps no connection for ever."""
     began = time.monotonic()
@@ -511,6 +513,7 @@ def test_a_client_that_leaves(service: Running) -> None:
     assert service.get("/healthz") == {"status": "ok"}
 
 
+@pytest.mark.slow
 def test_too_many_at_once_and_too_long(
     service: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -536,6 +539,7 @@ def test_too_many_at_once_and_too_long(
     assert found == 4 * [200]
 
 
+@pytest.mark.slow
 def test_what_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
     with running(tmp_path / "gallery", limits={"work_seconds": 0.3, "threads": 1}) as service:

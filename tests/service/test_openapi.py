@@ -54,6 +54,7 @@ def test_examples_are_of_their_shape() -> None:
     assert checked > 20
 
 
+@pytest.mark.slow
 def test_invented_requests(service: Running) -> None:
     schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
     from hypothesis import HealthCheck, Phase, given, settings

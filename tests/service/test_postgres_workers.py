@@ -103,6 +103,7 @@ def sound(url: str) -> None:
 
 
 @pytest.mark.parametrize("search", ["local", "pgvector"])
+@pytest.mark.slow
 def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
         gallery.set_preference("search", search)
@@ -124,6 +125,7 @@ def test_two_enrol_and_one_reads_at_once(url: str, search: str, tmp_path: Path) 
     assert kept <= ({"vectors.faiss"} if search == "local" else set())
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_killed_leaves_nothing_half(url: str, tmp_path: Path) -> None:
     with Gallery(url) as gallery:
         gallery.set_preference("search", "pgvector")

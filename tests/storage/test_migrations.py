@@ -234,6 +234,7 @@ print("done", flush=True)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_leaves_one_or_the_other(old: Path, tmp_path: Path) -> None:
     ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
     before, ends = dump(old), set()
@@ -264,6 +265,7 @@ def test_a_kill_in_the_middle_leaves_one_or_the_other(old: Path, tmp_path: Path)
     assert version in ends
 
 
+@pytest.mark.slow
 def test_two_programs_that_upgrade_at_once(old: Path) -> None:
     ((version,),) = rows(old, "SELECT version_num FROM alembic_version")
     children = [

@@ -52,6 +52,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
         LossConfig("triplet", "random"),
     ],
 )
+@pytest.mark.slow
 def test_a_stopped_run_keeps_what_its_loss_remembers(
     album: Path, tmp_path: Path, cost: LossConfig
 ) -> None:

@@ -23,6 +23,7 @@ def test_two_processes_share_a_batch_and_its_gradient() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_two_processes_make_one_model(album: Path, tmp_path: Path) -> None:
     out = tmp_path / "m"
     program = Path(sys.executable).with_name("facesearch")

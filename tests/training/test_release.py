@@ -65,6 +65,7 @@ def test_the_graph_and_the_weights_agree(model: Model, album: Path) -> None:
     assert np.abs(model.embed(chips) - expected).max() < 1e-4
 
 
+@pytest.mark.slow
 def test_a_shipped_model_shows_no_pictures(album: Path, tmp_path: Path) -> None:
     config = replace(SMALL, epochs=1, batches=1)
     made = train(album, tmp_path / "m", config, DETECTOR_FILES, Silent(), pictures=False)

@@ -17,6 +17,7 @@ from facesearch.vision.photo_files import people_in  # noqa: E402
 from tests.support.small_training import DETECTOR_FILES, SMALL, StopAt  # noqa: E402
 
 
+@pytest.mark.slow
 def test_a_finished_model_stays_until_the_new_one_is_whole(album: Path, tmp_path: Path) -> None:
     out, config = tmp_path / "m", replace(SMALL, epochs=1, batches=1)
     first = train(album, out, config, DETECTOR_FILES, Silent()).fingerprint
@@ -73,6 +74,7 @@ def test_lost_runs_stop_with_an_explanation() -> None:
     _check_health(torch.tensor(1.5), torch.eye(4), 0, 0)
 
 
+@pytest.mark.slow
 def test_an_absurd_rate_is_noticed(album: Path, tmp_path: Path) -> None:
     config = replace(SMALL, rate=1e12, epochs=1, batches=30)
     with pytest.raises(TrainingCollapsed):
@@ -91,6 +93,7 @@ def test_photos_without_faces_are_no_training_data(tmp_path: Path) -> None:
         train(tmp_path, tmp_path / "m", SMALL, DETECTOR_FILES, Silent())
 
 
+@pytest.mark.slow
 def test_the_command_line_trains_and_measures(
     album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
