@@ -99,6 +99,8 @@ class Connection:
                         raise self._error(source.response)
                     for event in source.iter_sse():
                         last = event.id or last
+                        if not event.data:  # a comment that keeps the connection alive
+                            continue
                         yield event.event, json.loads(event.data)
                         if event.event == "end":
                             return
