@@ -14,6 +14,7 @@ import click
 import typer.main
 
 from facesearch import cli
+from facesearch.cli.program import parameters
 
 HEAD = """# Commands
 
@@ -49,14 +50,9 @@ def section(words: list[str], command: click.Command) -> str:
 
 
 def table(command: click.Command) -> str:
-    """The options and arguments that the help shows."""
-    context = click.Context(command)
-    records = [
-        record
-        for parameter in command.params
-        if not getattr(parameter, "hidden", False)
-        and (record := parameter.get_help_record(context)) is not None
-    ]
+    """The arguments and options that the help shows, but --help itself."""
+    arguments, options = parameters(command, click.Context(command))
+    records = [*arguments, *(row for row in options if "--help" not in row[0])]
     if not records:
         return ""
     lines = ["| option | meaning |", "|---|---|"]

@@ -16,7 +16,7 @@ Form = Literal["table", "json", "csv"]
 
 
 def say(line: str) -> None:
-    """A line on stderr, whatever names are in it."""
+    """Print a line on stderr. Control characters of names in it are written out."""
     print(visible(line), file=sys.stderr)
 
 
@@ -26,9 +26,10 @@ def show(
     form: Form,
     skip: Callable[[dict[str, Any]], bool] = lambda row: False,
 ) -> None:
-    """Results on stdout: every field as JSON or CSV, as they come, or `columns` as a table.
+    """Print results on stdout: all fields as JSON or CSV, or some columns as a table.
 
-    skip: rows that the table leaves out.
+    JSON and CSV are printed row by row, the table at the end. columns: of the table. skip: says
+    which rows the table leaves out.
     """
     if form == "json":
         for row in rows:
@@ -48,7 +49,7 @@ def show(
 
 
 def _print_table(rows: list[list[str]]) -> None:
-    """The first row: headings. What is too wide for a terminal is folded."""
+    """Print a table whose first row holds the headings. A terminal gets long cells folded."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     room = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     if sum(widths) + 2 * len(widths) - 2 <= room and all(map(str.isprintable, chain(*rows))):
@@ -67,12 +68,12 @@ def _print_table(rows: list[list[str]]) -> None:
     for row in rows[1:]:
         table.add_row(*map(Text, row))
     terminal = sys.stdout.isatty()
-    # off a terminal nothing is folded
+    # nothing is folded in a file or a pipe
     Console(width=None if terminal else 1000, highlight=False).print(table, soft_wrap=not terminal)
 
 
 def _width(text: str) -> int:
-    """Columns of a terminal."""
+    """How many columns of a terminal a text takes."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -121,7 +122,7 @@ class Bars:
 
 
 class Lines:
-    """Progress of a long job where there is no terminal: a line for each stage."""
+    """Progress of a long job without a terminal: a line on stderr for each stage."""
 
     def __init__(self) -> None:
         self._stage, self._left = "", 0
@@ -137,7 +138,7 @@ class Lines:
 
 @contextmanager
 def shown_progress(quiet: bool, long: bool = False) -> Iterator[Progress]:
-    """Bars on a terminal; otherwise nothing, or lines for a long job."""
+    """Show bars on a terminal; elsewhere nothing, or lines for a long job."""
     if quiet:
         yield Silent()
     elif sys.stderr.isatty():

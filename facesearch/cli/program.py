@@ -156,8 +156,8 @@ def globals_first(arguments: list[str]) -> tuple[list[str], list[str]]:
     return first, rest
 
 
-def _list_parameters(command: Any, ctx: Any, formatter: Any) -> None:
-    """Write the arguments and the options of a command into its help."""
+def parameters(command: Any, ctx: Any) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+    """The arguments and the options of a command, each with its meaning, in plain words."""
     arguments, given = [], []
     for param in command.get_params(ctx):
         record = param.get_help_record(ctx)
@@ -165,13 +165,18 @@ def _list_parameters(command: Any, ctx: Any, formatter: Any) -> None:
             continue
         name, text = record
         if param.param_type_name == "argument":
-            arguments.append(
-                (_argument(name.split(" <")[0]), text.replace("[required]", "").strip())
-            )
+            text = text.replace("[required]", "").strip()  # as the usage shows
+            arguments.append((_argument(name.split(" <")[0]), text))
         else:
             text = RANGE.sub(r"\1 to \2", text).replace("x>=", "at least ")
             given.append((TYPE.sub(lambda found: TYPES.get(found[1], found[1]), name), text))
-    for heading, rows in (("Arguments", arguments), ("Options", given)):
+    return arguments, given
+
+
+def _list_parameters(command: Any, ctx: Any, formatter: Any) -> None:
+    """Write the arguments and the options of a command into its help."""
+    headings = zip(("Arguments", "Options"), parameters(command, ctx), strict=True)
+    for heading, rows in headings:
         if rows:
             with formatter.section(heading):
                 formatter.write_dl(rows)
