@@ -247,10 +247,12 @@ class Gallery(GalleryPeople, GalleryUpkeep):
 
         A photo that is there twice, by content, counts once. Raises GalleryError for another model.
         """
-        every = photo_input.expand(photo_input.several(photos))
-        paths = [photo_input.as_path(photo) for photo in every]
-        return unknown_faces.group_unknown_faces(
-            self._search, self.recognizer, bool(len(self)), paths, progress or Silent()
+        return unknown_faces.group_unknown(
+            self._search,
+            self.recognizer,
+            list(photo_input.expand(photo_input.several(photos))),
+            anybody=len(self) > 0,
+            progress=progress or Silent(),
         )
 
     def enroll_group(self, name: str, faces: "Sequence[UnknownFace]") -> "GroupEnrolled":

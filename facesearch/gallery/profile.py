@@ -1,4 +1,4 @@
-"""What is known of one person: their faces, and how typical each is."""
+"""One person with their faces, and how typical each is."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,52 +16,7 @@ from facesearch.storage.faces import faces_of_person
 from facesearch.storage.people import person_number
 from facesearch.storage.records import Person
 
-FEWEST = 3  # faces that have a most and a least typical one: of two, both are equally far
-
-
-@dataclass(frozen=True, slots=True)
-class ProfileFace:
-    """A face and how far it lies from the person's template."""
-
-    face: stored.EnrolledFace
-    distance: float
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """A person's faces in the order of their enrolment."""
-
-    name: str
-    faces: list[ProfileFace]
-
-    @property
-    def photos(self) -> int:
-        return len({each.face.photo for each in self.faces})
-
-    @property
-    def first(self) -> str | None:
-        """When the first photo was added, ISO 8601, UTC."""
-        return min((each.face.added for each in self.faces), default=None)
-
-    @property
-    def last(self) -> str | None:
-        return max((each.face.added for each in self.faces), default=None)
-
-    @property
-    def most_typical(self) -> int | None:
-        """The number of the face nearest to the template; None below FEWEST faces."""
-        return self._at(min)
-
-    @property
-    def least_typical(self) -> int | None:
-        """The number of the face farthest from the template; None below FEWEST faces."""
-        return self._at(max)
-
-    def _at(self, end: Callable[[list[float]], float]) -> int | None:
-        if len(self.faces) < FEWEST:
-            return None
-        distances = [each.distance for each in self.faces]
-        return self.faces[distances.index(end(distances))].face.number
+FEWEST = 3  # faces of whom one is the most typical: of two, both are equally far from the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +55,7 @@ class PersonProfile:
     @property
     def photos(self) -> int:
         """How many photos their faces are from."""
-        return len({face.photo for face in self.faces})
+        return len({(face.photo, face.sha256) for face in self.faces})
 
     @property
     def first(self) -> str | None:
@@ -136,31 +91,29 @@ def person_profile(
 
     Raises UnknownPerson, and GalleryError for a damaged row.
     """
+    with database.read() as connection:
+        number = person_number(connection, person.name)
+        theirs = faces_of_person(database, connection, number)
     faces = [
         EnrolledFace(
-            number=each.face.number,
-            photo=each.face.path,
-            sha256=each.face.sha256,
-            box=each.face.box,
-            added=each.face.added,
-            flip_consistency=each.face.flip_consistency,
-            distance=each.distance,
+            number=face.number,
+            photo=face.path,
+            sha256=face.sha256,
+            box=face.box,
+            added=face.added,
+            flip_consistency=face.flip_consistency,
+            distance=distance,
             _picture=picture,
         )
-        for each in profile_of(database, person.name).faces
+        for face, distance in zip(theirs, _distances(theirs), strict=True)
     ]
     return PersonProfile(person.name, person.created, person.expires, person.consent, faces)
 
 
-def profile_of(database: Database, name: str) -> Profile:
-    """Raises PersonError, and GalleryError for a damaged row."""
-    with database.read() as connection:
-        person = person_number(connection, name)
-        theirs = faces_of_person(database, connection, person)
-    if not theirs:
-        return Profile(name, [])
-    embeddings = np.stack([face.embedding for face in theirs])
-    template = templates(embeddings, np.zeros(len(theirs), np.int64))[0]
-    distances = np.linalg.norm(embeddings - template, axis=1)
-    pairs = zip(theirs, distances.tolist(), strict=True)
-    return Profile(name, [ProfileFace(face, distance) for face, distance in pairs])
+def _distances(faces: list[stored.EnrolledFace]) -> list[float]:
+    """From each face of a person to the mean of all."""
+    if not faces:
+        return []
+    embeddings = np.stack([face.embedding for face in faces])
+    template = templates(embeddings, np.zeros(len(faces), np.int64))[0]
+    return [float(distance) for distance in np.linalg.norm(embeddings - template, axis=1)]

@@ -25,10 +25,6 @@ class IdentifiedFace:
     reason: str  # why it is no match, and whatever else there is to say
     candidates: list[Candidate]  # the nearest people, nearest first
 
-    @property
-    def decision(self) -> Decision:
-        return Decision(self.answer, self.name, self.distance, self.probability, self.reason)
-
 
 def answered(
     photo: Photo,
@@ -114,6 +110,3 @@ def _each_person_once(answers: list[IdentifiedFace]) -> list[IdentifiedFace]:
             answer = replace(answer, answer="unknown", name=None, reason=reason)
         result.append(answer)
     return result
-
-
-Identification = IdentifiedFace  # the name before
