@@ -7,6 +7,7 @@ import numpy as np
 
 from facesearch.core.arrays import content_key
 from facesearch.core.errors import DataError, ModelError
+from facesearch.core.paths import CALIBRATION, COHORT
 from facesearch.core.progress import Progress
 from facesearch.evaluation.evaluate import gather
 from facesearch.evaluation.model_card import CALIBRATED, thresholds_table, write_section
@@ -60,7 +61,7 @@ def recalibrate(served: Model, cohort: Cohort, out: Path, *, add: bool = False) 
             shutil.copytree(served.folder, out, dirs_exist_ok=True)
             for file in served.detector_files:  # may be those of another shipped model
                 shutil.copyfile(file, out / file.name)
-    for name, save in ((model.COHORT, cohort.save), (model.CALIBRATION, calibration.save)):
+    for name, save in ((COHORT, cohort.save), (CALIBRATION, calibration.save)):
         partial = out / f"{name}.new"
         save(partial)
         partial.replace(out / name)

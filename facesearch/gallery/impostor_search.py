@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Distances, Embeddings
+from facesearch.core.paths import COHORT
 from facesearch.index.base import Numbers, SearchIndex
 from facesearch.index.local_index import LocalIndex
 from facesearch.index.milvus_sync import MilvusSync
@@ -24,7 +25,7 @@ from facesearch.storage.state import State
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Vault
 from facesearch.vision import images
-from facesearch.vision.model import COHORT, Model
+from facesearch.vision.model import Model
 
 FACES_PER_SEARCH = 1024  # of the cohort
 TEMPLATES_PER_BLOCK = 4096  # that the cohort is compared with at once

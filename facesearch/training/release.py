@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from facesearch.core.arrays import Embeddings, FlipConsistencies, content_key
+from facesearch.core.paths import CALIBRATION, COHORT
 from facesearch.core.progress import Progress
 from facesearch.core.version import __version__
 from facesearch.evaluation.model_card import SplitResult, write_report
@@ -106,8 +107,8 @@ def _measure(
         config.seed,
     )
     calibration = calibrate(cohort, config.seed)
-    cohort.save(folder / model.COHORT)
-    calibration.save(folder / model.CALIBRATION)
+    cohort.save(folder / COHORT)
+    calibration.save(folder / CALIBRATION)
     splits, samples = [], []
     for name, faces in parts.items():
         rows = sample(faces.people, config.seed)

@@ -10,17 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from facesearch.core.arrays import Chips, Embeddings, FlipConsistencies
 from facesearch.core.errors import ModelError
 from facesearch.core.face import Point
 from facesearch.core.parallel import in_order
-from facesearch.core.paths import CALIBRATION as CALIBRATION
-from facesearch.core.paths import COHORT as COHORT
-from facesearch.core.paths import model_home, shipped_models
+from facesearch.core.paths import CALIBRATION, model_home, shipped_models
 from facesearch.vision.alignment import TEMPLATE
-from facesearch.vision.onnx import session
+from facesearch.vision.onnx import Session, session
 
 CONFIG, GRAPH, WEIGHTS = "config.json", "network.onnx", "network.safetensors"
 GRAPH_INT8 = "network-int8.onnx"
@@ -164,12 +161,12 @@ class Model:
         threading.Thread(target=load).start()
 
     @property
-    def _session(self) -> onnxruntime.InferenceSession:
+    def _session(self) -> Session:
         with self._loading:
             return self._loaded
 
     @cached_property
-    def _loaded(self) -> onnxruntime.InferenceSession:
+    def _loaded(self) -> Session:
         try:
             return session(self.folder / self.graph)
         # ONNX Runtime's own errors share no base but Exception

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from facesearch.core.paths import COHORT
 from facesearch.core.templates import templates
 from facesearch.gallery.impostor_search import (
     impostor_scores,
@@ -19,7 +20,6 @@ from facesearch.matching.thresholds import ImpostorScores
 from facesearch.storage import cache_file
 from facesearch.storage.records import ModelStamp
 from facesearch.storage.store import Store
-from facesearch.vision.model import COHORT
 from robustness.flips import photo
 from tests.support.crowd import cohort, crowd
 

@@ -1,6 +1,8 @@
 """Public networks become model folders, or are refused with one line."""
 
 import importlib.metadata
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -131,3 +133,9 @@ def test_sface_as_its_wheel_ships_it(embedder: Embedder, hopper: Path, tmp_path:
     assert model.dimension == 128
     (face,) = Embedder(model).faces(Embedder(model).read(hopper))
     assert face.flip_consistency > 0.9
+
+
+def test_importing_a_network_needs_no_pytorch() -> None:
+    code = "import sys, facesearch.training.onnx_import; sys.exit('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
