@@ -111,7 +111,6 @@ def test_a_resumed_schedule_goes_on_where_it_was(steps: int) -> None:
     one_cycle(optimizer, 2.0, steps)
     kept = optimizer.state_dict()
     whole = rates(0)
-    assert len(whole) == steps
     assert rates(steps // 2) == pytest.approx(whole[steps // 2 :])
 
 

@@ -107,7 +107,7 @@ def test_covered_faces(network: NetworkDetector, hopper_pixels: Pixels) -> None:
 
 
 def test_a_crowd(network: NetworkDetector, hopper_pixels: Pixels, collins: Path) -> None:
-    """Drawn people and two portraits in rows of six: each found once, nothing else."""
+    """Drawn people and two portraits in rows of five: each is found once, and nothing else is."""
     from facesearch.demo.drawn_people import portrait
 
     pictures = [np.asarray(portrait(person, pose)) for person in range(6) for pose in range(3)]
