@@ -13,6 +13,7 @@ from PIL import Image, UnidentifiedImageError
 
 from facesearch.core.arrays import Pixels
 from facesearch.core.errors import NotAnImage, PhotoError, TooManyPixels
+from facesearch.core.names import visible
 from facesearch.core.uploads import Upload
 
 MAX_PIXELS = 200_000_000
@@ -90,6 +91,8 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
     Raises PhotoError for what is missing, a folder, or no file (a pipe or device may never end).
     """
+    if "\0" in str(path):  # read from a damaged row; opening it would raise ValueError
+        raise PhotoError(f"{visible(str(path))}: no such file")
     try:
         if not path.is_file() and path.exists() and not path.is_dir():
             raise PhotoError(f"{path}: not a file")

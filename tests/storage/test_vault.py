@@ -429,7 +429,7 @@ def test_the_environment_opens_it(
         Store(folder, create=False).vectors()
     monkeypatch.setenv("FACESEARCH_KEY_FILE", str(tmp_path / "key"))
     assert everything(Store(folder, create=False)) == data
-    with pytest.raises(GalleryError, match="exclude each other"):
+    with pytest.raises(GalleryError, match="set either FACESEARCH_KEY_FILE or FACESEARCH_PASS"):
         privacy.new_secret(folder, "FACESEARCH", None)
 
 

@@ -168,3 +168,9 @@ def test_large_jpegs_are_shrunk_while_they_are_decoded(tmp_path: Path, orientati
     assert same.factor == 1
     assert (same.width, same.height) == expected
     assert close(photo.pixels, same.pixels[4::8, 4::8], 12)
+
+
+def test_a_path_that_no_file_can_have() -> None:
+    """As a damaged row may hold it."""
+    with pytest.raises(PhotoError, match=r"a\\x00b: no such file"):
+        images.sha256(Path("a\0b"))
