@@ -122,12 +122,12 @@ class _Gone(Exception):
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    told: list[Any] = []
+    replayed: list[Any] = []
 
     async def again() -> Message:
-        if told:
+        if replayed:
             return await receive()
-        told.append(True)
+        replayed.append(True)
         return {"type": "http.request", "body": body, "more_body": False}
 
     return again

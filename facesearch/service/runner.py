@@ -1,4 +1,4 @@
-"""The thread that does the jobs: progress, cancelling, going on after a stop."""
+"""The thread that works on the jobs: progress, cancelling, going on after a stop."""
 
 import logging
 import threading
@@ -23,8 +23,8 @@ from facesearch.vision.photo_files import people_in
 
 log = logging.getLogger("facesearch.service")
 
-LOOK_SECONDS = 2  # between two looks for jobs that another process left
-KEPT_SECONDS = 3600  # that a finished job can be asked for
+LOOK_SECONDS = 2  # between two looks for jobs that another process has left
+KEPT_SECONDS = 3600  # for which a finished job is kept
 
 
 class _Cancelled(Exception):
@@ -36,9 +36,9 @@ class _Stopped(Exception):
 
 
 class Runner:
-    """A thread that does the jobs of a gallery, one after the other.
+    """A thread that works on the jobs of a gallery, one after the other.
 
-    Several processes share the jobs: whoever holds a job's lock does it.
+    Several processes share the jobs: the one that holds a job's lock works on it.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Runner:
         self._thread.start()
 
     def wake(self) -> None:
-        """There is something to do."""
+        """Look for jobs now."""
         self._news.set()
 
     def close(self) -> None:
@@ -100,7 +100,7 @@ class Runner:
                 self._do(current)
 
     def _do(self, job: Job) -> None:
-        progress = _Told(self._spool, replace(job, state="running"), self._stopping)
+        progress = _JobProgress(self._spool, replace(job, state="running"), self._stopping)
         state: State = "done"
         reason = ""
         try:
@@ -120,7 +120,7 @@ class Runner:
         done = replace(progress.job, state=state, reason=reason, finished=now())
         self._spool.finish(done)
 
-    def _enroll(self, job: Job, progress: "_Told") -> None:
+    def _enroll(self, job: Job, progress: "_JobProgress") -> None:
         progress.check()
         done = self._spool.done(job.number)
         asked: list[tuple[str, Path]] = []
@@ -166,7 +166,7 @@ class Runner:
         return uploaded(photo.file, content)
 
 
-class _Told:
+class _JobProgress:
     """The progress of a job, kept so that every process can tell of it."""
 
     def __init__(self, spool: JobSpool, job: Job, stopping: threading.Event) -> None:

@@ -53,7 +53,7 @@ say("done")
 HANG = """
 with store.database.write("test", {}) as connection:
     connection.exec_driver_sql("DELETE FROM faces WHERE photo = 1")
-    connection.exec_driver_sql("UPDATE people SET name = 'Nobody'")
+    connection.exec_driver_sql("UPDATE people SET name = 'Nobody' WHERE id = 1")
     say("written")
     wait()
 """

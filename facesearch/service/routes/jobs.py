@@ -26,7 +26,7 @@ from facesearch.storage.settings import now
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], dependencies=[at_least(Role.enroll)])
 log = logging.getLogger("facesearch.service")
 
-TELL_SECONDS = 0.3  # between two looks at how far a job is
+EVENT_SECONDS = 0.3  # between two looks at how far a job is
 SPOOL_BYTES, FREE_BYTES = 20_000 * MIB, 1_000 * MIB  # of all that waits; of disk, at least
 CLOSED = "this job waits for no more photos"
 
@@ -75,7 +75,7 @@ def _add(
     job = Job("", now(), which, insist, "open" if more else "waiting", folder)
     job = spool.add(job, _waiting(name, sent))
     service.jobs.wake()
-    return _told(spool, job, 0, 0)
+    return _answer(spool, job, 0, 0)
 
 
 def _waiting(name: str | None, sent: list[Upload]) -> list[NewJobPhoto]:
@@ -114,7 +114,7 @@ async def add_photos(
         except JobGone as error:  # another request was quicker
             raise Problem(409, CLOSED) from error
         service.jobs.wake()
-        return _told(spool, job, 0, 0)
+        return _answer(spool, job, 0, 0)
 
     return await service.work(added)
 
@@ -125,7 +125,7 @@ async def jobs(service: Shared) -> dict[str, Any]:
 
     def listed() -> dict[str, Any]:
         spool = service.gallery.jobs
-        return {"jobs": [_told(spool, job, 0, 0) for job in spool.jobs()]}
+        return {"jobs": [_answer(spool, job, 0, 0) for job in spool.jobs()]}
 
     return await service.work(listed)
 
@@ -139,11 +139,11 @@ async def job(
 ) -> dict[str, Any]:
     """How far a job is, and what became of the photos that are done."""
 
-    def told() -> dict[str, Any]:
+    def shown() -> dict[str, Any]:
         spool = service.gallery.jobs
-        return _told(spool, _job(spool, number), offset, limit)
+        return _answer(spool, _job(spool, number), offset, limit)
 
-    return await service.work(told)
+    return await service.work(shown)
 
 
 @router.delete("/{number}", response_model=JobAnswer)
@@ -153,13 +153,13 @@ async def cancel(service: Shared, number: str) -> dict[str, Any]:
     def cancelled() -> dict[str, Any]:
         spool = service.gallery.jobs
         found = _job(spool, number)
-        told = _told(spool, found, 0, 0)
+        answer = _answer(spool, found, 0, 0)
         if found.state in FINISHED:
             spool.remove(number)
         else:
             spool.cancel(number)
             service.jobs.wake()
-        return told
+        return answer
 
     return await service.work(cancelled)
 
@@ -189,14 +189,14 @@ async def events(
         for row in await asyncio.to_thread(spool.results, number, sent):
             sent += 1
             yield ServerSentEvent(data=row, event="result", id=str(sent))
-        state = await asyncio.to_thread(_told, spool, job, 0, 0)
+        state = await asyncio.to_thread(_answer, spool, job, 0, 0)
         if job.state in FINISHED:
             yield ServerSentEvent(data=state, event="end")
             return
         if state != last:
             last = state
             yield ServerSentEvent(data=state, event="progress")
-        await asyncio.sleep(TELL_SECONDS)
+        await asyncio.sleep(EVENT_SECONDS)
 
 
 def _job(spool: JobSpool, number: str) -> Job:
@@ -207,7 +207,7 @@ def _job(spool: JobSpool, number: str) -> Job:
     return found
 
 
-def _told(spool: JobSpool, job: Job, offset: int, limit: int) -> dict[str, Any]:
+def _answer(spool: JobSpool, job: Job, offset: int, limit: int) -> dict[str, Any]:
     results = spool.results(job.number)
     return {
         "id": job.number,

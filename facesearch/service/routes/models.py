@@ -33,10 +33,10 @@ REPORT = "report/report.md"
 async def gallery(service: Shared) -> GalleryInfoJson:
     """The sizes of the gallery, its model and its index."""
 
-    def told() -> GalleryInfo:
+    def shown() -> GalleryInfo:
         return replace(service.gallery.info(), folder=service.gallery.folder.name)
 
-    return await service.work(told)
+    return await service.work(shown)
 
 
 @router.get("/models")
