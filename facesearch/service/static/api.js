@@ -61,7 +61,7 @@ export function form(fields) {
 export async function enrol(name, photos, which, insist) {
   const sent = photos.map((photo) => ["photos", photo]);
   const path = `${personPath(name)}/faces`;
-  return (await post(path, form([...sent, ["faces", which], ["insist", insist]]))).results;
+  return (await post(path, form([...sent, ["faces", which], ["include_doubtful", insist]]))).results;
 }
 
 /** Names that hold a text, 20 at most. */
