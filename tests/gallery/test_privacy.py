@@ -21,8 +21,8 @@ from facesearch.gallery.search_results import IdentifyResult
 from facesearch.storage import audit_log, preferences
 from facesearch.storage.schema import faces, searches
 from facesearch.storage.store import Store
-from tests.storage.test_store import MODEL, photo
 from tests.support.inside_gallery import InsideGallery as Gallery
+from tests.support.new_photos import MODEL, photo
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from facesearch.storage.job_spool import Job, JobGone, JobPhoto, JobSpool, NewJo
 from facesearch.storage.schema import job_photos, job_results, jobs
 from facesearch.storage.store import Store
 from facesearch.storage.vault import Secret
-from tests.storage.test_store import MODEL, photo
+from tests.support.new_photos import MODEL, photo
 
 NEW = Job("", "2026-01-01T00:00:00+00:00", "only", False)
 ADA, BO = NewJobPhoto("Ada", "a.jpg", b"a photo of Ada"), NewJobPhoto("Bo", "b.jpg", b"one of Bo")

@@ -23,8 +23,8 @@ from facesearch.storage.store import Store
 from facesearch.storage.vault import Secret
 from facesearch.vision.embedder import Embedder
 from robustness.fuzz_archives import invented
-from tests.storage.test_store import MODEL, photo
 from tests.support.inside_gallery import InsideGallery as Gallery
+from tests.support.new_photos import MODEL, photo
 from tests.support.postgres_server import GUARDED, PASSWORD, Server
 
 psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed")
