@@ -11,7 +11,7 @@ from facesearch.storage.connection import Connection
 from facesearch.storage.curation import Terms
 from facesearch.storage.database import Database
 from facesearch.storage.events import Event
-from facesearch.storage.faces import face_counts, face_numbers, move_faces
+from facesearch.storage.faces import face_numbers, move_faces
 from facesearch.storage.people import hide_person, set_name
 
 UNDOABLE = ("merge", "split", "rename", "remove", "reject")
@@ -54,11 +54,10 @@ def _undoable(connection: Connection) -> list[Event]:
         for event in reversed(events.logged(connection, UNDOABLE))
         if event.number not in undone and _is_complete(event)
     ]
-    if any(event.action == "remove" for event in found):
-        counts = face_counts(connection)
-        for event in found:
-            if event.action == "remove":  # the person still has the faces that the log leaves out
-                event.faces = counts.get(event.detail["person"], 0)
+    removed = [event for event in found if event.action == "remove"]
+    counts = rows.face_counts(connection, {event.detail["person"] for event in removed})
+    for event in removed:  # the person still has the faces that the log leaves out
+        event.faces = counts.get(event.detail["person"], 0)
     return found
 
 

@@ -1,6 +1,7 @@
 """The rows of people and faces that curation and its undoing ask for and change."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +79,17 @@ def unhide_person(connection: sa.Connection, person: int) -> None:
 def drop_person(connection: sa.Connection, person: int) -> None:
     """Delete a person who has no faces."""
     connection.execute(people.delete().where(people.c.id == person))
+
+
+def face_counts(connection: sa.Connection, persons: Collection[int]) -> dict[int, int]:
+    """How many faces each of these people has, removed or not; who has none is left out."""
+    found: dict[int, int] = {}
+    numbers = sorted(persons)
+    for at in range(0, len(numbers), MOST_VARIABLES):
+        query = sa.select(faces.c.person, sa.func.count()).group_by(faces.c.person)
+        query = query.where(faces.c.person.in_(numbers[at : at + MOST_VARIABLES]))
+        found.update({int(person): int(count) for person, count in connection.execute(query)})
+    return found
 
 
 def beside(

@@ -73,12 +73,6 @@ def face_numbers(connection: sa.Connection, person: int) -> list[int]:
     return list(connection.execute(query).scalars())
 
 
-def face_counts(connection: sa.Connection) -> dict[int, int]:
-    """How many faces each person has, by number; removed people too, but nobody without faces."""
-    query = sa.select(faces.c.person, sa.func.count()).group_by(faces.c.person)
-    return {int(person): int(count) for person, count in connection.execute(query)}
-
-
 # Writing
 
 
