@@ -24,6 +24,7 @@ from facesearch.serialization.people import (
     REJECTED,
     REJECTION,
     UNDONE,
+    ChangedPerson,
 )
 
 Model = type[BaseModel]
@@ -44,6 +45,7 @@ COMMANDS: dict[str, Model] = {
     "compare": COMPARISON.model,
     "people list": PERSON.model,
     "people show": ENROLLED_FACE.model,
+    "people rename, merge, split, set, remove": ChangedPerson,
     "people reject": REJECTED.model,
     "people rejections": REJECTION.model,
     "undo --list": CHANGE.model,
@@ -114,7 +116,9 @@ def _section(name: str, schema: Schema) -> str:
     for field, each in schema["properties"].items():
         lines.append(f"| `{field}` | {_type(each)} | {_cell(each.get('description', ''))} |")
     if "example" in schema:
-        text = json.dumps(schema["example"], indent=2, ensure_ascii=False)
+        given = schema["example"]  # pydantic sorts its fields
+        example = {key: given[key] for key in schema["properties"] if key in given}
+        text = json.dumps(example, indent=2, ensure_ascii=False)
         lines += ["", *(f"    {line}" for line in text.splitlines())]
     return "\n".join(lines) + "\n"
 

@@ -1,9 +1,11 @@
 """The JSON of people, and of what was done to them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import numpy as np
+import pydantic
+from pydantic import BaseModel, ConfigDict
 
 from facesearch.gallery.change import Change, Rejected
 from facesearch.gallery.profile import EnrolledFace, PersonProfile
@@ -159,14 +161,48 @@ ChangeJson = Annotated[Change, CHANGE]
 ContradictionJson = Annotated[Contradiction, CONTRADICTION]
 
 
-def changed(change: Change, action: str, name: str, **more: object) -> Row:
+class ChangedPerson(BaseModel):
+    """A change to a person, with the fields that its action has."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "action": "merge",
+                "name": "Alice",
+                "other": "Alicia",
+                "faces": 2,
+                "event": 7,
+                "at": "2026-11-25T10:00:00+00:00",
+                "what": "Alicia was merged into Alice (2 faces)",
+            }
+        }
+    )
+
+    action: Literal["rename", "merge", "split", "set", "remove", "purge"] = pydantic.Field(
+        description="What was done."
+    )
+    name: str = pydantic.Field(description="The person; after a rename the new name.")
+    old: str = pydantic.Field("", description="The former name, of a rename.")
+    other: str = pydantic.Field("", description="The other person, of a merge or split.")
+    expires: str | None = pydantic.Field(
+        None, description="The last day on which the person may be kept, of set."
+    )
+    consent: str | None = pydantic.Field(None, description="A note of their consent, of set.")
+    faces: int = pydantic.Field(description="How many faces it concerned.")
+    event: int = pydantic.Field(0, description="What `undo` takes; all but purge have it.")
+    at: str = pydantic.Field("", description="When it was done; ISO 8601, UTC.")
+    what: str = pydantic.Field("", description="What was done, in words.")
+
+
+def changed(change: Change, action: str, name: str, **more: Any) -> Row:
     """The row of a change to a person.
 
     more: fields of the action: `old` of a rename, `other` of a merge or split, `expires` and
     `consent` of set.
     """
-    head = {"action": action, "name": name, **more, "faces": change.faces}
-    return head | {"event": change.event, "at": change.at, "what": change.line}
+    beside = {"faces": change.faces, "event": change.event, "at": change.at, "what": change.line}
+    row = ChangedPerson.model_validate({"action": action, "name": name, **more, **beside})
+    return row.model_dump(exclude_unset=True)
 
 
 def faces(profile: PersonProfile, shown: Shown = path_of) -> list[Row]:

@@ -8,7 +8,7 @@ import pytest
 from facesearch.gallery.gallery import Gallery
 from facesearch.gallery.recognizer import Recognizer
 from facesearch.vision.embedder import Embedder
-from tests.support.serving import Running, photos, running
+from tests.support.serving import LIMITS, TOKENS, Running, Sent, photos, running
 
 
 @pytest.fixture(scope="package")
@@ -28,3 +28,25 @@ def library(service: Running, embedder: Embedder) -> Iterator[Gallery]:
     folder = service.service.gallery.folder
     with Gallery(folder, recognizer=Recognizer.of(embedder)) as gallery:
         yield gallery
+
+
+@pytest.fixture(scope="package")
+def narrow(people: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service with narrow limits; Kim is enrolled."""
+    with running(tmp_path_factory.mktemp("narrow") / "gallery", limits=LIMITS) as found:
+        sent = photos(people / "person-01" / "pose-0.jpg")
+        assert found.post("/v1/people/Kim/faces", files=sent)["results"][0]["faces"] == 1
+        yield found
+
+
+@pytest.fixture(scope="package")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A service with a token for each role."""
+    with running(tmp_path_factory.mktemp("guarded") / "gallery", tokens=TOKENS) as found:
+        yield found
+
+
+@pytest.fixture
+def shot(people: Path) -> Sent:
+    """A photo as a form has it."""
+    return photos(people / "person-00" / "pose-0.jpg", field="photo")

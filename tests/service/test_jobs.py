@@ -198,3 +198,11 @@ def test_an_import_that_is_not_allowed_any_more(tmp_path: Path, embedder: Embedd
         gone = Job("0" * 16, "", "only", False, folder="family")
         with pytest.raises(FacesearchError, match="no folder of this name may be imported"):
             jobs._photos(gone)
+
+
+def test_only_folders_that_were_allowed_are_imported(narrow: Running) -> None:
+    for folder in ("/etc", "..", "nothing"):
+        reason = narrow.post("/v1/jobs", 404, data={"folder": folder})["detail"]
+        assert reason == f"{folder}: no folder of this name may be imported"
+    narrow.post("/v1/jobs", 422)
+    narrow.post("/v1/jobs", 422, data={"name": "x"})

@@ -12,9 +12,27 @@ from typing import Any
 import httpx
 
 from facesearch.core.paths import shipped_models
+from facesearch.service.auth import Role
 from facesearch.service.server import listen, server_of
-from facesearch.service.settings import Limits, Settings
+from facesearch.service.settings import Limits, Settings, Token
 from facesearch.service.state import Service
+
+Sent = list[tuple[str, tuple[str, bytes]]]  # files of a form
+POST = b"POST /v1/identify HTTP/1.1\r\nHost: localhost\r\n"
+TOKENS = tuple(Token(role.name, f"{role.name}-0123456789abcdef") for role in Role)
+LIMITS = {  # narrow ones
+    "photo_bytes": 300_000,
+    "request_bytes": 1 << 20,
+    "held_bytes": 2 << 20,
+    "photos": 3,
+    "pixels": 1_000_000,
+    "faces": 2,
+    "head_seconds": 0.6,
+    "pause_seconds": 0.6,
+    "body_seconds": 1.5,
+    "threads": 2,
+    "waiting": 2,
+}
 
 
 @dataclass
@@ -71,6 +89,22 @@ def running(gallery: Path, **changes: Any) -> Iterator[Running]:
     listening.close()
 
 
-def photos(*paths: Path, field: str = "photos") -> list[tuple[str, tuple[str, bytes]]]:
+def photos(*paths: Path, field: str = "photos") -> Sent:
     """As httpx sends them."""
     return [(field, (path.name, path.read_bytes())) for path in paths]
+
+
+def bearer(secret: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {secret}"}
+
+
+def answered(line: socket.socket) -> bytes:
+    """What comes until the other side closes."""
+    line.settimeout(20)
+    parts = []
+    try:
+        while part := line.recv(65536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
