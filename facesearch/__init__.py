@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 from facesearch.core.version import __version__
 
 if TYPE_CHECKING:
+    from facesearch import errors
     from facesearch.api import bgr, compare, faces, open, open_async
     from facesearch.async_gallery import AsyncGallery
     from facesearch.client import Client
-    from facesearch.core import errors
     from facesearch.enrollment.results import EnrolledPhoto, EnrollmentReport
     from facesearch.gallery.change import Change, Rejected
     from facesearch.gallery.gallery import Gallery
@@ -87,7 +87,7 @@ _MODULES = {  # where each name is found
     "SearchResult": "gallery.search_results",
     "bgr": "api",
     "compare": "api",
-    "errors": "core",
+    "errors": "errors",
     "faces": "api",
     "open": "api",
     "open_async": "api",
@@ -98,9 +98,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     module = import_module(f"{__name__}.{_MODULES[name]}")
-    if name == "errors":
-        return import_module(f"{__name__}.core.errors")
-    return getattr(module, name)
+    return module if name == "errors" else getattr(module, name)
 
 
 def __dir__() -> list[str]:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 import facesearch as fs
+import facesearch.core.errors as core_errors
 from facesearch.core.photos import Photo
 from facesearch.vision import model as models
 
@@ -115,6 +116,9 @@ def test_every_name_is_what_it_says() -> None:
             assert found.__name__ == name
     assert set(fs.__all__) <= set(dir(fs))
     assert issubclass(fs.errors.UnknownPerson, KeyError)
+    every = {name for name, found in vars(core_errors).items() if inspect.isclass(found)}
+    assert every == {name for name, found in vars(fs.errors).items() if inspect.isclass(found)}
+    assert fs.errors.PhotoError is core_errors.PhotoError
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = fs.nothing  # type: ignore[attr-defined]
 
