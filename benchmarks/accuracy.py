@@ -101,7 +101,7 @@ class Views:
         """name: of the set of faces. detector_files: of the detector that found them."""
         self.geometries = {(net.how.size, net.how.template) for net in nets}
         self._chips: dict[Geometry, list[Pixels]] = {one: [] for one in self.geometries}
-        self._name, self._finders = name, b"".join(path.read_bytes() for path in detector_files)
+        self._name, self._detector = name, b"".join(path.read_bytes() for path in detector_files)
 
     def add(self, cut: dict[Geometry, Pixels]) -> None:
         for geometry, chip in cut.items():
@@ -110,7 +110,7 @@ class Views:
     def embedded(self, net: Network) -> tuple[Vectors, Vectors]:
         """The embeddings that `net` makes of them; kept in the cache."""
         chips = self._chips[net.how.size, net.how.template]
-        key = sha256(net.graph + self._finders + repr((net.how, len(chips))).encode()).hexdigest()
+        key = sha256(net.graph + self._detector + repr((net.how, len(chips))).encode()).hexdigest()
         path = CACHE / f"{self._name}-{key[:16]}.npz"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -199,14 +199,14 @@ Rows = dict[tuple[str, str], dict[str, float]]  # network and flips, then measur
 
 
 def measure_photos(
-    rows: Rows, spreads: Spreads, nets: list[Network], finder: Model, lfw: Path
+    rows: Rows, spreads: Spreads, nets: list[Network], detector_model: Model, lfw: Path
 ) -> str:
     """View 2 and all pairs of LFW's dev-test people. Returns a remark."""
     pairs = read_pairs(lfw / "pairs.txt", lfw)
     found = people_in(lfw)
     test = [path for name in people_list(lfw / "peopleDevTest.txt") for path in found[name]]
     every = sorted({path for pair in pairs for path in (pair.a, pair.b)} | set(test))
-    views, place = photo_views(finder, nets, every)
+    views, place = photo_views(detector_model, nets, every)
     where = dict(zip(every, place, strict=True))
     first, second = (np.array([where[getattr(pair, side)] for pair in pairs]) for side in "ab")
     same = np.array([pair.same for pair in pairs])

@@ -41,19 +41,19 @@ INPUTS = {
 
 
 def import_network(
-    file: Path, out: Path, finder: Model, *, template: str, pixels: str, command: str = ""
+    file: Path, out: Path, detector_model: Model, *, template: str, pixels: str, command: str = ""
 ) -> Model:
     """Make the model folder `out` of a network that takes 112 x 112 pixels and gives a vector.
 
-    The model is not calibrated. finder: the model whose detector and points it gets. template: a
-    key of TEMPLATES. pixels: a key of INPUTS. command: for the card. Raises ModelError for a
-    network that cannot be run, and if `out` exists.
+    The model is not calibrated. detector_model: the model whose detector and points it gets.
+    template: a key of TEMPLATES. pixels: a key of INPUTS. command: for the card. Raises ModelError
+    for a network that cannot be run, and if `out` exists.
     """
     if out.exists():
         raise ModelError(f"{out}: exists already; give another --name")
     how = INPUTS[pixels]
     preprocessing = replace(
-        Preprocessing(template=TEMPLATES[template], detector=finder.preprocessing.detector),
+        Preprocessing(template=TEMPLATES[template], detector=detector_model.preprocessing.detector),
         mean=how.mean,
         scale=how.scale,
         channels=how.channels,
@@ -78,7 +78,7 @@ def import_network(
         made = Path(work) / out.name
         made.mkdir()
         (made / GRAPH).write_bytes(graph)
-        for path in (*finder.detector_files, finder.folder / LANDMARKS_ERROR):
+        for path in (*detector_model.detector_files, detector_model.folder / LANDMARKS_ERROR):
             if path.is_file():
                 shutil.copyfile(path, made / path.name)
         (made / CONFIG).write_text(json.dumps(record, indent=1) + "\n", "utf-8")

@@ -55,8 +55,8 @@ def network(
     return path
 
 
-def imported(file: Path, out: Path, finder: Model, pixels: str = "rgb-0-255") -> Model:
-    return import_network(file, out, finder, template="arcface", pixels=pixels)
+def imported(file: Path, out: Path, detector_model: Model, pixels: str = "rgb-0-255") -> Model:
+    return import_network(file, out, detector_model, template="arcface", pixels=pixels)
 
 
 def chips(count: int) -> NDArray[np.uint8]:
