@@ -9,7 +9,6 @@ apart. Prints a table, and writes JSON.
 import argparse
 import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -75,7 +74,6 @@ def main() -> None:
         )
     record = {
         "machine": machine(),
-        "python": platform.python_version(),
         "load": os.getloadavg()[0],
         "photos": len(asked),
         "runs": args.runs,
@@ -83,7 +81,7 @@ def main() -> None:
     }
     if args.json:
         args.json.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{record['machine']}, Python {record['python']}, load {record['load']:.1f}")
+    print(f"{record['machine']}, load {record['load']:.1f}")
     print(f"{len(asked)} photos, {args.runs} runs\n")
     print("actors     photos/s  lowest to highest  start, s  enrolled")
     for row in rows:

@@ -11,7 +11,6 @@ batch, of all processes (which other programs on the machine disturb less), and 
 import argparse
 import json
 import os
-import platform
 import resource
 import statistics
 import time
@@ -115,7 +114,6 @@ def main() -> None:
     ]
     record = {
         "machine": machine(),
-        "python": platform.python_version(),
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
         "load": os.getloadavg()[0],
@@ -128,7 +126,7 @@ def main() -> None:
     }
     if args.json:
         args.json.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"{record['machine']}, Python {record['python']}, torch {record['torch']},", end=" ")
+    print(f"{record['machine']}, torch {record['torch']},", end=" ")
     print(f"{record['threads']} threads, load {record['load']:.1f}")
     print(
         f"{args.rounds} rounds of {args.batches} batches of {record['chips_a_batch']} chips,",

@@ -109,7 +109,7 @@ def test_the_command_line_trains_and_measures(
     assert run("train", str(album), name, "--epochs=1", "--batches=2", "--size=48", "--resume") == 0
     told = capsys.readouterr()
     assert "finding faces: done" in told.err
-    assert "1 photos without a usable face were left out" in told.err
+    assert "1 photo without a usable face left out of training" in told.err
     assert [line.split()[0] for line in told.out.splitlines()] == [
         "people",
         "train",
