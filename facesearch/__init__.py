@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from facesearch.api import bgr, compare, faces, open, open_async
     from facesearch.async_gallery import AsyncGallery
     from facesearch.client import Client
+    from facesearch.core.errors import FacesearchError
     from facesearch.enrollment.results import EnrolledPhoto, EnrollmentReport
     from facesearch.gallery.change import Change, Rejected
     from facesearch.gallery.gallery import Gallery
@@ -49,6 +50,7 @@ __all__ = [
     "EnrolledPhoto",
     "EnrollmentReport",
     "FaceQuality",
+    "FacesearchError",
     "Gallery",
     "GalleryInfo",
     "IdentifiedFace",
@@ -77,6 +79,7 @@ _MODULES = {  # where each name is found
     "EnrolledPhoto": "enrollment.results",
     "EnrollmentReport": "enrollment.results",
     "FaceQuality": "gallery.recognizer",
+    "FacesearchError": "core.errors",
     "Gallery": "gallery.gallery",
     "GalleryInfo": "gallery.info",
     "IdentifiedFace": "matching.identification",
