@@ -5,10 +5,8 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -424,34 +422,6 @@ def test_a_gallery_that_cannot_be_written_to(folder: Path, monkeypatch: pytest.M
     with pytest.raises(GalleryError, match="cannot be written to"):
         examine(folder, repair=True)
     assert (folder / "gallery.db").read_bytes() == before
-
-
-def test_the_command(folder: Path) -> None:
-    def run(*options: str) -> tuple[int, list[dict[str, object]], str]:
-        program = "from facesearch.cli import main; main()"
-        asked = ["gallery", "doctor", "--gallery", str(folder), *options]
-        ran = subprocess.run(
-            [sys.executable, "-c", program, *asked], capture_output=True, text=True, check=False
-        )
-        rows: list[dict[str, object]] = []
-        with suppress(ValueError):
-            rows = [json.loads(line) for line in ran.stdout.splitlines()]
-        return ran.returncode, rows, ran.stderr
-
-    assert run("--json") == (0, [], "all is well\n")
-    (folder / f"{INDEX}.new").write_text("half")
-    code, (row,), said = run("--json")
-    assert (code, said) == (1, "1 finding, 0 repaired\n")
-    assert row == {
-        "kind": "leftover",
-        "what": f"{folder / INDEX}.new: left by a program that was stopped",
-        "severity": "note",
-        "repair": "removes it",
-        "repaired": False,
-    }
-    assert run("--repair")[0] == 0
-    assert run("--photos")[0] == 0
-    assert run("--gallery", str(folder / "nowhere"))[0] == 6
 
 
 def test_an_index_that_is_behind_is_nothing_wrong(folder: Path) -> None:

@@ -3,8 +3,6 @@
 import os
 import sqlite3
 import stat
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
@@ -14,11 +12,10 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from facesearch.cli import internal
 from facesearch.core import secure_files
 from facesearch.core.errors import GalleryError, PhotoError
 from facesearch.gallery.search_results import IdentifyResult
-from facesearch.storage import audit_log, preferences
+from facesearch.storage import preferences
 from facesearch.storage.schema import faces, searches
 from facesearch.storage.store import Store
 from tests.support.inside_gallery import InsideGallery as Gallery
@@ -180,163 +177,3 @@ def test_an_error_of_the_database_holds_no_values(folder: Path) -> None:
     assert len(texts) > 1
     for value in ("Zaphod", repr(secret[:16])[2:-1], f"{np.frombuffer(secret, '<f4')[0]:.4f}"):
         assert value not in everything
-
-
-def run(*arguments: str, code: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    program = f"import facesearch.cli\n{code}\nfacesearch.cli.main()"
-    return subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **environment},
-        timeout=120,
-    )
-
-
-FAULT = """
-from facesearch.storage.store import Store
-def people(self):
-    int(secret)
-Store.people = people
-secret = "Zaphod Beeblebrox"
-"""
-
-
-def test_a_fault_of_ours_is_one_line_without_values(folder: Path) -> None:
-    Store(folder, create=True)
-    result = run("people", "list", code=FAULT)
-    assert result.returncode == internal.EXIT_CODE
-    line = result.stderr.strip()
-    assert line.startswith("internal error: ValueError in facesearch.")
-    assert line.endswith("; run again with --debug for the trace")
-    assert "\n" not in line
-    assert "Zaphod" not in line
-    refused = run("people", "list", "--debug", code=FAULT)
-    assert refused.returncode == 2
-    assert "may contain names and paths; set FACESEARCH_DEBUG=yes if they may" in (refused.stderr)
-    assert "Zaphod" not in refused.stderr
-    shown = run("people", "list", "--debug", code=FAULT, FACESEARCH_DEBUG="yes")
-    assert shown.returncode == internal.EXIT_CODE
-    assert "Traceback" in shown.stderr
-    assert "Zaphod" in shown.stderr
-
-
-def test_what_libraries_log_and_warn_of_is_not_shown(folder: Path) -> None:
-    Store(folder, create=True)
-    code = """
-import logging, threading, warnings
-from facesearch.cli import program
-@program.app.command()
-def noisy():
-    logging.getLogger("PIL").error("Zaphod")
-    warnings.warn("Zaphod")
-    thread = threading.Thread(target=lambda: int("Zaphod"))
-    thread.start()
-    thread.join()
-"""
-    result = run("noisy", code=code)
-    assert result.returncode == 0
-    assert "Zaphod" not in result.stderr
-    assert result.stderr.startswith("internal error: ValueError in ")
-
-
-# The command line
-
-
-def test_a_gallery_is_encrypted_and_opened_by_commands(folder: Path, tmp_path: Path) -> None:
-    store = Store(folder, create=True)
-    store.add([photo("ann", 1)], MODEL)
-    key = tmp_path / "key"
-    key.write_bytes(b"k" * 32)
-    assert "no terminal to ask" in run("gallery", "encrypt").stderr
-    assert run("gallery", "encrypt", "--key-file", str(key)).returncode == 0
-    info = run("gallery", "info", "--json")
-    assert '"encrypted": "key file"' in info.stdout
-    assert run("people", "list").returncode == 0
-    refused = run("gallery", "decrypt")
-    assert refused.returncode == GalleryError.exit_code
-    assert refused.stderr.count("\n") == 1
-    assert "give it with --key-file FILE" in refused.stderr
-    new = {"FACESEARCH_NEW_PASSPHRASE": "correct horse"}
-    assert run("--key-file", str(key), "gallery", "rekey", **new).returncode == 0
-    opened = run("gallery", "decrypt", FACESEARCH_PASSPHRASE="correct horse")
-    assert opened.returncode == 0
-    assert np.array_equal(store.vectors()[2], photo("ann", 1).embeddings)
-
-
-def test_the_log_is_listed(folder: Path) -> None:
-    store = Store(folder, create=True)
-    assert run("gallery", "set", "audit", "on").returncode == 0
-    audit_log.record(store.database, "identify", 2, ["bob", "ann", "bob"])
-    listed = run("gallery", "audit", "--since", "2020-01-01", "--json")
-    assert '"command": "identify", "faces": 2, "names": ["ann", "bob"]' in listed.stdout
-    assert run("gallery", "audit", "--since", "yesterday").returncode == 2
-
-
-# On a terminal
-
-
-def converse(answers: dict[str, str], *arguments: str) -> tuple[int, str]:
-    """Run a command on a terminal of its own; `answers` by what it asks, each given once."""
-    import fcntl
-    import pty
-    import select
-    import termios
-
-    ours, theirs = pty.openpty()
-    program = "import facesearch.cli\nfacesearch.cli.main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # where passwords are asked for
-    ) as process:
-        os.close(theirs)
-        seen, left = "", dict(answers)
-        while True:
-            if not select.select([ours], [], [], 60)[0]:
-                process.kill()
-                pytest.fail(f"it waits for something else: {seen}")
-            try:
-                part = os.read(ours, 1000)
-            except OSError:  # it has ended
-                break
-            if not part:
-                break
-            seen += part.decode(errors="replace")
-            for question in [question for question in left if question in seen]:
-                os.write(ours, left.pop(question).encode() + b"\n")
-    os.close(ours)
-    assert not left, seen
-    return process.returncode, seen
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
-def test_passphrases_are_asked_for_on_a_terminal(folder: Path) -> None:
-    store = Store(folder, create=True)
-    store.add([photo("ann", 1)], MODEL)
-    code, seen = converse(
-        {"New passphrase: ": "correct horse", "Once more: ": "correct horse"}, "gallery", "encrypt"
-    )
-    assert code == 0, seen
-    assert "correct horse" not in seen
-    code, seen = converse({"Passphrase: ": "wrong horse"}, "gallery", "decrypt")
-    assert code == GalleryError.exit_code
-    assert "this passphrase does not open the gallery" in seen
-    code, seen = converse({"Passphrase: ": "correct horse"}, "gallery", "decrypt")
-    assert code == 0, seen
-    assert np.array_equal(store.vectors()[2], photo("ann", 1).embeddings)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows has other terminals")
-def test_debug_asks_on_a_terminal(folder: Path) -> None:
-    question = "may contain names and paths. Print them? [y/N]: "
-    code, seen = converse({question: "y"}, "--debug", "people", "show", "Zaphod")
-    assert code == GalleryError.exit_code  # there is no gallery
-    assert "Traceback" in seen
-    code, seen = converse({question: "n"}, "--debug", "people", "show", "Zaphod")
-    assert code == GalleryError.exit_code
-    assert "Traceback" not in seen
