@@ -19,9 +19,9 @@ from facesearch.storage.row_checksums import (
     CHIPS,
     REJECTIONS,
     TERMS,
-    check_face,
     check_person,
     check_photo,
+    checked_faces,
 )
 from facesearch.storage.schema import chips, face_rows, faces, people, photos, rejections
 
@@ -118,8 +118,7 @@ def enrolled_face_rows(
         .where(_HERE)
         .order_by(faces.c.id)
     )
-    for row in connection.execute(query):
-        check_face(row)
+    for row in checked_faces(connection.execute(query)):
         size = None if row.image is None else len(database.unsealed(row.image, "chip"))
         box, points = json.loads(row.box), json.loads(row.points)
         yield FaceRow(row.photo, row.person, box, points, row.score, row.agreement, size)
@@ -137,8 +136,7 @@ def chip_images(database: Database, connection: sa.Connection) -> Iterator[bytes
     """The chips of these faces in the same order."""
     query = CHIPS.select().join(faces, faces.c.id == chips.c.face)
     query = query.join(people, people.c.id == faces.c.person).where(_HERE)
-    for row in connection.execute(query):
-        CHIPS.check(row)
+    for row in CHIPS.checked(connection.execute(query)):
         yield database.unsealed(row.image, "chip")
 
 
@@ -146,8 +144,7 @@ def rejection_rows(database: Database, connection: sa.Connection) -> list[Reject
     """The rejections of all enrolled people, in the order in which they were made."""
     query = REJECTIONS.select().join(people, people.c.id == rejections.c.person).where(_HERE)
     found = []
-    for row in connection.execute(query):
-        REJECTIONS.check(row)
+    for row in REJECTIONS.checked(connection.execute(query)):
         vector = database.unsealed(row.embedding, "rejection")
         box = json.loads(row.box)
         found.append(RejectionRow(row.person, row.sha256, box, row.at, row.near, vector))
@@ -204,8 +201,7 @@ def faces_on(connection: sa.Connection, photo: int, last_face: int) -> list[Face
         .where(faces.c.photo == photo, faces.c.id <= last_face, _HERE)
     )
     found = []
-    for row in connection.execute(query):
-        check_face(row)
+    for row in checked_faces(connection.execute(query)):
         found.append(FaceHere(row.person, row.name, Box(*json.loads(row.box))))
     return found
 

@@ -55,7 +55,6 @@ def searched(database: Database, since: datetime | None = None) -> list[Search]:
         query = query.where(searches.c.at >= zoned.astimezone(UTC).isoformat(timespec="seconds"))
     with database.read() as connection:
         found = []
-        for row in connection.execute(query):
-            SEARCHES.check(row)
+        for row in SEARCHES.checked(connection.execute(query)):
             found.append(Search(row.at, **json.loads(row.detail)))
         return found

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from facesearch.core.face import Box
 from facesearch.storage.people import MOST_VARIABLES
-from facesearch.storage.row_checksums import check_face
+from facesearch.storage.row_checksums import checked_faces
 from facesearch.storage.schema import face_rows, faces, people, photos
 
 
@@ -109,8 +109,7 @@ def beside(
             .where(faces.c.photo.in_(sa.select(faces.c.photo).where(these)))
             .where(sa.or_(these, people.c.removed.is_(None)))
         )
-        for row in connection.execute(query):
-            check_face(row)
+        for row in checked_faces(connection.execute(query)):
             box = Box(*json.loads(row.box))
             found[row.id] = FaceOnPhoto(row.id, row.photo, row.path, box, row.name)
     asked = set(numbers)

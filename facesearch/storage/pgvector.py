@@ -10,7 +10,7 @@ from facesearch.core.arrays import Embeddings
 from facesearch.core.errors import GalleryError
 from facesearch.core.templates import templates
 from facesearch.storage.engine import Engine
-from facesearch.storage.row_checksums import check_face
+from facesearch.storage.row_checksums import checked_faces
 from facesearch.storage.schema import face_rows, faces, people
 from facesearch.storage.settings import KEY_RECORD, get_setting
 
@@ -141,8 +141,7 @@ def _faces_of(
         .order_by(faces.c.id)
     )
     rows = connection.execute(query).all()
-    for row in rows:
-        check_face(row)
+    for row in checked_faces(rows):
         if len(row.embedding) != 4 * dimension:
             raise GalleryError(
                 f"{gallery}: damaged: the embedding of face {row.id} is not of the size that the "

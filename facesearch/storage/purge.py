@@ -57,11 +57,8 @@ def plain_name(stored: str) -> str:
 
 def last_days(connection: sa.Connection) -> dict[int, str]:
     """The last days of all people who have one, by their numbers. Raises Damaged."""
-    found = {}
-    for row in connection.execute(TERMS.select().where(people.c.expires.is_not(None))):
-        TERMS.check(row)
-        found[row.id] = str(row.expires)
-    return found
+    query = TERMS.select().where(people.c.expires.is_not(None))
+    return {row.id: str(row.expires) for row in TERMS.checked(connection.execute(query))}
 
 
 def empty_events(connection: sa.Connection, persons: set[int], numbers: set[int]) -> set[str]:
@@ -94,8 +91,7 @@ def drop_names(connection: sa.Connection, names: set[str]) -> None:
             clean = _without(event.detail, names)
             if clean != event.detail:
                 events.set_detail(connection, event.number, clean)
-    for row in connection.execute(SEARCHES.select()).all():
-        SEARCHES.check(row)
+    for row in SEARCHES.checked(connection.execute(SEARCHES.select()).all()):
         detail = json.loads(row.detail)
         clean = _without(detail, names)
         if clean != detail:

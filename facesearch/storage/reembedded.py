@@ -20,7 +20,7 @@ from facesearch.core.face import Box, Point
 from facesearch.storage.database import Database
 from facesearch.storage.photos import drop_photos_without_faces
 from facesearch.storage.records import ModelStamp
-from facesearch.storage.row_checksums import check_face
+from facesearch.storage.row_checksums import checked_faces
 from facesearch.storage.schema import (
     Checksum,
     as_text,
@@ -184,8 +184,7 @@ def pending_photos(connection: sa.Connection, after: int, limit: int) -> list[Pe
         .order_by(faces.c.photo, faces.c.id)
     )
     found: dict[int, PendingPhoto] = {}
-    for row in connection.execute(wanted):
-        check_face(row)
+    for row in checked_faces(connection.execute(wanted)):
         photo = found.setdefault(row.photo, PendingPhoto(row.photo, row.path, row.sha256, []))
         points = tuple((float(x), float(y)) for x, y in json.loads(row.points))
         box = Box(*json.loads(row.box))
@@ -215,8 +214,7 @@ def exchange(
     """
     done: dict[Source, int] = {"photo": 0, "points": 0, "chip": 0}
     bad = []
-    for row in _exchanged(connection):
-        check_face(row)
+    for row in checked_faces(_exchanged(connection)):
         if not _is_sound(database, row, dimension):
             bad.append(row.id)
             continue

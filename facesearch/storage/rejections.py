@@ -77,8 +77,7 @@ def places(connection: sa.Connection) -> list[RejectedPlace]:
     query = REJECTIONS.select().add_columns(photos.c.path)
     query = query.outerjoin(photos, photos.c.sha256 == rejections.c.sha256)
     found = []
-    for row in connection.execute(query):
-        REJECTIONS.check(row)
+    for row in REJECTIONS.checked(connection.execute(query)):
         box = Box(*json.loads(row.box))
         found.append(RejectedPlace(row.id, row.person, row.sha256, row.path, box))
     return found
@@ -161,8 +160,7 @@ def _stored(
     query = REJECTIONS.select().add_columns(people.c.name)
     query = query.join(people, people.c.id == rejections.c.person).where(where)
     found = []
-    for row in connection.execute(query):
-        REJECTIONS.check(row)
+    for row in REJECTIONS.checked(connection.execute(query)):
         vector = np.frombuffer(database.unsealed(row.embedding, "rejection"), "<f4")
         box = Box(*json.loads(row.box))
         found.append(

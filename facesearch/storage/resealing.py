@@ -6,7 +6,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from facesearch.storage.database import Database
-from facesearch.storage.row_checksums import CHIPS, REJECTIONS, check_face
+from facesearch.storage.row_checksums import CHIPS, REJECTIONS, checked_faces
 from facesearch.storage.schema import chips, face_checksum, face_rows, faces, rejections
 from facesearch.storage.vault import Vault
 
@@ -27,8 +27,7 @@ def reseal(database: Database, connection: sa.Connection, new: Vault) -> None:
         change = change.values({column.name: sa.bindparam("value")})
         for rows in _batches(connection, kind.key, kind.select()):
             values = []
-            for row in rows:
-                kind.check(row)
+            for row in kind.checked(rows):
                 value = getattr(row, column.name)
                 if value or purpose != "rejection":
                     value = new.seal(database.unsealed(value, purpose), purpose)
@@ -41,8 +40,7 @@ def _reseal_faces(database: Database, connection: sa.Connection, new: Vault) -> 
     change = change.values(embedding=sa.bindparam("value"), checksum=sa.bindparam("sum"))
     for rows in _batches(connection, faces.c.id, face_rows().order_by(faces.c.id)):
         values = []
-        for row in rows:
-            check_face(row)
+        for row in checked_faces(rows):
             value = new.seal(database.unsealed(row.embedding, "face"), "face")
             fields = row.photo, row.person, row.box, row.points, row.agreement
             values.append({"row": row.id, "value": value, "sum": face_checksum(*fields, value)})

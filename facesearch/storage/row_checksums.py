@@ -8,7 +8,7 @@ outside keeps a checksum that does not fit.
 
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,12 @@ class Rows:
             content = value if isinstance(value, bytes) else _text(value)
             total = zlib.crc32(content, zlib.crc32(b"\x1f", total))
         return total
+
+    def checked(self, rows: Iterable[Any]) -> Iterator[Any]:
+        """The same rows, each of them checked when its turn comes. Raises Damaged."""
+        for row in rows:
+            self.check(row)
+            yield row
 
     def check(self, row: Any) -> None:
         """Raises Damaged if a row of `select` is not what was written."""
@@ -202,6 +208,13 @@ def check_photo(number: int, path: Path, sha256: str, checksum: int) -> None:
     """Check a row of `photos` by its stored checksum. Raises Damaged."""
     if checksum != photo_checksum(number, path, sha256):
         raise Damaged(_damaged("photo", number))
+
+
+def checked_faces(rows: Iterable[Any]) -> Iterator[Any]:
+    """The same rows of `face_rows`, each of them checked when its turn comes. Raises Damaged."""
+    for row in rows:
+        check_face(row)
+        yield row
 
 
 def check_face(row: Any) -> None:
