@@ -17,6 +17,7 @@ from facesearch.service.limited_embedder import LimitedEmbedder
 from facesearch.storage import job_spool
 from facesearch.storage.job_spool import Job
 from facesearch.vision.embedder import Embedder
+from tests.support.postgres_server import Server
 from tests.support.serving import Running, photos, running
 
 
@@ -126,6 +127,33 @@ def test_a_stop_in_the_midst_and_nothing_twice(
         again = service.post("/v1/jobs", 202, files=photos(*shots[:2]), data={"name": "Ada"})
         counts = finished(service, again["id"])["counts"]
         assert counts == {"enrolled": 0, "duplicate": 2, "skipped": 0, "held": 0}
+
+
+def test_a_job_in_postgresql_survives_the_loss_of_the_cache_folder(
+    people: Path,
+    tmp_path: Path,
+    postgres: Server,
+    held: Callable[[int], threading.Event],
+) -> None:
+    """As with a container, whose cache is in memory."""
+    url = postgres.database("gallery")
+    shots = [people / f"person-{who:02}" / "pose-0.jpg" for who in (0, 3, 1)]
+    gate = held(1)
+    with running(url) as service:
+        fields = {"name": "Ada", "faces": "all", "insist": "true"}
+        job = service.post("/v1/jobs", 202, files=photos(*shots), data=fields)
+        while service.get(f"/v1/jobs/{job['id']}")["looked_at"] < 1:
+            time.sleep(0.02)
+        threading.Timer(0.3, gate.set).start()
+        service.service.stopping.set()
+    shutil.rmtree(tmp_path / "cache")
+    with running(url) as service:
+        done = finished(service, job["id"])
+        assert done["state"] == "done"
+        assert sorted(row["photo"] for row in done["results"]) == sorted(
+            shot.name for shot in shots
+        )
+        assert service.service.gallery.jobs.size() == 0
 
 
 def test_a_cancelled_job_keeps_what_it_enrolled(

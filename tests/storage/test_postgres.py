@@ -419,7 +419,7 @@ def test_the_commands(postgres: Server, people: Path, tmp_path: Path) -> None:
     for ran in every:
         assert PASSWORD not in ran.stdout + ran.stderr
         assert "s3cret" not in ran.stdout + ran.stderr
-    assert dry.stderr.endswith("; nothing was written\n"), dry.stderr
+    assert dry.stderr.endswith(", nothing was written\n"), dry.stderr
     assert (none.returncode, "no gallery here yet" in none.stderr) == (6, True)
     assert [ran.returncode for ran in (done, named, health)] == [0] * 3
     assert json.loads(named.stdout)["name"] == "ann"

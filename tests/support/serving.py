@@ -62,14 +62,14 @@ class Running:
         return socket.create_connection((url.host, url.port), timeout=20)
 
 
-def settings_of(gallery: Path, **changes: Any) -> Settings:
+def settings_of(gallery: Path | str, **changes: Any) -> Settings:
     limits = Limits(**changes.pop("limits", {}))
     model = shipped_models() / "default"
     return replace(Settings(gallery, model, port=0, limits=limits), **changes)
 
 
 @contextmanager
-def running(gallery: Path, **changes: Any) -> Iterator[Running]:
+def running(gallery: Path | str, **changes: Any) -> Iterator[Running]:
     """changes: of Settings; limits: of Limits."""
     settings = settings_of(gallery, **changes)
     listening = listen(settings)
