@@ -18,6 +18,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
 from facesearch.core.errors import GalleryError
 from facesearch.gallery import rejections
@@ -26,8 +28,10 @@ from facesearch.matching import rejection
 from facesearch.storage import audit_log, row_checksums, schema
 from facesearch.storage import database as module
 from facesearch.storage.job_spool import JobPhoto, JobSpool
+from facesearch.storage.postgres import Postgres
 from facesearch.storage.store import Store
 from tests.support.old_gallery import MODEL, PHOTOS, photo
+from tests.support.postgres_server import Server
 
 OLD = sorted((Path(__file__).parents[1] / "galleries").glob("*.db"))
 VERSIONS = ["0001", "0002", "0003", "0004", "0005"]
@@ -195,6 +199,60 @@ def test_jobs_that_waited_in_a_folder_come_along(old: Path) -> None:
             assert spool.done(kept.number) == {"000000"}
             assert spool.results(kept.number) == [{"name": "Ada", "status": "enrolled"}]
         assert not (old / "spool").exists()
+
+
+def test_an_older_gallery_in_postgresql(postgres: Server) -> None:
+    """Its JSON, numbers and bytes are summed as the program reads them."""
+    url = postgres.database()
+    vector = np.ones(16, "<f4") / 4
+    face = (1, 1, "[1.5, 2, 30, 40]", "[[1, 2]]", 0.9, vector.tobytes())
+    config = Config()
+    config.set_main_option("script_location", str(Path(module.__file__).parent / "migrations"))
+    engine = Postgres(url, create=True)
+    with engine.writing(10) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0004")
+        for table, values in (
+            ("people", {"id": 1, "name": "bob", "created": "2026-01-01", "consent": "by letter"}),
+            ("photos", {"id": 1, "path": b"/photos/1.jpg", "sha256": 64 * "1", "added": "2026"}),
+            ("faces", dict(zip(FACE, face, strict=True)) | {"id": 1, "score": 0.5}),
+            ("chips", {"face": 1, "image": b"a chip"}),
+            ("rejections", {"person": 1, "sha256": 64 * "2", "box": "[1, 2]", "at": "2026"}),
+            ("settings", {"key": "revision", "value": "abc"}),
+            ("settings", {"key": "dimension", "value": "16"}),
+            ("events", {"at": "2026", "action": "enroll", "detail": '{"photos": 1}'}),
+            ("searches", {"at": "2026", "detail": '{"command": "x", "faces": 1, "names": ["b"]}'}),
+        ):
+            more = {
+                "people": {"checksum": schema.person_checksum(1, "bob")},
+                "photos": {
+                    "width": 1,
+                    "height": 1,
+                    "checksum": schema.photo_checksum(1, Path("/photos/1.jpg"), 64 * "1"),
+                },
+                "faces": {"checksum": schema.face_checksum(*face)},
+                "rejections": {"embedding": b"rejected"},
+            }.get(table, {})
+            values = values | more
+            holes = ", ".join(
+                f"CAST(:{name} AS JSON)" if name in ("box", "points", "detail") else f":{name}"
+                for name in values
+            )
+            query = f"INSERT INTO {table} ({', '.join(values)}) VALUES ({holes})"
+            connection.execute(sa.text(query), values)
+    engine.close()
+    with closing(Store(url, create=False)) as store:
+        assert np.array_equal(store.vectors()[2], vector[None])
+        assert [(each.name, each.consent) for each in store.people()] == [("bob", "by letter")]
+        assert store.chip(1) == b"a chip"
+        assert [search.names for search in audit_log.searched(store.database)] == [["b"]]
+        with store.database.read() as connection:
+            for rows_ in row_checksums.EVERY:
+                assert list(row_checksums.damaged(connection, rows_)) == []
+        assert JobSpool(store.database).jobs() == []
+
+
+FACE = ("photo", "person", "box", "points", "agreement", "embedding")
 
 
 def test_it_goes_on_being_used(old: Path) -> None:
