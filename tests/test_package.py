@@ -117,6 +117,14 @@ def test_both_models_work_from_the_wheel(
 
 
 @pytest.mark.slow
+def test_the_tour_runs_from_the_wheel(site: Path) -> None:
+    shown = facesearch(site, "demo", "tour").stdout
+    assert "$ facesearch identify queries/known.jpg\n" in shown
+    assert "match   Ada " in shown
+    assert (elsewhere(site) / "tour" / "party-named.jpg").is_file()
+
+
+@pytest.mark.slow
 def test_the_wheel_says_that_it_has_no_fp32_copy(site: Path, hopper: Path) -> None:
     said = facesearch(site, "--precision", "fp32", "compare", str(hopper), str(hopper), code=8)
     assert "holds no fp32 copy (network.onnx is missing)" in said.stderr

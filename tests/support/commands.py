@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,7 +47,8 @@ def run(*arguments: str | Path, answer: str = "", **environment: str) -> Ran:
     load()
     session.given_keys.cache_clear()
     words = list(map(str, arguments))
-    with mock.patch.object(sys, "argv", [NAME, *words]):
+    with mock.patch.object(sys, "argv", [NAME, *words]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # as the program does
         done = CliRunner().invoke(app, words, input=answer, env=environment, prog_name=NAME)
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
