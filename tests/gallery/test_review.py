@@ -213,7 +213,9 @@ def test_a_gallery_is_reviewed(
     assert (wrong["name"], wrong["other"]) == ("ann", None), "bob is not named again"
     for path in (root / "grace").iterdir():
         path.unlink()
-    gone = [row for row in gallery.review() if row["kind"] == "duplicate"]
+    assert list(gallery.review()) == rows, "remembered until the gallery changes"
+    with Gallery(gallery.folder) as again:
+        gone = [row for row in again.review() if row["kind"] == "duplicate"]
     assert [row["reason"] for row in gone] in (
         [],
         ["their embeddings are nearly the same; the photos could not be compared"],
