@@ -78,7 +78,7 @@ def test_more_photos_than_are_embedded_together(
 ) -> None:
     photos = sorted(people.glob("person-0[01]/*.jpg"))
     whole = gather(embedder, photos, Silent())
-    monkeypatch.setattr("facesearch.evaluation.evaluate.TOGETHER", 3)
+    monkeypatch.setattr("facesearch.evaluation.evaluate.CHIPS_AT_ONCE", 3)
     assert np.allclose(gather(embedder, photos, Silent()).embeddings, whole.embeddings, atol=1e-5)
 
 

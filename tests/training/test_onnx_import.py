@@ -119,7 +119,7 @@ def test_what_is_no_network_is_refused(embedder: Embedder, tmp_path: Path) -> No
         imported(tmp_path / "none.onnx", tmp_path / "out", embedder.model)
     file = network(tmp_path / "net.onnx")
     imported(file, tmp_path / "out", embedder.model)
-    with pytest.raises(ModelError, match="out: is there already"):
+    with pytest.raises(ModelError, match="out: exists already"):
         imported(file, tmp_path / "out", embedder.model)
 
 
