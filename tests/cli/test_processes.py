@@ -33,6 +33,7 @@ def test_paths_that_are_no_utf8(hopper: Path, tmp_path: Path) -> None:
     assert run_process("people", "show", "Grace", "--json").lines[0]["photo"] == str(odd)
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_enrolled(run: Run, people: Path, tmp_path: Path) -> None:
     photos = tmp_path / "many"
     photos.mkdir()
@@ -72,6 +73,7 @@ def test_two_at_once(run: Run, people: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_a_killed_enrolment_is_put_right_by_the_next_start(
     run: Run, people: Path, tmp_path: Path
 ) -> None:

@@ -198,6 +198,7 @@ def test_what_is_wrong_is_said_before_it_starts(tmp_path: Path) -> None:
     assert "not a gallery, or a damaged one" in said
 
 
+@pytest.mark.slow
 def test_several_workers_stop_together(people: Path, tmp_path: Path) -> None:
     """Requests that are under way when it stops are answered."""
     arguments = ("--gallery", tmp_path / "gallery", "--workers", "2")
@@ -220,6 +221,7 @@ def test_several_workers_stop_together(people: Path, tmp_path: Path) -> None:
     assert "pose-0" not in log.read_text()
 
 
+@pytest.mark.slow
 def test_it_stops_in_order_in_the_midst_of_requests(people: Path, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serving(log, "--gallery", tmp_path / "gallery") as (url, process):

@@ -16,6 +16,7 @@ from tests.support.commands import (
 )
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_training_can_be_resumed(run: Run, people: Path, tmp_path: Path) -> None:
     pytest.importorskip("torch", reason="the extra `train` is not installed")
     arguments = ("train", people, "--name", "mine", "--size", "48", "--epochs", "3", "--batches=2")
