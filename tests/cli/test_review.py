@@ -78,7 +78,7 @@ def test_what_only_looks_makes_no_gallery(
     for key, value, words in (
         ("foo", "bar", "foo: no such setting"),
         ("audit", "bar", "'bar' is not one of off, on"),
-        ("search", "pgvector", "in PostgreSQL only"),
+        ("search", "pgvector", "pgvector is only possible for a gallery in PostgreSQL"),
     ):
         one_line_error(run("gallery", "set", key, value, "--gallery", place), GALLERY, words)
     assert not place.exists()
