@@ -166,7 +166,7 @@ def test_the_token_of_a_client_comes_from_the_environment(
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     monkeypatch.setenv("FACESEARCH_TOKEN_FILE", str(tmp_path / "token"))
     with Client(service) as client:
-        assert client.info().model == "default"
+        assert client.info().folder == service
     with Client(service, "x" * 20) as client, pytest.raises(FacesearchError, match="token"):
         client.people()
     with Client("http://127.0.0.1:1") as client, pytest.raises(GalleryError, match="reached"):
