@@ -53,7 +53,7 @@ def gallery(album: Path, embedder: Embedder, tmp_path: Path) -> Iterator[Gallery
 
 def fresh(album: Path, embedder: Embedder, folder: Path) -> np.ndarray:
     """The embeddings of a gallery that is enrolled with this model from the start."""
-    with Gallery(folder) as gallery:
+    with Gallery(folder, recognizer=Recognizer.of(embedder)) as gallery:
         list(gallery.enroll_each(photos_of(album)))
         return gallery.store.vectors()[2]
 
