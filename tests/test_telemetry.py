@@ -13,7 +13,7 @@ RUN = """
 import sys, time
 from pathlib import Path
 import facesearch
-from facesearch.core.parallel import session
+from facesearch.vision.onnx import session
 session(Path(sys.argv[1]))
 time.sleep(1)  # it looks up its host in a thread of its own
 """
