@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
+FOLDERS = ("benchmarks", "experiments", "models", "robustness", "scripts", "tests")
 RUN = """
 import sys, time
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_a_process_that_loads_a_network_writes_nothing_into_the_home(tmp_path: P
 
 def importers() -> list[Path]:
     """Python files of the project, outside the package, that import ONNX Runtime."""
-    folders = [ROOT / name for name in ("scripts", "tests")]
+    folders = [ROOT / name for name in FOLDERS]
     files = [path for folder in folders for path in folder.rglob("*.py")]
     return [path for path in files if "onnxruntime" in imported(path)]
 
