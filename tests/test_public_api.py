@@ -464,3 +464,19 @@ def test_a_client_has_the_methods_of_a_gallery(name: str) -> None:
     mine, theirs = getattr(fs.Gallery, name), getattr(fs.Client, name)
     assert parameters(theirs) == parameters(mine)
     assert returned(theirs) == returned(mine)
+
+
+def test_a_detector_or_precision_that_there_is_not(hopper: Path) -> None:
+    with pytest.raises(fs.errors.ModelError, match="detector 'mtcnn': not known; choose dlib or n"):
+        fs.faces(hopper, detector="mtcnn")
+    with pytest.raises(fs.errors.ModelError, match="precision 'fp16': not known; choose fp32 or i"):
+        fs.faces(hopper, precision="fp16")
+
+
+def test_paths_of_archives_and_folders_may_be_text(
+    enrolled: fs.Gallery, gallery: fs.Gallery, hopper: Path, tmp_path: Path
+) -> None:
+    enrolled.export(str(tmp_path / "a.zip"))
+    gallery.import_archive(str(tmp_path / "a.zip"))
+    assert [person.name for person in gallery] == ["Grace"]
+    assert [link.status for link in gallery.relink(str(hopper.parent))] == ["unchanged"]

@@ -1,10 +1,10 @@
 """What only a gallery on its own machine can do: each of these raises GalleryError."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from facesearch.core.errors import GalleryError
+from facesearch.core.paths import AnyPath
 from facesearch.core.photos import Photo
 from facesearch.core.progress import Progress
 
@@ -41,7 +41,7 @@ class LocalOnly:
         """Raises GalleryError: a service does not tell where its photos are."""
         self._needs_its_machine("photo_folders")
 
-    def relink(self, folder: Path, *, progress: Progress | None = None) -> "list[Link]":
+    def relink(self, folder: AnyPath, *, progress: Progress | None = None) -> "list[Link]":
         """Raises GalleryError: photos are found on the gallery's own machine."""
         self._needs_its_machine("relink")
 
@@ -55,11 +55,11 @@ class LocalOnly:
         """Raises GalleryError: a gallery is given another model on its own machine."""
         self._needs_its_machine("reindex")
 
-    def export(self, file: Path, *, chips: bool = False, force: bool = False) -> "Contents":
+    def export(self, file: AnyPath, *, chips: bool = False, force: bool = False) -> "Contents":
         """Raises GalleryError: an archive is written on the gallery's own machine."""
         self._needs_its_machine("export")
 
-    def import_archive(self, archive: "Archive | Path") -> "Merged":
+    def import_archive(self, archive: "Archive | AnyPath") -> "Merged":
         """Raises GalleryError: an archive is read on the gallery's own machine."""
         self._needs_its_machine("import_archive")
 

@@ -1,6 +1,7 @@
 """A face in a photo. Coordinates are pixels of the upright image, origin top left, x before y."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 Point = tuple[float, float]
@@ -14,6 +15,10 @@ class Box:
     top: float
     right: float
     bottom: float
+
+    def __iter__(self) -> Iterator[float]:
+        """left, top, right, bottom: a box unpacks like a tuple."""
+        return iter((self.left, self.top, self.right, self.bottom))
 
     @property
     def width(self) -> float:

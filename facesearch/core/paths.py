@@ -5,6 +5,8 @@ from pathlib import Path
 
 from facesearch.core.errors import ModelError
 
+AnyPath = str | os.PathLike[str]
+
 DEFAULT_MODEL = "default"
 DETAIL = 640  # pixels; the longest side of the copy that the network detector looks at
 CALIBRATION, COHORT = "calibration.json", "cohort.safetensors"  # files of a model's folder

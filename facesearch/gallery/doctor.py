@@ -50,7 +50,7 @@ class _Examination:
         """Examine a gallery in a folder, with its files."""
         path = folder / FILE
         if not is_there(folder):
-            raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
+            raise GalleryError(f"{folder}: no gallery here yet; enroll somebody first")
         if self.repair and not (os.access(folder, os.W_OK) and os.access(path, os.W_OK)):
             raise GalleryError(f"{folder}: this gallery cannot be written to")
         modes = _modes(folder)  # opening the gallery puts them right

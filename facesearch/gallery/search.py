@@ -133,7 +133,7 @@ class Search:
 
     def _empty(self) -> GalleryError:
         name = self._store.database.name
-        return GalleryError(f"{name}: nobody is enrolled yet; enrol somebody first")
+        return GalleryError(f"{name}: nobody is enrolled yet; enroll somebody first")
 
     # Answers
 

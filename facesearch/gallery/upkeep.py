@@ -1,11 +1,13 @@
 """Looking after a gallery on its own machine: archives, another model, encryption, moved photos."""
 
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from facesearch.core.lazy import LazyModule
+from facesearch.core.paths import AnyPath
 from facesearch.core.progress import Progress, Silent
 from facesearch.gallery.info import GalleryInfo, gallery_info
 from facesearch.gallery.opened import OpenGallery
@@ -80,9 +82,9 @@ class GalleryUpkeep(OpenGallery):
         """Where the enrolled photos are, each folder with its last separator."""
         return self._store.photo_folders()
 
-    def relink(self, folder: Path, *, progress: Progress | None = None) -> "list[Link]":
+    def relink(self, folder: AnyPath, *, progress: Progress | None = None) -> "list[Link]":
         """Find enrolled photos that were moved, below a folder. Raises PhotoError, GalleryError."""
-        return relink.relink(self._store.database, folder, progress or Silent())
+        return relink.relink(self._store.database, Path(folder), progress or Silent())
 
     def drop_chips(self) -> int:
         """Delete every kept chip; returns how many there were."""
@@ -99,14 +101,14 @@ class GalleryUpkeep(OpenGallery):
         self.prepare()
         return done
 
-    def export(self, file: Path, *, chips: bool = False, force: bool = False) -> "Contents":
+    def export(self, file: AnyPath, *, chips: bool = False, force: bool = False) -> "Contents":
         """Write everything to one archive. chips: also the kept ones. force: overwrite the file."""
-        return archive_export.export(self._store, file, chips=chips, force=force)
+        return archive_export.export(self._store, Path(file), chips=chips, force=force)
 
-    def import_archive(self, archive: "Archive | Path") -> "Merged":
+    def import_archive(self, archive: "Archive | AnyPath") -> "Merged":
         """Add what an archive holds. Raises GalleryError for another model or a damaged one."""
-        if isinstance(archive, Path):
-            with archive_format.Archive(archive) as opened:
+        if isinstance(archive, str | os.PathLike):
+            with archive_format.Archive(Path(archive)) as opened:
                 return self.import_archive(opened)
         merged = archive_import.merge(self._store, archive)
         self.prepare()

@@ -59,7 +59,7 @@ class Postgres:
             with self.translate_errors(), self.reading() as connection:
                 self._check_server(connection)
                 if not create and self.is_new(connection):
-                    raise GalleryError(f"{self.name}: no gallery here yet; enrol somebody first")
+                    raise GalleryError(f"{self.name}: no gallery here yet; enroll somebody first")
                 self.writable = self._may_write(connection)
         except BaseException:
             self.close()

@@ -57,7 +57,7 @@ class Sqlite:
         )
         if not exists:
             if not create:
-                raise GalleryError(f"{folder}: no gallery here yet; enrol somebody first")
+                raise GalleryError(f"{folder}: no gallery here yet; enroll somebody first")
             _make_folder(folder)
         self.writable = os.access(folder, os.W_OK) and (
             not self.path.exists() or os.access(self.path, os.W_OK)

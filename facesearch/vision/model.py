@@ -82,10 +82,16 @@ class Model:
         """detector: a key of DETECTOR_FILES, to find faces with another than the model's own.
 
         precision: a key of GRAPHS, to compute in another than the model's own. Raises ModelError
-        if the folder is not a whole model.
+        for another detector or precision, or if the folder is not a whole model.
         """
         self.folder = folder
         self._loading = threading.Lock()
+        for option, given, known in (
+            ("detector", detector, DETECTOR_FILES),
+            ("precision", precision, GRAPHS),
+        ):
+            if given is not None and given not in known:
+                raise ModelError(f"{option} {given!r}: not known; choose {' or '.join(known)}")
         if not folder.is_dir():
             raise ModelError(f"{folder}: no such model")
         try:

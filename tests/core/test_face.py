@@ -31,3 +31,8 @@ def test_the_principal_face_is_large_or_in_the_middle() -> None:
     middle, corner, huge = square(45, 45, 10), square(0, 0, 12), square(0, 0, 80)
     assert principal([corner, middle], 100, 100) is middle
     assert principal([corner, middle, huge], 100, 100) is huge
+
+
+def test_a_box_unpacks_like_a_tuple() -> None:
+    left, top, right, bottom = Box(1, 2, 30, 40)
+    assert (left, top, right, bottom) == (1, 2, 30, 40)

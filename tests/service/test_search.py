@@ -134,7 +134,7 @@ def test_an_empty_gallery_says_what_to_do(tmp_path: Path, people: Path) -> None:
     with running(tmp_path / "a secret place", limits={"threads": 2}) as service:
         shot = photos(people / "person-00" / "pose-0.jpg", field="photo")
         problem = service.post("/v1/identify", 409, files=shot)
-        assert problem["detail"] == "the gallery: nobody is enrolled yet; enrol somebody first"
+        assert problem["detail"] == "the gallery: nobody is enrolled yet; enroll somebody first"
         assert service.get("/v1/people") == {"people": [], "total": 0}
         assert service.get("/readyz") == {"status": "ok"}
         assert service.service.settings.limits == Limits(threads=2)

@@ -99,7 +99,7 @@ def test_servers_and_databases_that_do_not_do(
     postgres: Server, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     empty = postgres.database()
-    with pytest.raises(GalleryError, match="no gallery here yet; enrol somebody first"):
+    with pytest.raises(GalleryError, match="no gallery here yet; enroll somebody first"):
         Store(empty, create=False)
     assert not module.is_there(empty)
     assert module.is_there(url)
